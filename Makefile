@@ -1,0 +1,59 @@
+# `make demo` and `make test` need Python 3.11+ with venv, and make; all else is installed into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lock proto clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo 'make demo    run the whole story on an empty database and print its reports'
+	@echo 'make test    run every test, with lint, types, layers and stub drift'
+	@echo 'make check   lint, types and layers only'
+	@echo 'make lock    renew constraints.txt from pyproject.toml'
+	@echo 'make proto   regenerate the gRPC stubs from proto/'
+	@echo 'make clean   remove what was made here'
+
+demo: $(STAMP)
+	$(BIN)/ledger demo
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -n 2
+
+check: $(STAMP)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+proto: $(STAMP)
+	$(BIN)/python proto/generate.py .
+
+lock: $(STAMP)
+	echo 'setuptools>=77' | $(BIN)/uv pip compile pyproject.toml - --extra dev --universal --python-version 3.11 --generate-hashes \
+	  --upgrade --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+	  --quiet --output-file constraints.txt
+
+$(STAMP): constraints.txt pyproject.toml $(BIN)/python
+	$(BIN)/python -m pip install --require-hashes -r constraints.txt
+	$(BIN)/python -m pip install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(BIN)/python:
+	@command -v $(PYTHON) >/dev/null 2>&1 || { \
+	  echo "$(PYTHON) is not installed. Install Python 3.11 or newer (Debian, Ubuntu: apt-get install python3 python3-venv)," \
+	    "or name another: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "$$($(PYTHON) --version 2>&1) is too old: Python 3.11 or newer is needed." \
+	    "Install one, or name one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo "$$($(PYTHON) --version 2>&1) cannot make virtual environments, since its module venv or ensurepip is missing" \
+	    "(Debian, Ubuntu: apt-get install python3-venv)." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find ledger reconciliation service migrations tests benchmarks proto -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,139 @@
+"""Where books and accounts are kept."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Row, select, text, update
+from sqlalchemy.dialects.postgresql import insert as insert_into
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ledger.accounts.account import Account, BalanceLimit, Side, Totals
+from ledger.errors import BookNotFound
+from ledger.schema import accounts, books, heads
+
+# By the code in lower case, so that an account whose code differs in case alone is seen too.
+_READ = text("""
+    SELECT a.*, coalesce(b.debits, 0) AS debits, coalesce(b.credits, 0) AS credits
+    FROM accounts AS a LEFT JOIN balances AS b ON b.book = a.book AND b.account = a.code
+    WHERE a.book = :book AND lower(a.code) = ANY(CAST(:folded AS text[]))
+""")
+_CLOSE = (
+    update(accounts)
+    .values(closed_at=text("clock_timestamp()"), closed_by=text(":actor"))
+    .where(accounts.c.book == text(":its_book"), accounts.c.code == text(":its_code"))
+    .returning(accounts)
+)
+# An account, or with below = true every account under it, up to a day or altogether.
+_BALANCES = text("""
+    SELECT a.currency, count(DISTINCT a.code) AS account_count,
+        CAST(coalesce(sum(d.debits), 0) AS bigint) AS debits,
+        CAST(coalesce(sum(d.credits), 0) AS bigint) AS credits
+    FROM accounts AS a
+    LEFT JOIN daily_totals AS d ON d.book = a.book AND d.account = a.code
+        AND (CAST(:as_of AS date) IS NULL OR d.effective_date <= CAST(:as_of AS date))
+    WHERE a.book = :book AND (a.code = :code OR (:below AND a.code > :code || ':' AND a.code < :code || ';'))
+    GROUP BY a.currency ORDER BY a.currency
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """One legal entity's books, and where they stand."""
+
+    book: str
+    name: str
+    opened_at: datetime
+    last_number: int
+    last_hash: bytes
+
+
+async def open_book(connection: AsyncConnection, book: str, name: str, actor: str) -> None:
+    """Writes a new book and its head; where the book is there already, nothing."""
+    new_book = insert_into(books).values(book=book, name=name, opened_by=actor)
+    await connection.execute(new_book.on_conflict_do_nothing())
+    await connection.execute(insert_into(heads).values(book=book).on_conflict_do_nothing())
+
+
+async def find_books(connection: AsyncConnection, book: str | None = None) -> list[Book]:
+    """All books, or one, in the order of their names."""
+    wanted = select(books, heads.c.number, heads.c.hash).join(heads, heads.c.book == books.c.book)
+    if book is not None:
+        wanted = wanted.where(books.c.book == book)
+    rows = await connection.execute(wanted.order_by(books.c.book))
+    return [Book(row.book, row.name, row.opened_at, row.number, row.hash) for row in rows]
+
+
+async def existing_book(connection: AsyncConnection, book: str) -> Book:
+    """A book that must be there. Raises BookNotFound."""
+    found = await find_books(connection, book)
+    if not found:
+        raise BookNotFound(f"no book {book}; open it first", book=book)
+    return found[0]
+
+
+async def read(connection: AsyncConnection, book: str, codes: Collection[str]) -> list[tuple[Account, Totals]]:
+    """Accounts with their totals, found by code whatever its case; those that are not open are left out."""
+    asked = {"book": book, "folded": [code.lower() for code in codes]}
+    rows = await connection.execute(_READ, asked)
+    return [(_account(row), Totals(row.debits, row.credits)) for row in rows]
+
+
+async def insert(connection: AsyncConnection, book: str, opened: Sequence[Account]) -> None:
+    """Writes new accounts."""
+    rows = [
+        {
+            "book": book,
+            "code": account.code,
+            "type": account.type,
+            "currency": account.currency,
+            "normal_side": account.normal_side,
+            "balance_limit": account.balance_limit,
+            "item_required": account.item_required,
+            "opened_by": account.opened_by,
+        }
+        for account in opened
+    ]
+    if rows:
+        await connection.execute(insert_into(accounts), rows)
+
+
+async def close(connection: AsyncConnection, book: str, code: str, actor: str) -> Account:
+    """Marks an account closed and returns it."""
+    asked = {"its_book": book, "its_code": code, "actor": actor}
+    return _account((await connection.execute(_CLOSE, asked)).one())
+
+
+async def find(
+    connection: AsyncConnection, book: str, prefix: str = "", after: str = "", limit: int | None = None
+) -> list[Account]:
+    """Accounts at and below a prefix, in the order of their codes, those after a code only."""
+    wanted = select(accounts).where(accounts.c.book == book, accounts.c.code > after)
+    if prefix:
+        below = accounts.c.code.between(f"{prefix}:", f"{prefix};")
+        wanted = wanted.where((accounts.c.code == prefix) | below)
+    rows = await connection.execute(wanted.order_by(accounts.c.code).limit(limit))
+    return [_account(row) for row in rows]
+
+
+async def sums(
+    connection: AsyncConnection, book: str, code: str, as_of: date | None, *, below: bool
+) -> tuple[dict[str, Totals], int]:
+    """Totals by currency of an account, or of all at and below it, and how many accounts those are."""
+    asked = {"book": book, "code": code, "as_of": as_of, "below": below}
+    rows = (await connection.execute(_BALANCES, asked)).all()
+    return {row.currency: Totals(row.debits, row.credits) for row in rows}, sum(r.account_count for r in rows)
+
+
+def _account(row: Row[Any]) -> Account:
+    return Account(
+        code=row.code,
+        currency=row.currency,
+        normal_side=Side(row.normal_side),
+        balance_limit=BalanceLimit(row.balance_limit) if row.balance_limit else None,
+        item_required=row.item_required,
+        opened_by=row.opened_by,
+        opened_at=row.opened_at,
+        closed_at=row.closed_at,
+    )

@@ -1,0 +1,51 @@
+-- Guards: what keeps posted entries as they are, in PostgreSQL itself. Returns no row while all are in place.
+-- Paste it into psql as it is.
+WITH triggers (relation, name, definition) AS (
+    VALUES
+        ('entries', 'entries_never_change',
+         'BEFORE DELETE OR UPDATE OR TRUNCATE ON entries FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()'),
+        ('postings', 'postings_never_change',
+         'BEFORE DELETE OR UPDATE OR TRUNCATE ON postings FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()'),
+        ('entries', 'entries_are_whole',
+         'AFTER INSERT ON entries REFERENCING NEW TABLE AS inserted '
+         'FOR EACH STATEMENT EXECUTE FUNCTION entries_are_whole()'),
+        ('postings', 'postings_come_first',
+         'AFTER INSERT ON postings REFERENCING NEW TABLE AS inserted '
+         'FOR EACH STATEMENT EXECUTE FUNCTION postings_come_first()')
+), rights (relation, privilege) AS (
+    SELECT relation, privilege
+    FROM unnest(ARRAY['entries', 'postings']) AS relations (relation)
+    CROSS JOIN unnest(ARRAY['UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER']) AS privileges (privilege)
+), faults AS (
+    SELECT
+        'guard_in_place' AS check_name,
+        'trigger ' || g.name AS subject,
+        'enabled always, ' || g.definition AS expected,
+        coalesce(
+            CASE t.tgenabled
+                WHEN 'A' THEN 'enabled always'
+                WHEN 'D' THEN 'disabled'
+                ELSE 'enabled at times only'
+            END || ', ' || replace(pg_get_triggerdef(t.oid, true), 'CREATE TRIGGER ' || g.name || ' ', ''),
+            'no such trigger'
+        ) AS found
+    FROM triggers AS g
+    LEFT JOIN pg_trigger AS t ON t.tgrelid = CAST(g.relation AS regclass) AND t.tgname = g.name
+
+    UNION ALL
+    SELECT
+        'right_withheld',
+        privilege || ' on ' || relation || ' for ledger_program',
+        'withheld',
+        CASE
+            WHEN has_table_privilege('ledger_program', relation, privilege) THEN 'granted'
+            WHEN privilege = 'UPDATE' AND has_any_column_privilege('ledger_program', relation, privilege)
+                THEN 'granted on some columns'
+            ELSE 'withheld'
+        END
+    FROM rights
+)
+SELECT check_name, '' AS book, subject, expected, found
+FROM faults
+WHERE found <> expected
+ORDER BY check_name, subject;

@@ -1,0 +1,6 @@
+"""Who is asking. Set at the edge for each call, read where the books record an actor."""
+
+from contextvars import ContextVar
+
+actor: ContextVar[str] = ContextVar("actor")
+"""The caller's name; there is no default, so that nothing is ever posted by nobody."""

@@ -1,0 +1,169 @@
+"""How the books reach PostgreSQL: migrations, connections under the program's own role, and what goes wrong."""
+
+import re
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Column, Connection, Table, TextClause, create_engine, text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+from sqlalchemy.types import TypeEngine
+
+from ledger.errors import DatabaseUnavailable, OutcomeUnknown
+
+PROGRAM_ROLE = "ledger_program"
+_OLDEST = 150_000
+_LOST = (OperationalError, InterfaceError, NoConnectionFree)
+_PSQL_VARIABLE = re.compile(r":'([a-z_]+)'")
+
+
+class DatabaseUnfit(Exception):
+    """This PostgreSQL cannot hold the books; the message says what must be done."""
+
+
+def engine(url: str, pool_size: int = 10) -> AsyncEngine:
+    """Connections that work under the program's own role, whatever the URL's user may do."""
+    return create_async_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_pre_ping=True,
+        connect_args={"options": f"-c role={PROGRAM_ROLE} -c timezone=UTC"},
+    )
+
+
+@asynccontextmanager
+async def reading(database: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """One consistent view of the books that waits for nobody. Raises DatabaseUnavailable."""
+    with_snapshot = database.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    try:
+        async with with_snapshot.connect() as connection:
+            yield connection
+    except _LOST as lost:
+        raise _unavailable() from lost
+
+
+@asynccontextmanager
+async def recording(database: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A database transaction: all of the block is recorded, or nothing.
+
+    Raises DatabaseUnavailable where nothing was recorded, OutcomeUnknown where the connection was lost while
+    it committed.
+    """
+    try:
+        async with database.connect() as connection:
+            yield connection
+            await _committed(connection)
+    except _LOST as lost:
+        raise _unavailable() from lost
+
+
+async def _committed(connection: AsyncConnection) -> None:
+    try:
+        await connection.commit()
+    except DBAPIError as lost:
+        if lost.connection_invalidated or isinstance(lost, OperationalError | InterfaceError):
+            raise OutcomeUnknown(
+                "the connection was lost at commit; the same idempotency key gives the answer on retry"
+            ) from lost
+        raise
+
+
+def _unavailable() -> DatabaseUnavailable:
+    return DatabaseUnavailable("the database does not answer; nothing was recorded; try again")
+
+
+def column(
+    name: str, kind: TypeEngine[Any] | type[TypeEngine[Any]], *, key: bool = False, null: bool = False
+) -> Column[Any]:
+    """A column of a table, part of its key or not, that may be empty or not."""
+    return Column(name, kind, primary_key=key, nullable=null)
+
+
+def inserting(table: Table, then: str = "") -> TextClause:
+    """One statement that inserts any number of rows, each column given as an array under its name.
+
+    `then` is what follows, such as an ON CONFLICT clause.
+    """
+    names = ", ".join(column.name for column in table.columns)
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    arrays = ", ".join(f"CAST(:{c.name} AS {c.type.compile(dialect=dialect)}[])" for c in table.columns)
+    return text(f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({arrays}) {then}")  # noqa: S608
+
+
+def columns(table: Table, rows: Sequence[Sequence[object]]) -> dict[str, list[object]]:
+    """Rows, each in the table's own order of columns, turned into the arrays that `inserting` takes."""
+    turned = zip(*rows, strict=True) if rows else ([] for _ in table.columns)
+    return {column.name: list(values) for column, values in zip(table.columns, turned, strict=True)}
+
+
+def query(package: str, name: str) -> TextClause:
+    """A query kept as a .sql file in a package, written so that psql takes it too.
+
+    There `:'book'` is a variable that psql quotes; here it becomes a bound parameter. Lines that begin with a
+    backslash are psql's own.
+    """
+    sql = files(package).joinpath(name).read_text()
+    lines = (line.partition("--")[0] for line in sql.splitlines() if not line.startswith("\\"))
+    return text(_PSQL_VARIABLE.sub(r":\1", "\n".join(lines)))
+
+
+def migrate(url: str) -> list[str]:
+    """Brings a database to the newest version, from nothing or from an older one; returns what it ran.
+
+    Runs as the URL's own user, which then owns the tables. Raises DatabaseUnfit or DatabaseUnavailable.
+    """
+    try:
+        with create_engine(url, poolclass=NullPool).connect() as connection:
+            _refuse_unfit(connection)
+            before = _version(connection)
+            command.upgrade(_alembic(connection), "head")
+            connection.commit()
+            return _between(before, _version(connection))
+    except OperationalError as lost:
+        raise DatabaseUnavailable(f"the database does not answer: {lost.orig}") from lost
+
+
+def migrations_pending(connection: Connection) -> bool:
+    """Whether `ledger migrate` has something to do."""
+    return _version(connection) != _scripts().get_current_head()
+
+
+def _refuse_unfit(connection: Connection) -> None:
+    version = int(connection.exec_driver_sql("SHOW server_version_num").scalar_one())
+    encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
+    if version < _OLDEST:
+        raise DatabaseUnfit(f"PostgreSQL 15 or newer is needed; this one is {version // 10_000}")
+    if encoding != "UTF8":
+        raise DatabaseUnfit(f"the database must be encoded in UTF8; this one is in {encoding}")
+
+
+def _alembic(connection: Connection | None = None) -> Config:
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(Path(str(files("migrations")))))
+    return config
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_alembic())
+
+
+def _version(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _between(before: str | None, after: str | None) -> list[str]:
+    if before == after:
+        return []
+    found = _scripts().iterate_revisions(after or "base", before or "base")
+    return [f"{script.revision} {script.doc}" for script in found][::-1]

@@ -1,0 +1,243 @@
+"""Every reason for which the books refuse, on one page.
+
+A refusal is named for what is wrong; its `reason` is the class name in the wire's spelling
+(`EntryUnbalanced` is `REASON_ENTRY_UNBALANCED` in errors.proto). The groups below become gRPC codes in
+`service/refusals.py`. Facts are strings, so that they travel unchanged in `google.rpc.ErrorInfo.metadata`.
+"""
+
+import re
+
+
+class Refusal(Exception):
+    """The books say no. `message` is one sentence for people, `facts` are the same facts for programs."""
+
+    def __init__(self, message: str, **facts: object) -> None:
+        super().__init__(message)
+        self.message = message
+        self.facts = {name: str(value) for name, value in facts.items()}
+
+    @property
+    def reason(self) -> str:
+        """The wire's name of this refusal, without its prefix: `ENTRY_UNBALANCED`."""
+        return re.sub(r"(?<=[a-z])(?=[A-Z0-9])", "_", type(self).__name__).upper()
+
+
+# --- the groups, one gRPC code each -------------------------------------------------------------------
+
+
+class Invalid(Refusal):
+    """The request can never be right: INVALID_ARGUMENT."""
+
+
+class NotThere(Refusal):
+    """What the request names does not exist: NOT_FOUND."""
+
+
+class AlreadyThere(Refusal):
+    """What the request would make exists already: ALREADY_EXISTS."""
+
+
+class NotAllowedNow(Refusal):
+    """The books as they stand do not allow it: FAILED_PRECONDITION."""
+
+
+class TryAgain(Refusal):
+    """The service cannot answer now; the same request may succeed later: UNAVAILABLE."""
+
+
+class TooMuch(Refusal):
+    """More than the service takes at once: RESOURCE_EXHAUSTED."""
+
+
+# --- the request's form -------------------------------------------------------------------------------
+
+
+class RequestUndecodable(Invalid):
+    """The bytes are not the message: truncated, or text that is not UTF-8."""
+
+
+class FieldMissing(Invalid):
+    """A required field is empty."""
+
+
+class TextInvalid(Invalid):
+    """A text is too long or holds characters it must not hold."""
+
+
+class DateInvalid(Invalid):
+    """Not a date of the calendar, written YYYY-MM-DD."""
+
+
+class CurrencyUnknown(Invalid):
+    """Not a currency of ISO 4217."""
+
+
+class AmountInvalid(Invalid):
+    """Zero, negative, unreadable or beyond the largest amount."""
+
+
+class AmountTooPrecise(Invalid):
+    """More digits than the currency has minor units."""
+
+
+class SideMissing(Invalid):
+    """A posting that is neither a debit nor a credit."""
+
+
+class PostingCountInvalid(Invalid):
+    """Fewer than two postings, or more than an entry may have."""
+
+
+class EntryUnbalanced(Invalid):
+    """Debits and credits differ in a currency."""
+
+
+class BatchTooLarge(Invalid):
+    """More entries or postings than one batch may hold."""
+
+
+class AccountCodeInvalid(Invalid):
+    """Not an account code."""
+
+
+class PageInvalid(Invalid):
+    """A page token of another query, or a page size out of range."""
+
+
+class SessionAmountsInvalid(Invalid):
+    """The patient's share exceeds the allowed amount, or the session earns nobody anything."""
+
+
+class CurrenciesMixed(Invalid):
+    """The amounts of one request are in different currencies."""
+
+
+# --- what is not there --------------------------------------------------------------------------------
+
+
+class BookNotFound(NotThere):
+    """No such book."""
+
+
+class AccountNotFound(NotThere):
+    """No such account, and no rule that opens it."""
+
+
+class EntryNotFound(NotThere):
+    """No such entry in this book."""
+
+
+class ClaimNotFound(NotThere):
+    """Nothing is open, or absorbed, under this claim."""
+
+
+class RemittanceNotFound(NotThere):
+    """No such remittance in this book."""
+
+
+# --- what is there already ----------------------------------------------------------------------------
+
+
+class BookExists(AlreadyThere):
+    """The book is open already, with other terms."""
+
+
+class AccountExists(AlreadyThere):
+    """The account is open already, with other terms."""
+
+
+class IdempotencyKeyReused(AlreadyThere):
+    """The key was used for another request."""
+
+
+class EntryAlreadyReversed(AlreadyThere):
+    """An entry is reversed once."""
+
+
+# --- what the books do not allow now ------------------------------------------------------------------
+
+
+class AccountClosed(NotAllowedNow):
+    """Nothing is posted to a closed account."""
+
+
+class AccountCurrencyDiffers(NotAllowedNow):
+    """The account is kept in another currency."""
+
+
+class BalanceLimitPassed(NotAllowedNow):
+    """The account's balance would go to the side on which it must not stand."""
+
+
+class ItemMissing(NotAllowedNow):
+    """A posting to this account must name the open item it opens or settles."""
+
+
+class AccountNotAtZero(NotAllowedNow):
+    """Only an account at zero can be closed."""
+
+
+class PayableExceeded(NotAllowedNow):
+    """More than is payable to the provider."""
+
+
+class ClaimExceeded(NotAllowedNow):
+    """More than is open, or absorbed, on the claim."""
+
+
+class PayerAmbiguous(NotAllowedNow):
+    """The claim is open with several payers and the request names none."""
+
+
+class AccountCodeAmbiguous(NotAllowedNow):
+    """An open account has this code but for upper and lower case."""
+
+
+class TotalOutOfRange(NotAllowedNow):
+    """An account's total would pass what 63 bits hold."""
+
+
+class ReversalNotReversible(NotAllowedNow):
+    """A reversal is not reversed; post the entry anew."""
+
+
+# --- remittance files ---------------------------------------------------------------------------------
+
+
+class FileEmpty(Invalid):
+    """The stream holds no bytes."""
+
+
+class FileNotAn835(Invalid):
+    """The file is not an X12 835."""
+
+
+class FileTruncated(Invalid):
+    """The file ends before its first remittance begins."""
+
+
+class FileSegmentTooLong(Invalid):
+    """A segment is longer than any 835 segment can be."""
+
+
+class FileTooLarge(Invalid):
+    """The file is larger than the service takes."""
+
+
+class StreamMisordered(Invalid):
+    """The stream does not begin with a header, or holds two."""
+
+
+# --- the service itself -------------------------------------------------------------------------------
+
+
+class DatabaseUnavailable(TryAgain):
+    """The database does not answer. Nothing was recorded."""
+
+
+class OutcomeUnknown(TryAgain):
+    """The connection was lost at commit. The same idempotency key gives the answer on retry."""
+
+
+class QueueFull(TooMuch):
+    """Too many requests wait for this book."""

@@ -1,0 +1,62 @@
+"""Reads the single fields of a request: texts, names and dates. Each refuses by the field's own name."""
+
+import re
+from datetime import date
+
+from ledger.errors import DateInvalid, FieldMissing, TextInvalid
+
+NAME_LENGTH = 100
+"""Longest party, claim, session or other name."""
+TEXT_LENGTH = 500
+"""Longest description or reason."""
+KEY_LENGTH = 200
+"""Longest idempotency key."""
+
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_BOOK = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,39}")
+
+
+def required(field: str, value: str, limit: int = NAME_LENGTH) -> str:
+    """A text that must be there. Raises FieldMissing or TextInvalid."""
+    if not value.strip():
+        raise FieldMissing(f"{field} is required", field=field)
+    return text(field, value, limit)
+
+
+def text(field: str, value: str, limit: int = NAME_LENGTH) -> str:
+    """A text of at most `limit` characters, all printable. Raises TextInvalid."""
+    if len(value) > limit:
+        raise TextInvalid(f"{field} is longer than {limit} characters", field=field, limit=limit)
+    if not value.isprintable():
+        raise TextInvalid(f"{field} holds characters that cannot be printed", field=field, limit=limit)
+    return value
+
+
+def optional(field: str, value: str, limit: int = NAME_LENGTH) -> str | None:
+    """A text that may be absent: an empty one is None."""
+    return text(field, value, limit) if value else None
+
+
+def book_name(value: str) -> str:
+    """The name of a book: letters, digits and dashes, at most 40. Raises FieldMissing or TextInvalid."""
+    required("book", value)
+    if not _BOOK.fullmatch(value):
+        raise TextInvalid("book is letters, digits and dashes, at most 40", field="book", limit=40)
+    return value
+
+
+def day(field: str, value: str) -> date:
+    """A date that must be there, written YYYY-MM-DD. Raises FieldMissing or DateInvalid."""
+    if not value:
+        raise FieldMissing(f"{field} is required", field=field)
+    if not _DATE.fullmatch(value):
+        raise DateInvalid(f"{field} is not written YYYY-MM-DD: {value[:20]!r}", field=field, value=value[:20])
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise DateInvalid(f"{field} is not a day of the calendar: {value}", field=field, value=value) from None
+
+
+def optional_day(field: str, value: str) -> date | None:
+    """A date that may be absent: an empty one is None."""
+    return day(field, value) if value else None

@@ -1,0 +1,83 @@
+"""The hash chain: each entry's hash covers the one before it and every column stored of it.
+
+The form hashed is binary and unambiguous: a version byte, then each field as a four-byte big-endian length
+and its bytes; an absent field is the length 0xFFFFFFFF alone. Numbers are eight bytes big-endian, dates are
+`YYYY-MM-DD`, times are microseconds since 1970, texts are UTF-8. `ledger/audit/integrity.sql` computes the
+same in SQL.
+"""
+
+import hashlib
+import struct
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from functools import singledispatch
+from uuid import UUID
+
+from ledger.postings.entry import PostedEntry
+
+VERSION = b"\x01"
+GENESIS = bytes(32)
+"""The hash before the first entry of a book."""
+
+_ABSENT = b"\xff\xff\xff\xff"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@singledispatch
+def encoded(value: object) -> bytes:
+    """One field's bytes; raises TypeError for a type that is never stored."""
+    raise TypeError(f"{type(value).__name__} has no encoding")
+
+
+@encoded.register
+def _(value: bytes) -> bytes:
+    return value
+
+
+@encoded.register
+def _(value: str) -> bytes:
+    return value.encode()
+
+
+@encoded.register
+def _(value: int) -> bytes:
+    return struct.pack(">q", value)
+
+
+@encoded.register
+def _(value: UUID) -> bytes:
+    return value.bytes
+
+
+@encoded.register
+def _(value: date) -> bytes:
+    return value.isoformat().encode()
+
+
+@encoded.register
+def _(value: datetime) -> bytes:
+    since = value - _EPOCH
+    return struct.pack(">q", (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds)
+
+
+def joined(*values: object) -> bytes:
+    """Fields one after the other, each behind its length."""
+    parts = []
+    for value in values:
+        if value is None:
+            parts.append(_ABSENT)
+        else:
+            content = encoded(value)
+            parts.append(struct.pack(">I", len(content)) + content)
+    return b"".join(parts)
+
+
+def request_hash(stated: Mapping[str, str]) -> bytes:
+    """SHA-256 of what a request says, field by field."""
+    return hashlib.sha256(VERSION + joined(*(part for item in stated.items() for part in item))).digest()
+
+
+def entry_hash(previous: bytes, posted: PostedEntry) -> bytes:
+    """SHA-256 over the hash before, the entry's columns and its postings' columns, in the tables' order."""
+    lines = b"".join(joined(*line) for line in posted.lines())
+    return hashlib.sha256(previous + VERSION + joined(*posted.columns()) + lines).digest()

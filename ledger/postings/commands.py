@@ -1,0 +1,288 @@
+"""What callers ask for, before it is known whether the books allow it.
+
+A command says what it states (two requests are the same when they state the same), which facts it needs, and
+how it becomes an entry once the facts are there. Facts are read and decided under the head lock.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from typing import Protocol
+
+from ledger.accounts import chart
+from ledger.accounts.account import Totals
+from ledger.errors import (
+    ClaimExceeded,
+    ClaimNotFound,
+    EntryAlreadyReversed,
+    EntryNotFound,
+    PayableExceeded,
+    PayerAmbiguous,
+    ReversalNotReversible,
+)
+from ledger.money import Amount, plain
+from ledger.postings import rules
+from ledger.postings.entry import JournalEntry, Kind, PostedEntry
+from ledger.postings.item import Item
+
+
+class Books(Protocol):
+    """The facts that a command may read while it is decided."""
+
+    def totals(self, account: str) -> Totals:
+        """An account's totals, at zero where it is not open."""
+
+    def item(self, name: str) -> Item | None:
+        """All that the books know of an open item."""
+
+    def entry(self, number: int) -> PostedEntry | None:
+        """A posted entry."""
+
+    def reversed_by(self, number: int) -> int | None:
+        """The number of the entry that reverses this one."""
+
+
+class Command(Protocol):
+    """One thing to post."""
+
+    def stated(self) -> dict[str, str]:
+        """What the caller said, by field."""
+
+    def accounts(self) -> Iterable[str]:
+        """Accounts known to be touched before any fact is read."""
+
+    def items(self) -> Iterable[str]:
+        """Open items that must be read to decide."""
+
+    def originals(self) -> Iterable[int]:
+        """Numbers of entries that must be read to decide."""
+
+    def entry(self, books: Books) -> JournalEntry:
+        """The entry to post. Raises a Refusal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """An entry that is complete as it is."""
+
+    complete: JournalEntry
+
+    def stated(self) -> dict[str, str]:
+        """The entry itself."""
+        return self.complete.stated()
+
+    def accounts(self) -> Iterable[str]:
+        """Those of its postings."""
+        return (posting.account for posting in self.complete.postings)
+
+    def items(self) -> Iterable[str]:
+        """None: nothing of it depends on an item."""
+        return ()
+
+    def originals(self) -> Iterable[int]:
+        """The entry that it undoes, where it undoes one."""
+        return (self.complete.reverses,) if self.complete.reverses else ()
+
+    def entry(self, books: Books) -> JournalEntry:
+        """The entry itself, once nothing else has reversed what it reverses."""
+        if self.complete.reverses:
+            _reversible(books, self.complete.reverses)
+        return self.complete
+
+
+@dataclass(frozen=True, slots=True)
+class PayProvider:
+    """Pay a provider, never more than is payable."""
+
+    provider: str
+    amount: Amount
+    effective_date: date
+    pay_cycle: str | None = None
+    in_transit: bool = False
+
+    def _paid(self) -> JournalEntry:
+        return rules.provider_paid(
+            self.provider, self.amount, self.effective_date, self.pay_cycle, in_transit=self.in_transit
+        )
+
+    def stated(self) -> dict[str, str]:
+        """The entry that it becomes."""
+        return self._paid().stated()
+
+    def accounts(self) -> Iterable[str]:
+        """The payable and where the money leaves."""
+        return (posting.account for posting in self._paid().postings)
+
+    def items(self) -> Iterable[str]:
+        """None."""
+        return ()
+
+    def originals(self) -> Iterable[int]:
+        """None."""
+        return ()
+
+    def entry(self, books: Books) -> JournalEntry:
+        """Raises PayableExceeded."""
+        payable = -books.totals(chart.payable(self.provider)).balance
+        if self.amount.minor_units > payable:
+            raise PayableExceeded(
+                f"{plain(payable, self.amount.currency)} is payable to {self.provider}, not {self.amount}",
+                provider=self.provider,
+                payable=plain(payable, self.amount.currency),
+                amount=plain(self.amount.minor_units, self.amount.currency),
+            )
+        return self._paid()
+
+
+@dataclass(frozen=True, slots=True)
+class ReverseEntry:
+    """Undo a posted entry by a new one."""
+
+    number: int
+    effective_date: date
+    reason: str
+
+    def stated(self) -> dict[str, str]:
+        """Which entry, when and why."""
+        return {
+            "kind": Kind.REVERSAL,
+            "effective_date": self.effective_date.isoformat(),
+            "description": self.reason,
+            "reverses": str(self.number),
+        }
+
+    def accounts(self) -> Iterable[str]:
+        """Those of the original, which must be read first."""
+        return ()
+
+    def items(self) -> Iterable[str]:
+        """None."""
+        return ()
+
+    def originals(self) -> Iterable[int]:
+        """The entry to reverse."""
+        return (self.number,)
+
+    def entry(self, books: Books) -> JournalEntry:
+        """Raises EntryNotFound, EntryAlreadyReversed or ReversalNotReversible."""
+        original = _reversible(books, self.number)
+        return rules.reversal(original.entry, self.number, self.effective_date, self.reason)
+
+
+def _reversible(books: Books, number: int) -> PostedEntry:
+    original = books.entry(number)
+    if original is None:
+        raise EntryNotFound(f"no entry {number} in this book", number=number)
+    if original.entry.kind is Kind.REVERSAL:
+        raise ReversalNotReversible(f"entry {number} is a reversal; post the entry anew", number=number)
+    if reversed_by := books.reversed_by(number):
+        raise EntryAlreadyReversed(
+            f"entry {number} was reversed by entry {reversed_by}", number=number, reversed_by=reversed_by
+        )
+    return original
+
+
+@dataclass(frozen=True, slots=True)
+class _AboutDenial:
+    """What absorbing and recovering a denial have in common."""
+
+    claim: str
+    effective_date: date
+    reason: str
+    payer: str | None = None
+    amount: Amount | None = None
+
+    def accounts(self) -> Iterable[str]:
+        """The expense; the receivables are the item's own."""
+        named = (chart.receivable(self.payer),) if self.payer else ()
+        return (chart.DENIALS_ABSORBED, *named)
+
+    def items(self) -> Iterable[str]:
+        """The claim."""
+        return (self.claim,)
+
+    def originals(self) -> Iterable[int]:
+        """None."""
+        return ()
+
+    def _stated(self, kind: Kind) -> dict[str, str]:
+        return {
+            "kind": kind,
+            "effective_date": self.effective_date.isoformat(),
+            "description": self.reason,
+            "claim": self.claim,
+            **({"payer": self.payer} if self.payer else {}),
+            "amount": str(self.amount or ""),
+        }
+
+    def _found(self, books: Books) -> Item:
+        item = books.item(self.claim)
+        if item is None:
+            raise ClaimNotFound(f"the books know no claim {self.claim}", claim=self.claim)
+        return item
+
+    def _within(self, item: Item, open_: int) -> Amount:
+        """The amount asked for, or all of it, where that much is there."""
+        if open_ <= 0:
+            raise ClaimNotFound(f"nothing is left of claim {self.claim}", claim=self.claim)
+        asked = self.amount or Amount(open_, item.currency)
+        if asked.currency != item.currency or asked.minor_units > open_:
+            raise ClaimExceeded(
+                f"{plain(open_, item.currency)} {item.currency} is left of claim {self.claim}, not {asked}",
+                claim=self.claim,
+                open=plain(open_, item.currency),
+                amount=plain(asked.minor_units, asked.currency),
+            )
+        return asked
+
+
+@dataclass(frozen=True, slots=True)
+class AbsorbDenial(_AboutDenial):
+    """The payer will not pay this claim; the company takes the loss."""
+
+    def stated(self) -> dict[str, str]:
+        """Which claim, when, why and how much."""
+        return self._stated(Kind.DENIAL_ABSORBED)
+
+    def entry(self, books: Books) -> JournalEntry:
+        """Raises ClaimNotFound, ClaimExceeded or PayerAmbiguous."""
+        item = self._found(books)
+        receivable = self._receivable(item)
+        unpaid = self._within(item, item.balance(receivable))
+        return rules.denial_absorbed(item, receivable, unpaid, self.effective_date, self.reason)
+
+    def _receivable(self, item: Item) -> str:
+        if self.payer:
+            return chart.receivable(self.payer)
+        open_ = [account for account, due in item.receivables().items() if due > 0]
+        if not open_:
+            raise ClaimNotFound(f"no payer owes anything on claim {self.claim}", claim=self.claim)
+        if len(open_) > 1:
+            raise _ambiguous(self.claim, open_)
+        return open_[0]
+
+
+@dataclass(frozen=True, slots=True)
+class RecoverDenial(_AboutDenial):
+    """An absorbed denial was overturned; the payer owes again."""
+
+    def stated(self) -> dict[str, str]:
+        """Which claim, when, why and how much."""
+        return self._stated(Kind.DENIAL_RECOVERED)
+
+    def entry(self, books: Books) -> JournalEntry:
+        """Raises ClaimNotFound, ClaimExceeded or PayerAmbiguous."""
+        item = self._found(books)
+        recovered = self._within(item, item.balance(chart.DENIALS_ABSORBED))
+        payer = self.payer or item.dimensions.payer
+        if payer is None:
+            raise _ambiguous(self.claim, item.balances)
+        return rules.denial_recovered(item, chart.receivable(payer), recovered, self.effective_date, self.reason)
+
+
+def _ambiguous(claim: str, accounts: Iterable[str]) -> PayerAmbiguous:
+    below = f"{chart.INSURER_RECEIVABLES}:"
+    payers = sorted(account.removeprefix(below) for account in accounts if account.startswith(below))
+    return PayerAmbiguous(
+        f"claim {claim} stands with several payers; name one", claim=claim, payers=", ".join(payers)
+    )

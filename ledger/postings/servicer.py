@@ -1,0 +1,158 @@
+"""How entries are posted and asked for: `ledger.v1.PostingsService`."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, exists
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from ledger import caller, fields, wire
+from ledger.accounts import store as accounts
+from ledger.accounts.account import account_code
+from ledger.database import reading
+from ledger.errors import EntryNotFound, FieldMissing, Refusal, TextInvalid
+from ledger.postings import journal, messages, store
+from ledger.postings.batch import Outcome, Posted, Request, Submission, refuse_too_many
+from ledger.postings.group_commit import GroupCommit
+from ledger.schema import entries, postings
+from ledger.v1 import postings_pb2 as pb
+from ledger.v1.postings_pb2_grpc import PostingsServiceServicer
+from ledger.wire import Context
+
+
+class PostingsServicer(PostingsServiceServicer):
+    """Answers PostingsService: reads from PostgreSQL, posts through the group commit."""
+
+    def __init__(self, database: AsyncEngine, group_commit: GroupCommit) -> None:
+        """`database` works under the program's own role."""
+        self._database = database
+        self._group_commit = group_commit
+
+    async def PostEntry(self, request: pb.PostEntryRequest, context: Context) -> pb.PostEntryResponse:
+        """Posts one entry as it is given."""
+        book = fields.book_name(request.book)
+        posted = await self._post_one(book, messages.entry_to_post(request.entry), request)
+        return pb.PostEntryResponse(**posted)
+
+    async def PostEntries(self, request: pb.PostEntriesRequest, context: Context) -> pb.PostEntriesResponse:
+        """Posts many entries, each by itself or all or none."""
+        book = fields.book_name(request.book)
+        refuse_too_many(len(request.entries))
+        read = [messages.read_or_refusal(entry) for entry in request.entries]
+        if request.atomic:
+            _refuse_first(read)
+        submission = Submission([r for r in read if isinstance(r, Request)], request.atomic)
+        outcomes = iter(await self._outcomes(book, submission, record=not request.validate_only))
+        answers = [r if isinstance(r, Refusal) else next(outcomes) for r in read]
+        if request.atomic:
+            _refuse_first(answers)
+        results = [messages.result(answer, recorded=not request.validate_only) for answer in answers]
+        return pb.PostEntriesResponse(results=results)
+
+    async def ReverseEntry(self, request: pb.ReverseEntryRequest, context: Context) -> pb.ReverseEntryResponse:
+        """Posts an entry again with its sides exchanged."""
+        book = fields.book_name(request.book)
+        return pb.ReverseEntryResponse(**await self._post_one(book, messages.reverse_entry(request), request))
+
+    async def RecordSession(self, request: pb.RecordSessionRequest, context: Context) -> pb.RecordSessionResponse:
+        """The provider has earned the rate; payer and patient owe the allowed amount."""
+        book = fields.book_name(request.book)
+        return pb.RecordSessionResponse(**await self._post_one(book, messages.record_session(request), request))
+
+    async def PayProvider(self, request: pb.PayProviderRequest, context: Context) -> pb.PayProviderResponse:
+        """The provider is paid, never more than is payable."""
+        book = fields.book_name(request.book)
+        return pb.PayProviderResponse(**await self._post_one(book, messages.pay_provider(request), request))
+
+    async def AbsorbDenial(self, request: pb.AbsorbDenialRequest, context: Context) -> pb.AbsorbDenialResponse:
+        """The payer will not pay; the company takes the loss."""
+        book = fields.book_name(request.book)
+        return pb.AbsorbDenialResponse(**await self._post_one(book, messages.absorb_denial(request), request))
+
+    async def RecoverDenial(self, request: pb.RecoverDenialRequest, context: Context) -> pb.RecoverDenialResponse:
+        """An absorbed denial was overturned; the payer owes again."""
+        book = fields.book_name(request.book)
+        return pb.RecoverDenialResponse(**await self._post_one(book, messages.recover_denial(request), request))
+
+    async def GetEntry(self, request: pb.GetEntryRequest, context: Context) -> pb.GetEntryResponse:
+        """One entry, by number, id or the caller's own key. Raises EntryNotFound."""
+        book, named = fields.book_name(request.book), _named(request)
+        async with reading(self._database) as connection:
+            await accounts.existing_book(connection, book)
+            found = await store.find(connection, book, named)
+        if not found:
+            raise EntryNotFound("no such entry in this book", book=book)
+        return pb.GetEntryResponse(entry=messages.entry(found[0]))
+
+    async def ListEntries(self, request: pb.ListEntriesRequest, context: Context) -> pb.ListEntriesResponse:
+        """Entries in the order of their numbers, a page at a time."""
+        book, conditions = fields.book_name(request.book), _conditions(request)
+        size, after = wire.page_size(request.page_size), wire.page_start_number(request)
+        async with reading(self._database) as connection:
+            await accounts.existing_book(connection, book)
+            found = await store.find(connection, book, entries.c.number > after, *conditions, limit=size + 1)
+        more = wire.page_token(request, str(found[size - 1].number)) if len(found) > size else ""
+        return pb.ListEntriesResponse(entries=map(messages.entry, found[:size]), next_page_token=more)
+
+    async def _post_one(self, book: str, request: Request, asked: messages.Asked) -> messages.Answer:
+        """Posts one request and gives its entry; a refusal is raised."""
+        recorded = not asked.validate_only
+        [outcome] = await self._outcomes(book, Submission([request]), record=recorded)
+        if isinstance(outcome, Refusal):
+            raise outcome
+        return {"entry": messages.entry(outcome.entry, recorded=recorded), "replayed": outcome.replayed}
+
+    async def _outcomes(self, book: str, submission: Submission, *, record: bool) -> list[Outcome]:
+        if record:
+            return await self._group_commit.post(book, submission)
+        async with reading(self._database) as connection:
+            return (await journal.preview(connection, book, [submission]))[0]
+
+
+def _refuse_first(answers: Sequence[Request | Posted | Refusal]) -> None:
+    """Raises the first refusal of an atomic call, with its place."""
+    for index, answer in enumerate(answers):
+        if isinstance(answer, Refusal):
+            answer.facts.setdefault("index", str(index))
+            raise answer
+
+
+def _named(request: pb.GetEntryRequest) -> ColumnElement[bool]:
+    match request.WhichOneof("name"):
+        case "number":
+            return entries.c.number == request.number
+        case "id":
+            return entries.c.id == _uuid(request.id)
+        case "idempotency_key":
+            key = fields.text("idempotency_key", request.idempotency_key, fields.KEY_LENGTH)
+            actor = caller.actor.get()
+            return and_(entries.c.idempotency_key == key, entries.c.actor == actor)
+        case _:
+            raise FieldMissing("number, id or idempotency_key is required", field="number")
+
+
+def _uuid(value: str) -> UUID:
+    try:
+        return UUID(value)
+    except ValueError:
+        raise TextInvalid("id is not a UUID", field="id", limit=36) from None
+
+
+def _conditions(request: pb.ListEntriesRequest) -> list[ColumnElement[bool]]:
+    """What a listing is narrowed to."""
+    from_ = fields.optional_day("effective_from", request.effective_from)
+    to = fields.optional_day("effective_to", request.effective_to)
+    of_entry = (postings.c.book == entries.c.book) & (postings.c.entry_number == entries.c.number)
+    conditions: list[ColumnElement[bool]] = []
+    if request.account:
+        conditions.append(exists().where(of_entry, postings.c.account == account_code(request.account)))
+    if request.item:
+        item = fields.text("item", request.item)
+        conditions.append(exists().where(of_entry, postings.c.item == item))
+    if request.kind:
+        conditions.append(entries.c.kind == messages.kind(request.kind))
+    if from_:
+        conditions.append(entries.c.effective_date >= from_)
+    if to:
+        conditions.append(entries.c.effective_date <= to)
+    return conditions

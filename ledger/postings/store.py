@@ -1,0 +1,193 @@
+"""Where entries are kept: rows to entries and back."""
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from datetime import date
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, and_, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ledger.accounts.account import Side
+from ledger.database import columns, inserting
+from ledger.money import Amount
+from ledger.postings.entry import Dimensions, JournalEntry, Kind, PostedEntry, Posting
+from ledger.postings.item import Item
+from ledger.schema import entries, postings
+
+_INSERT_POSTINGS = inserting(postings)
+_INSERT_ENTRIES = inserting(entries)
+
+# One row for each account that an item touches, with that on which all its sessions agree. A session that
+# was reversed does not count.
+_ITEMS = text("""
+    WITH sessions AS (
+        SELECT
+            claim,
+            CASE WHEN min(payer) = max(payer) THEN min(payer) END AS payer,
+            CASE WHEN min(provider) = max(provider) THEN min(provider) END AS provider,
+            CASE WHEN min(session) = max(session) THEN min(session) END AS session,
+            CASE WHEN min(plan) = max(plan) THEN min(plan) END AS plan,
+            CASE WHEN min(service_code) = max(service_code) THEN min(service_code) END AS service_code,
+            CASE WHEN min(licence_type) = max(licence_type) THEN min(licence_type) END AS licence_type,
+            CASE WHEN min(state) = max(state) THEN min(state) END AS state,
+            min(service_date) AS service_date,
+            CASE WHEN bool_and(charge IS NOT NULL) THEN CAST(sum(charge) AS bigint) END AS charge,
+            array_remove(array_agg(DISTINCT service_date), NULL) AS service_dates,
+            array_remove(array_agg(DISTINCT service_code), NULL) AS service_codes
+        FROM entries AS e
+        WHERE book = :book AND claim = ANY(CAST(:names AS text[])) AND kind = 'session_earned'
+            AND NOT EXISTS (SELECT FROM entries AS r WHERE r.book = e.book AND r.reverses = e.number)
+        GROUP BY claim
+    ), balances AS (
+        SELECT item, account, currency, CAST(sum(amount) AS bigint) AS balance
+        FROM postings
+        WHERE book = :book AND item = ANY(CAST(:names AS text[]))
+        GROUP BY item, account, currency
+    ), shares AS (
+        -- What rules of the trade gave the patient to pay; money that came from the patient is posted by hand.
+        SELECT p.item AS shared, CAST(sum(p.amount) AS bigint) AS patient_share
+        FROM postings AS p
+        JOIN entries AS e ON e.book = p.book AND e.number = p.entry_number
+        LEFT JOIN entries AS original
+            ON original.book = e.book AND original.number = e.reverses AND e.kind = 'reversal'
+        WHERE p.book = :book AND p.item = ANY(CAST(:names AS text[]))
+            AND p.account IN ('Assets:Receivable:Patient', 'Liabilities:PatientRefunds')
+            AND coalesce(original.kind, e.kind) <> 'manual'
+        GROUP BY p.item
+    )
+    SELECT * FROM balances LEFT JOIN sessions ON claim = item LEFT JOIN shares ON shared = item
+    ORDER BY item, account
+""")
+_CLAIMS_OF_SESSIONS = text("""
+    SELECT DISTINCT session, claim FROM entries
+    WHERE book = :book AND kind = 'session_earned' AND session = ANY(CAST(:sessions AS text[]))
+""")
+_CLAIMS_ON_DAYS = text("""
+    SELECT DISTINCT claim FROM entries
+    WHERE book = :book AND kind = 'session_earned' AND payer = :payer
+        AND service_date = ANY(CAST(:days AS date[]))
+""")
+
+
+async def insert(connection: AsyncConnection, posted: Sequence[PostedEntry]) -> None:
+    """Writes new entries: their postings first, as `entries_are_whole` expects."""
+    lines = [(p.book, p.number, *line) for p in posted for line in p.lines()]
+    await connection.execute(_INSERT_POSTINGS, columns(postings, lines))
+    await connection.execute(_INSERT_ENTRIES, columns(entries, [(*p.columns(), p.hash) for p in posted]))
+
+
+async def find(
+    connection: AsyncConnection, book: str, *conditions: ColumnElement[bool], limit: int | None = None
+) -> list[PostedEntry]:
+    """Entries of a book that meet the conditions, in the order of their numbers."""
+    wanted = select(entries).where(entries.c.book == book, *conditions).order_by(entries.c.number)
+    rows = (await connection.execute(wanted.limit(limit))).all()
+    lines = await _postings(connection, book, [row.number for row in rows])
+    return [_posted(row, lines[row.number]) for row in rows]
+
+
+async def numbered(connection: AsyncConnection, book: str, numbers: Collection[int]) -> dict[int, PostedEntry]:
+    """Entries by their numbers; those that do not exist are left out."""
+    found = await find(connection, book, entries.c.number.in_(numbers)) if numbers else []
+    return {entry.number: entry for entry in found}
+
+
+async def items(connection: AsyncConnection, book: str, names: Collection[str]) -> dict[str, Item]:
+    """All that the books know of open items, by name; those they do not know are left out."""
+    if not names:
+        return {}
+    found: dict[str, list[Row[Any]]] = defaultdict(list)
+    for row in await connection.execute(_ITEMS, {"book": book, "names": [*names]}):
+        found[row.item].append(row)
+    return {name: _item(name, rows) for name, rows in found.items()}
+
+
+def _item(name: str, rows: Sequence[Row[Any]]) -> Item:
+    first = rows[0]
+    return Item(
+        name=name,
+        currency=first.currency,
+        balances={row.account: row.balance for row in rows},
+        dimensions=Dimensions(
+            payer=first.payer,
+            provider=first.provider,
+            claim=name,
+            session=first.session,
+            plan=first.plan,
+            service_code=first.service_code,
+            licence_type=first.licence_type,
+            state=first.state,
+            service_date=first.service_date,
+        ),
+        patient_share=first.patient_share or 0,
+        charge=first.charge,
+        service_dates=frozenset(first.service_dates or ()),
+        service_codes=frozenset(first.service_codes or ()),
+    )
+
+
+async def claims_of_sessions(
+    connection: AsyncConnection, book: str, sessions: Collection[str]
+) -> set[tuple[str, str]]:
+    """Pairs of session and claim, for sessions that were recorded under these names."""
+    rows = await connection.execute(_CLAIMS_OF_SESSIONS, {"book": book, "sessions": [*sessions]})
+    return {(row.session, row.claim) for row in rows}
+
+
+async def claims_on_days(connection: AsyncConnection, book: str, payer: str, days: Collection[date]) -> set[str]:
+    """Claims with a session for this payer on one of these days of service."""
+    rows = await connection.execute(_CLAIMS_ON_DAYS, {"book": book, "payer": payer, "days": [*days]})
+    return {row.claim for row in rows}
+
+
+async def _postings(connection: AsyncConnection, book: str, numbers: Sequence[int]) -> dict[int, list[Posting]]:
+    found: dict[int, list[Posting]] = defaultdict(list)
+    if numbers:
+        wanted = select(postings).where(and_(postings.c.book == book, postings.c.entry_number.in_(numbers)))
+        for row in await connection.execute(wanted.order_by(postings.c.entry_number, postings.c.line)):
+            found[row.entry_number].append(_posting(row))
+    return found
+
+
+def _posting(row: Row[Any]) -> Posting:
+    side = Side.DEBIT if row.amount > 0 else Side.CREDIT
+    return Posting(row.account, side, Amount(abs(row.amount), row.currency), row.item)
+
+
+def _posted(row: Row[Any], lines: Sequence[Posting]) -> PostedEntry:
+    return PostedEntry(
+        book=row.book,
+        number=row.number,
+        id=row.id,
+        recorded_at=row.recorded_at,
+        actor=row.actor,
+        idempotency_key=row.idempotency_key,
+        request_hash=row.request_hash,
+        hash=row.hash,
+        entry=JournalEntry(
+            kind=Kind(row.kind),
+            effective_date=row.effective_date,
+            postings=tuple(lines),
+            description=row.description,
+            dimensions=_dimensions(row),
+            reverses=row.reverses,
+        ),
+    )
+
+
+def _dimensions(row: Row[Any]) -> Dimensions:
+    return Dimensions(
+        payer=row.payer,
+        provider=row.provider,
+        claim=row.claim,
+        session=row.session,
+        plan=row.plan,
+        service_code=row.service_code,
+        licence_type=row.licence_type,
+        state=row.state,
+        remittance=row.remittance,
+        pay_cycle=row.pay_cycle,
+        service_date=row.service_date,
+        charge=None if row.charge is None else Amount(row.charge, row.charge_currency),
+    )

@@ -1,0 +1,1 @@
+"""Questions about the books, each one a .sql file that an auditor can paste into psql, and exports of them."""

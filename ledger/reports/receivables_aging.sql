@@ -1,0 +1,62 @@
+-- Receivables aging: what each payer owes on a day, by the days since the service.
+-- For psql, say first which book and which day:
+-- \set book 'main'
+-- \set as_of '2026-03-31'
+-- Amounts are whole minor units (cents). The rows of a currency add up to its accounts at and below
+-- Assets:Receivable:Insurer. A credit stays in the bucket of its claim; a service after the day counts as 0 days.
+-- MATERIALIZED: found once, even while PostgreSQL has no statistics of a book that was just filled.
+WITH facts AS (
+    SELECT p.item AS claim, p.account, p.currency, p.amount, e.effective_date, CAST(NULL AS date) AS service_date
+    FROM postings AS p
+    JOIN entries AS e ON e.book = p.book AND e.number = p.entry_number
+    WHERE p.book = :'book' AND e.effective_date <= CAST(:'as_of' AS date)
+        AND (
+            p.account = 'Assets:Receivable:Insurer'
+            OR (p.account > 'Assets:Receivable:Insurer:' AND p.account < 'Assets:Receivable:Insurer;')
+        )
+    UNION ALL
+    -- The sessions of the claims. One that was reversed by then did not take place.
+    SELECT s.claim, NULL, NULL, NULL, NULL, s.service_date
+    FROM entries AS s
+    WHERE s.book = :'book' AND s.kind = 'session_earned' AND s.effective_date <= CAST(:'as_of' AS date)
+        AND NOT EXISTS (
+            SELECT FROM entries AS r
+            WHERE r.book = s.book AND r.reverses = s.number AND r.effective_date <= CAST(:'as_of' AS date)
+        )
+), served AS (
+    SELECT claim, account, currency, amount, effective_date,
+        min(service_date) OVER (PARTITION BY claim) AS service_date
+    FROM facts
+), open_items AS (
+    SELECT account, currency, sum(amount) AS amount,
+        CAST(:'as_of' AS date) - coalesce(min(service_date), min(effective_date)) AS days
+    FROM served
+    WHERE account IS NOT NULL
+    GROUP BY account, currency, claim
+    HAVING sum(amount) <> 0
+), payers AS MATERIALIZED (
+    -- The payer as the sessions on its account name it.
+    SELECT p.account, CASE WHEN min(e.payer) = max(e.payer) THEN min(e.payer) END AS payer
+    FROM postings AS p
+    JOIN entries AS e ON e.book = p.book AND e.number = p.entry_number
+    WHERE p.book = :'book' AND e.kind = 'session_earned'
+        AND p.account > 'Assets:Receivable:Insurer:' AND p.account < 'Assets:Receivable:Insurer;'
+    GROUP BY p.account
+), aged AS (
+    SELECT coalesce(payers.payer, split_part(o.account, ':', -1)) AS payer, o.currency, o.amount, o.days
+    FROM open_items AS o
+    LEFT JOIN payers ON payers.account = o.account
+)
+SELECT
+    payer,
+    currency,
+    CAST(coalesce(sum(amount) FILTER (WHERE days <= 30), 0) AS bigint) AS days_0_30,
+    CAST(coalesce(sum(amount) FILTER (WHERE days BETWEEN 31 AND 60), 0) AS bigint) AS days_31_60,
+    CAST(coalesce(sum(amount) FILTER (WHERE days BETWEEN 61 AND 90), 0) AS bigint) AS days_61_90,
+    CAST(coalesce(sum(amount) FILTER (WHERE days BETWEEN 91 AND 120), 0) AS bigint) AS days_91_120,
+    CAST(coalesce(sum(amount) FILTER (WHERE days > 120), 0) AS bigint) AS over_120_days,
+    CAST(sum(amount) AS bigint) AS total,
+    count(*) AS claim_count
+FROM aged
+GROUP BY payer, currency
+ORDER BY payer COLLATE "C", currency;

@@ -1,0 +1,116 @@
+"""The tables of the books, as the migrations make them (a test compares the two)."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Date,
+    DateTime,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    Uuid,
+)
+
+from ledger.database import column
+
+metadata = MetaData()
+_moment = DateTime(timezone=True)
+
+
+books = Table(
+    "books",
+    metadata,
+    column("book", Text, key=True),
+    column("name", Text),
+    column("opened_at", _moment),
+    column("opened_by", Text),
+)
+
+heads = Table(
+    "heads",
+    metadata,
+    column("book", Text, key=True),
+    column("number", BigInteger),
+    column("hash", LargeBinary),
+    column("recorded_at", _moment),
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    column("book", Text, key=True),
+    column("code", Text, key=True),
+    column("type", Text),
+    column("currency", Text),
+    column("normal_side", Text),
+    column("balance_limit", Text, null=True),
+    column("item_required", Boolean),
+    column("opened_at", _moment),
+    column("opened_by", Text),
+    column("closed_at", _moment, null=True),
+    column("closed_by", Text, null=True),
+)
+
+entries = Table(
+    "entries",
+    metadata,
+    column("book", Text, key=True),
+    column("number", BigInteger, key=True),
+    column("id", Uuid),
+    column("kind", Text),
+    column("effective_date", Date),
+    column("recorded_at", _moment),
+    column("description", Text),
+    column("actor", Text),
+    column("idempotency_key", Text),
+    column("request_hash", LargeBinary),
+    column("reverses", BigInteger, null=True),
+    column("payer", Text, null=True),
+    column("provider", Text, null=True),
+    column("claim", Text, null=True),
+    column("session", Text, null=True),
+    column("plan", Text, null=True),
+    column("service_code", Text, null=True),
+    column("licence_type", Text, null=True),
+    column("state", Text, null=True),
+    column("remittance", Text, null=True),
+    column("pay_cycle", Text, null=True),
+    column("service_date", Date, null=True),
+    column("charge", BigInteger, null=True),
+    column("charge_currency", Text, null=True),
+    column("posting_count", Integer),
+    column("hash", LargeBinary),
+)
+
+postings = Table(
+    "postings",
+    metadata,
+    column("book", Text, key=True),
+    column("entry_number", BigInteger, key=True),
+    column("line", Integer, key=True),
+    column("account", Text),
+    column("currency", Text),
+    column("amount", BigInteger),
+    column("item", Text, null=True),
+)
+
+balances = Table(
+    "balances",
+    metadata,
+    column("book", Text, key=True),
+    column("account", Text, key=True),
+    column("debits", BigInteger),
+    column("credits", BigInteger),
+)
+
+daily_totals = Table(
+    "daily_totals",
+    metadata,
+    column("book", Text, key=True),
+    column("account", Text, key=True),
+    column("effective_date", Date, key=True),
+    column("debits", BigInteger),
+    column("credits", BigInteger),
+)

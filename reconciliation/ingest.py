@@ -1,0 +1,352 @@
+"""Takes a file in: keeps its bytes, reads it twice, settles each remittance wholly and once, or not at all.
+
+First the whole file is surveyed, because a fault at its end makes all of an interchange doubtful. Then each
+remittance is settled: up to 1,000 claims in one database transaction, more in atomic chunks that any later run
+takes up where the last one stopped. A file that comes again posts nothing twice, and what waits in suspense is
+looked for once more.
+"""
+
+import asyncio
+import hashlib
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import IO, Any
+from uuid import NAMESPACE_OID, UUID, uuid5
+
+from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from ledger import errors
+from ledger.accounts import chart
+from ledger.accounts import store as accounts
+from ledger.database import reading, recording
+from ledger.errors import Refusal
+from ledger.postings import journal
+from ledger.postings.batch import Head
+from reconciliation import store
+from reconciliation.chunk import Chunk, settle_chunk
+from reconciliation.quarantine import identifiers_of, quarantined, raised_by_header, row_of, signed_by
+from reconciliation.reasons import Decision, ExceptionReason, RemittanceState
+from reconciliation.rematch import match_again
+from reconciliation.remittance import ClaimPayment, RemittanceOpened, Survey, Unreadable, read, survey
+from reconciliation.settlement import Payment, Raised
+
+LARGEST_FILE = 512 * 1024 * 1024
+"""Bytes of one delivery."""
+MOST_REMITTANCES = 10_000
+"""Remittances in one delivery."""
+CHUNK = 1_000
+"""Claims that settle in one database transaction."""
+
+_PART = 1024 * 1024
+_UNREADABLE: dict[str, type[Refusal]] = {
+    "EMPTY_FILE": errors.FileEmpty,
+    "NOT_AN_835": errors.FileNotAn835,
+    "TRUNCATED": errors.FileTruncated,
+    "SEGMENT_TOO_LONG": errors.FileSegmentTooLong,
+}
+
+Progress = Callable[[int], None]
+"""Told how many claims have been settled since it was last told."""
+
+
+def _silent(_: int) -> None:
+    """Nobody watches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """What became of a file."""
+
+    delivery: store.Delivery
+    duplicate: bool
+    remittances: list[Row[Any]]
+    decisions: dict[Decision, int]
+    exceptions: dict[UUID, int]
+
+
+async def ingest(
+    database: AsyncEngine,
+    book: str,
+    file_name: str,
+    actor: str,
+    file: IO[bytes],
+    progress: Progress = _silent,
+) -> Ingested:
+    """Takes one file in, from its first byte on.
+
+    Raises FileEmpty, FileNotAn835, FileTruncated, FileSegmentTooLong or FileTooLarge, and then nothing is
+    recorded; BookNotFound, DatabaseUnavailable or OutcomeUnknown, and then the same file may come again.
+    """
+    delivery = await asyncio.to_thread(_delivery, book, file_name, actor, file)
+    surveys = await asyncio.to_thread(_surveyed, file)
+    new = await _kept(database, delivery, file)
+    await _settle_all(database, delivery, file, surveys, progress)
+    async with reading(database) as connection:
+        found = await store.of_delivery(connection, delivery)
+        return Ingested(
+            delivery=delivery,
+            duplicate=not new,
+            remittances=found,
+            decisions=await store.decisions(connection, delivery),
+            exceptions=await store.open_exceptions(connection, book, [row.id for row in found]),
+        )
+
+
+async def resume(database: AsyncEngine) -> int:
+    """Finishes what an earlier run left half done, from the bytes that were kept; returns how many files."""
+    async with reading(database) as connection:
+        left = await store.unfinished(connection)
+    for delivery in left:
+        with tempfile.TemporaryFile() as file:
+            async with reading(database) as connection:
+                async for content in store.parts(connection, delivery):
+                    file.write(content)
+            surveys = await asyncio.to_thread(_surveyed, file)
+            await _settle_all(database, delivery, file, surveys, _silent)
+    return len(left)
+
+
+def _delivery(book: str, file_name: str, actor: str, file: IO[bytes]) -> store.Delivery:
+    digest, size = hashlib.sha256(), 0
+    for content in _bytes(file):
+        digest.update(content)
+        size += len(content)
+        if size > LARGEST_FILE:
+            raise errors.FileTooLarge(f"the file is larger than {LARGEST_FILE} bytes", limit=LARGEST_FILE)
+    return store.Delivery(book, digest.digest(), file_name, size, actor)
+
+
+def _bytes(file: IO[bytes]) -> Iterator[bytes]:
+    file.seek(0)
+    while content := file.read(_PART):
+        yield content
+
+
+def _surveyed(file: IO[bytes]) -> list[Survey]:
+    try:
+        surveys = list(islice(survey(_bytes(file)), MOST_REMITTANCES + 1))
+    except Unreadable as unreadable:
+        raise _UNREADABLE[unreadable.reason](str(unreadable), **unreadable.facts) from None
+    if len(surveys) > MOST_REMITTANCES:
+        raise errors.FileTooLarge(
+            f"the file holds more than {MOST_REMITTANCES} remittances", limit=MOST_REMITTANCES
+        )
+    return surveys
+
+
+async def _kept(database: AsyncEngine, delivery: store.Delivery, file: IO[bytes]) -> bool:
+    """Keeps the bytes; False where they are kept already."""
+    async with recording(database) as connection:
+        await accounts.existing_book(connection, delivery.book)
+        new = await store.deliver(connection, delivery)
+        if new:
+            for part, content in enumerate(_bytes(file), 1):
+                await store.add_part(connection, delivery, part, content)
+    return new
+
+
+async def _settle_all(
+    database: AsyncEngine, delivery: store.Delivery, file: IO[bytes], surveys: list[Survey], progress: Progress
+) -> None:
+    claims = _Claims(file)
+    for surveyed in surveys:
+        arrived = _Arrived(database, delivery, claims, surveyed, progress)
+        await arrived.take_up()
+    async with recording(database) as connection:
+        await store.finish(connection, delivery)
+
+
+class _Arrived:
+    """One remittance of a delivery, on its way into the books."""
+
+    def __init__(
+        self,
+        database: AsyncEngine,
+        delivery: store.Delivery,
+        claims: "_Claims",
+        surveyed: Survey,
+        progress: Progress,
+    ) -> None:
+        self._database = database
+        self._delivery = delivery
+        self._claims = claims
+        self._survey = surveyed
+        self._progress = progress
+        self._position = surveyed.index or -surveyed.interchange
+        name = f"{delivery.book}/{delivery.sha256.hex()}/{self._position}"
+        self.id = uuid5(NAMESPACE_OID, name)
+
+    async def take_up(self) -> None:
+        """Settles it, or says why nothing of it is posted."""
+        reason = quarantined(self._survey)
+        if reason is not None:
+            await self._quarantine(reason)
+            return
+        try:
+            await self._settle()
+        except Refusal as refusal:
+            if isinstance(refusal, errors.TryAgain | errors.NotThere):
+                raise
+            detail = f"the books refuse it: {refusal.message}"
+            paid = row_of(self._survey, RemittanceState.QUARANTINED, detail)["paid"]
+            await self._quarantine(Raised(ExceptionReason.REFUSED_BY_BOOKS, paid, detail))
+
+    async def _quarantine(self, why: Raised) -> None:
+        book = self._delivery.book
+        async with journal.posting(self._database, book) as (connection, _):
+            before = await store.existing(connection, book, self.id)
+            if before is not None and before.state in (RemittanceState.SETTLED, RemittanceState.DUPLICATE):
+                return
+            if before is not None and before.state == RemittanceState.SETTLING:
+                await store.add_exceptions(connection, [self._exception(why)])
+                return
+            payer = await _payer(connection, book, self._survey)
+            twin = await store.quarantined_twin(connection, book, self._survey.content_hash, self.id)
+            state = RemittanceState.DUPLICATE if twin else RemittanceState.QUARANTINED
+            reason = f"the same as remittance {twin}, which is quarantined" if twin else why.detail
+            row = {**self._place(), **row_of(self._survey, state, reason), "payer": payer}
+            await store.put(connection, book, self.id, row)
+            await store.add_exceptions(connection, [] if twin else [self._exception(why)])
+
+    async def _settle(self) -> None:
+        start = 0
+        chunks = _chunks(self._claims, self._survey)
+        while (claims := await asyncio.to_thread(next, chunks, None)) is not None:
+            last = start + len(claims) >= self._survey.claim_count
+            if not await self._settle_chunk(claims, start, last=last):
+                return
+            start += len(claims)
+            self._progress(len(claims))
+
+    async def _settle_chunk(self, claims: list[ClaimPayment], start: int, *, last: bool) -> bool:
+        """Posts one chunk, or finds it posted; False where the remittance needs no more chunks."""
+        book = self._delivery.book
+        async with journal.posting(self._database, book) as (connection, head):
+            before = await store.existing(connection, book, self.id)
+            if before is None or before.state == RemittanceState.QUARANTINED:
+                before = await self._open(connection)
+            if before.state == RemittanceState.SETTLED:
+                return await self._match_again(connection, head, before, claims)
+            if before.state != RemittanceState.SETTLING:
+                return False
+            if before.settled_claim_count > start:
+                return True
+            chunk = self._chunk(connection, head, before, before.payer)
+            added = await settle_chunk(chunk, claims, self._survey.provider_level if last else ())
+            state = RemittanceState.SETTLED if last else RemittanceState.SETTLING
+            await store.progress(connection, book, self.id, state, added)
+            await store.close_exception(connection, book, self._exception_id(ExceptionReason.REFUSED_BY_BOOKS))
+        return not last
+
+    async def _match_again(
+        self, connection: AsyncConnection, head: Head, before: Row[Any], claims: list[ClaimPayment]
+    ) -> bool:
+        """Looks again for what waits in suspense; False where it cannot or need not be looked for."""
+        book = self._delivery.book
+        payer = before.payer or await _payer(connection, book, self._survey)
+        if payer is None:
+            return False
+        if before.payer is None:
+            await store.name_payer(connection, book, self.id, payer)
+            await store.close_exception(connection, book, self._exception_id(ExceptionReason.UNKNOWN_PAYER))
+        moved = await match_again(self._chunk(connection, head, before, payer), claims)
+        await store.progress(connection, book, self.id, RemittanceState.SETTLED, moved)
+        return True
+
+    def _chunk(self, connection: AsyncConnection, head: Head, before: Row[Any], payer: str | None) -> Chunk:
+        header = self._survey.header
+        assert header.payment_date is not None
+        assert header.currency is not None
+        name = payer or before.signed_by
+        return Chunk(
+            connection=connection,
+            head=head,
+            actor=self._delivery.received_by,
+            payment=Payment(str(self.id), name, header.trace, header.payment_date, header.currency),
+            signed_by=before.signed_by,
+            payer_known=payer is not None,
+        )
+
+    async def _open(self, connection: AsyncConnection) -> Row[Any]:
+        """Writes the remittance as one to settle, or as what it repeats."""
+        book, header = self._delivery.book, self._survey.header
+        await store.close_exceptions(connection, book, self.id)
+        repeated = await store.same_content(connection, book, self._survey.content_hash)
+        reused = await store.same_trace(connection, book, signed_by(header), header.trace)
+        payer = await _payer(connection, book, self._survey)
+        if repeated:
+            row = row_of(self._survey, RemittanceState.DUPLICATE, f"the same as remittance {repeated}")
+            raised: list[Raised] = []
+        elif reused:
+            trace = f"trace {header.trace} of {signed_by(header)}"
+            detail = f"{trace} came before as remittance {reused}, with other content"
+            row = row_of(self._survey, RemittanceState.QUARANTINED, detail)
+            raised = [Raised(ExceptionReason.TRACE_REUSED, row["paid"], detail)]
+        else:
+            row = row_of(self._survey, RemittanceState.SETTLING, "")
+            raised = raised_by_header(self._survey, payer_known=payer is not None)
+        await store.put(connection, book, self.id, {**self._place(), **row, "payer": payer})
+        await store.add_exceptions(connection, [self._exception(why) for why in raised])
+        written = await store.existing(connection, book, self.id)
+        assert written is not None
+        return written
+
+    def _place(self) -> dict[str, Any]:
+        return {"sha256": self._delivery.sha256, "position": self._position}
+
+    def _exception_id(self, reason: ExceptionReason) -> UUID:
+        return uuid5(self.id, f"0/{reason}")
+
+    def _exception(self, why: Raised) -> dict[str, Any]:
+        """An exception about the whole remittance."""
+        return {
+            "book": self._delivery.book,
+            "id": self._exception_id(why.reason),
+            "remittance": self.id,
+            "line": 0,
+            "reason": why.reason,
+            "claim_as_sent": "",
+            "claim": None,
+            "amount": why.amount,
+            "currency": self._survey.header.currency,
+            "detail": why.detail,
+        }
+
+
+async def _payer(connection: AsyncConnection, book: str, surveyed: Survey) -> str | None:
+    """The one payer that a remittance's identifiers stand for: as a person said, else as an account is called."""
+    identifiers = identifiers_of(surveyed.header)
+    said = await store.payers_of(connection, book, identifiers)
+    if said:
+        return said.pop() if len(said) == 1 else None
+    codes = {chart.receivable(one): one for one in identifiers}
+    found = {account.code for account, _ in await accounts.read(connection, book, [*codes])}
+    called = {codes.get(code) or code.rpartition(":")[2] for code in found}
+    return called.pop() if len(called) == 1 else None
+
+
+def _chunks(claims: "_Claims", surveyed: Survey) -> Iterator[list[ClaimPayment]]:
+    """The claim payments of one remittance, so many at a time; one empty list where it has none."""
+    of_remittance = claims.of(surveyed.index)
+    yield list(islice(of_remittance, CHUNK))
+    while chunk := list(islice(of_remittance, CHUNK)):
+        yield chunk
+
+
+class _Claims:
+    """The claim payments of a file, read once from its beginning to its end."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._events = read(_bytes(file))
+        self._index = 0
+
+    def of(self, index: int) -> Iterator[ClaimPayment]:
+        """Those of one remittance; no remittance after another that comes later in the file."""
+        while self._index <= index and (event := next(self._events, None)) is not None:
+            if isinstance(event, RemittanceOpened):
+                self._index = event.index
+            elif isinstance(event, ClaimPayment) and self._index == index:
+                yield event

@@ -1,0 +1,103 @@
+"""Looks again for the claims of payments that wait in suspense, when their file is delivered again.
+
+A session may have been recorded after the payer paid for it, or the payer identified after its first remittance.
+What is found now is settled out of suspense by a new entry; what is not goes on waiting.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import Row
+
+from ledger.postings import journal
+from ledger.postings import store as books
+from ledger.postings.entry import JournalEntry, PostedEntry
+from reconciliation import store
+from reconciliation.amounts import minor_units
+from reconciliation.chunk import Chunk, follow, known_of, post, raised_rows
+from reconciliation.matching import Match, match
+from reconciliation.reasons import Decision
+from reconciliation.remittance import ClaimPayment
+from reconciliation.settlement import Payment, Settlement, settle
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A claim payment whose claim is known now, and the entry under which its money waited."""
+
+    sent: ClaimPayment
+    settlement: Settlement
+    waited_as: int | None
+
+
+async def match_again(chunk: Chunk, claims: Sequence[ClaimPayment]) -> dict[str, int]:
+    """Settles out of suspense what can be matched now.
+
+    Returns what this adds to the remittance's columns posted and suspended.
+    """
+    connection, book = chunk.connection, chunk.head.book
+    waiting = await store.waiting(connection, book, chunk.remittance, [one.line for one in claims])
+    again = [one for one in claims if one.line in waiting]
+    known = await known_of(chunk, again)
+    chunk.items = dict(known.items)
+    entries = await _still_suspended(chunk, [row.entry_number for row in waiting.values() if row.entry_number])
+    found = []
+    for sent in again:
+        row = waiting[sent.line]
+        matched = match(sent, known, chunk.payment.currency)
+        if isinstance(matched, Match) and (not row.entry_number or row.entry_number in entries):
+            found += _settled(chunk, sent, matched, row, entries)
+    await _record(chunk, found)
+    moved = sum(minor_units(one.sent.paid, chunk.payment.currency) or 0 for one in found)
+    return {"posted": moved, "suspended": -moved}
+
+
+async def _still_suspended(chunk: Chunk, numbers: Sequence[int]) -> dict[int, PostedEntry]:
+    """The entries that suspended the money, but for those that somebody has reversed."""
+    undone = await journal.reversals(chunk.connection, chunk.head.book, numbers)
+    left = [number for number in numbers if number not in undone]
+    return await books.numbered(chunk.connection, chunk.head.book, left)
+
+
+def _settled(
+    chunk: Chunk, sent: ClaimPayment, matched: Match, row: Row[Any], entries: dict[int, PostedEntry]
+) -> list[_Found]:
+    payment = chunk.payment
+    if row.entry_number:
+        payment = _out_of_suspense(payment, sent, entries[row.entry_number].entry)
+    settlement = settle(payment, sent, matched, chunk.items[matched.claim])
+    if settlement.decision is Decision.SUSPENDED:
+        return []
+    if settlement.entry is not None:
+        follow(chunk, settlement.entry)
+    return [_Found(sent, settlement, row.entry_number)]
+
+
+def _out_of_suspense(payment: Payment, sent: ClaimPayment, suspended: JournalEntry) -> Payment:
+    """The payment, its money coming from where the first entry put it."""
+    name = payment.own_name(sent.line)
+    [account] = [posting.account for posting in suspended.postings if posting.item == name]
+    return replace(payment, waits_in=(account, name))
+
+
+async def _record(chunk: Chunk, found: Sequence[_Found]) -> None:
+    posting = [(f"{one.sent.line}:matched", one.settlement.entry) for one in found if one.settlement.entry]
+    numbers = await post(chunk, posting)
+    rows = [_row(one, numbers.get(f"{one.sent.line}:matched")) for one in found]
+    await store.decide_again(chunk.connection, chunk.head.book, chunk.remittance, rows)
+    raised = [row for one in found for row in raised_rows(chunk, one.sent, one.settlement)]
+    await store.add_exceptions(chunk.connection, raised)
+
+
+def _row(found: _Found, number: int | None) -> dict[str, Any]:
+    """The new decision, as columns of `claim_payments`."""
+    waited = f"; waited in suspense as entry {found.waited_as}" if found.waited_as else ""
+    return {
+        "line": found.sent.line,
+        "decision": found.settlement.decision,
+        "claim": found.settlement.claim,
+        "rule": found.settlement.rule,
+        "evidence": found.settlement.evidence + waited,
+        "entry_number": number,
+    }

@@ -1,0 +1,1 @@
+"""Questions about remittances, one SQL file each."""

@@ -1,0 +1,23 @@
+-- What a person had to look at at the end of a day (UTC), oldest first.
+-- In psql, set these first:
+-- \set book 'main'
+-- \set as_of '2026-03-31'
+SELECT
+    x.opened_at,
+    x.reason,
+    coalesce(r.payer, r.signed_by) AS payer,
+    r.trace,
+    x.line,
+    x.claim_as_sent,
+    coalesce(x.claim, '') AS claim,
+    x.currency,
+    x.amount, -- minor units
+    x.detail,
+    coalesce(x.owner, '') AS owner,
+    x.id
+FROM exceptions AS x
+JOIN remittances AS r ON r.book = x.book AND r.id = x.remittance
+WHERE x.book = :'book'
+    AND x.opened_at < CAST(:'as_of' AS date) + 1
+    AND (x.closed_at IS NULL OR x.closed_at >= CAST(:'as_of' AS date) + 1)
+ORDER BY x.opened_at, x.id

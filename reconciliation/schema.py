@@ -1,0 +1,114 @@
+"""The tables of the mail room, as the migrations make them (a test compares the two)."""
+
+from sqlalchemy import BigInteger, Date, DateTime, Integer, LargeBinary, MetaData, Table, Text, Uuid
+
+from ledger.database import column
+
+metadata = MetaData()
+_moment = DateTime(timezone=True)
+
+payer_identifiers = Table(
+    "payer_identifiers",
+    metadata,
+    column("book", Text, key=True),
+    column("identifier", Text, key=True),
+    column("payer", Text),
+    column("identified_at", _moment),
+    column("identified_by", Text),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    column("book", Text, key=True),
+    column("sha256", LargeBinary, key=True),
+    column("file_name", Text),
+    column("size", BigInteger),
+    column("received_at", _moment),
+    column("received_by", Text),
+    column("finished_at", _moment, null=True),
+)
+
+delivery_parts = Table(
+    "delivery_parts",
+    metadata,
+    column("book", Text, key=True),
+    column("sha256", LargeBinary, key=True),
+    column("part", Integer, key=True),
+    column("content", LargeBinary),
+)
+
+remittances = Table(
+    "remittances",
+    metadata,
+    column("book", Text, key=True),
+    column("id", Uuid, key=True),
+    column("sha256", LargeBinary),
+    column("position", Integer),
+    column("state", Text),
+    column("content_hash", Text),
+    column("payer", Text, null=True),
+    column("payer_name", Text),
+    column("signed_by", Text),
+    column("trace", Text),
+    column("payment_date", Date, null=True),
+    column("currency", Text, null=True),
+    column("paid", BigInteger, null=True),
+    column("posted", BigInteger),
+    column("suspended", BigInteger),
+    column("claim_count", Integer),
+    column("settled_claim_count", Integer),
+    column("reason", Text),
+    column("received_at", _moment),
+)
+
+claim_payments = Table(
+    "claim_payments",
+    metadata,
+    column("book", Text, key=True),
+    column("remittance", Uuid, key=True),
+    column("line", Integer, key=True),
+    column("claim_as_sent", Text),
+    column("payer_control_number", Text),
+    column("status", Text),
+    column("charge", BigInteger, null=True),
+    column("paid", BigInteger, null=True),
+    column("claim", Text, null=True),
+    column("decision", Text),
+    column("rule", Text),
+    column("evidence", Text),
+    column("entry_number", BigInteger, null=True),
+    column("reverses_remittance", Uuid, null=True),
+    column("reverses_line", Integer, null=True),
+)
+
+provider_level_adjustments = Table(
+    "provider_level_adjustments",
+    metadata,
+    column("book", Text, key=True),
+    column("remittance", Uuid, key=True),
+    column("line", Integer, key=True),
+    column("code", Text),
+    column("reference", Text),
+    column("amount", BigInteger),
+    column("account", Text),
+    column("entry_number", BigInteger, null=True),
+)
+
+exceptions = Table(
+    "exceptions",
+    metadata,
+    column("book", Text, key=True),
+    column("id", Uuid, key=True),
+    column("remittance", Uuid),
+    column("line", Integer),
+    column("reason", Text),
+    column("claim_as_sent", Text),
+    column("claim", Text, null=True),
+    column("amount", BigInteger, null=True),
+    column("currency", Text, null=True),
+    column("detail", Text),
+    column("owner", Text, null=True),
+    column("opened_at", _moment),
+    column("closed_at", _moment, null=True),
+)

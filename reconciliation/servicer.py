@@ -1,0 +1,130 @@
+"""How remittances are delivered and asked for: `reconciliation.v1.ReconciliationService`."""
+
+import tempfile
+from collections.abc import AsyncIterator
+from typing import IO
+from uuid import UUID
+
+from sqlalchemy import tuple_
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from ledger import caller, fields, wire
+from ledger.accounts.store import existing_book
+from ledger.database import reading, recording
+from ledger.errors import FieldMissing, FileTooLarge, RemittanceNotFound, StreamMisordered, TextInvalid
+from ledger.wire import Context
+from reconciliation import messages, store
+from reconciliation.ingest import LARGEST_FILE, ingest
+from reconciliation.schema import exceptions, remittances
+from reconciliation.v1 import reconciliation_pb2 as pb
+from reconciliation.v1.reconciliation_pb2_grpc import ReconciliationServiceServicer
+
+
+class ReconciliationServicer(ReconciliationServiceServicer):
+    """Answers ReconciliationService from PostgreSQL."""
+
+    def __init__(self, database: AsyncEngine) -> None:
+        """`database` works under the program's own role."""
+        self._database = database
+
+    async def IngestRemittance(
+        self, request_iterator: AsyncIterator[pb.IngestRemittanceRequest], context: Context
+    ) -> pb.IngestRemittanceResponse:
+        """Takes a file in: a header, then its bytes. Raises StreamMisordered or what the file deserves."""
+        with tempfile.TemporaryFile() as file:
+            header = await _received(request_iterator, file)
+            book = fields.book_name(header.book)
+            name = fields.text("file_name", header.file_name)
+            ingested = await ingest(self._database, book, name, caller.actor.get(), file)
+        return messages.ingested(ingested)
+
+    async def GetRemittance(self, request: pb.GetRemittanceRequest, context: Context) -> pb.GetRemittanceResponse:
+        """One remittance with its claim payments, a page at a time. Raises RemittanceNotFound."""
+        book, id_ = fields.book_name(request.book), _uuid(request.id)
+        size, after = wire.page_size(request.page_size), wire.page_start_number(request)
+        async with reading(self._database) as connection:
+            await existing_book(connection, book)
+            found = await store.find(connection, book, remittances.c.id == id_)
+            if not found:
+                raise RemittanceNotFound(f"no remittance {id_} in this book", id=id_)
+            counts = await store.open_exceptions(connection, book, [id_])
+            lines = await store.find_claim_payments(connection, book, id_, after, size + 1)
+            adjusted = [] if after else await store.find_provider_level(connection, book, id_)
+        currency = found[0].currency
+        return pb.GetRemittanceResponse(
+            remittance=messages.remittance(found[0], counts),
+            claim_payments=[messages.claim_payment(row, currency) for row in lines[:size]],
+            provider_level_adjustments=[messages.provider_level(row, currency) for row in adjusted],
+            next_page_token=wire.page_token(request, str(lines[size - 1].line)) if len(lines) > size else "",
+        )
+
+    async def ListRemittances(
+        self, request: pb.ListRemittancesRequest, context: Context
+    ) -> pb.ListRemittancesResponse:
+        """Remittances, newest first, a page at a time."""
+        book, size = fields.book_name(request.book), wire.page_size(request.page_size)
+        conditions = [remittances.c.state == messages.state(request.state)] if request.state else []
+        if start := wire.page_start(request):
+            conditions.append(tuple_(remittances.c.received_at, remittances.c.id) < messages.place(start))
+        async with reading(self._database) as connection:
+            await existing_book(connection, book)
+            found = await store.find(connection, book, *conditions, limit=size + 1)
+            counts = await store.open_exceptions(connection, book, [row.id for row in found])
+        last = found[size - 1] if len(found) > size else None
+        return pb.ListRemittancesResponse(
+            remittances=[messages.remittance(row, counts) for row in found[:size]],
+            next_page_token=wire.page_token(request, f"{last.received_at.isoformat()} {last.id}") if last else "",
+        )
+
+    async def ListExceptions(
+        self, request: pb.ListExceptionsRequest, context: Context
+    ) -> pb.ListExceptionsResponse:
+        """Open exceptions, oldest first, a page at a time."""
+        book, size = fields.book_name(request.book), wire.page_size(request.page_size)
+        conditions = [exceptions.c.reason == messages.reason(request.reason)] if request.reason else []
+        if start := wire.page_start(request):
+            conditions.append(tuple_(exceptions.c.opened_at, exceptions.c.id) > messages.place(start))
+        async with reading(self._database) as connection:
+            await existing_book(connection, book)
+            found = await store.find_exceptions(connection, book, *conditions, limit=size + 1)
+        last = found[size - 1] if len(found) > size else None
+        return pb.ListExceptionsResponse(
+            exceptions=[messages.exception(row) for row in found[:size]],
+            next_page_token=wire.page_token(request, f"{last.opened_at.isoformat()} {last.id}") if last else "",
+        )
+
+    async def IdentifyPayer(self, request: pb.IdentifyPayerRequest, context: Context) -> pb.IdentifyPayerResponse:
+        """Says for which payer identifiers stand, from now on."""
+        book, payer = fields.book_name(request.book), fields.required("payer", request.payer)
+        if not request.identifiers:
+            raise FieldMissing("identifiers are required", field="identifiers")
+        identifiers = [fields.required("identifiers", one) for one in request.identifiers]
+        async with recording(self._database) as connection:
+            await existing_book(connection, book)
+            await store.identify(connection, book, payer, identifiers, caller.actor.get())
+        return pb.IdentifyPayerResponse()
+
+
+async def _received(parts: AsyncIterator[pb.IngestRemittanceRequest], file: IO[bytes]) -> pb.RemittanceFileHeader:
+    """Writes the stream's bytes into a file and returns its header. Raises StreamMisordered or FileTooLarge."""
+    header: pb.RemittanceFileHeader | None = None
+    async for part in parts:
+        is_header = part.WhichOneof("part") == "header"
+        if is_header == (header is not None):
+            raise StreamMisordered("the stream is one header, then chunks of the file")
+        if is_header:
+            header = part.header
+        elif file.tell() + len(part.chunk) > LARGEST_FILE:
+            raise FileTooLarge(f"the file is larger than {LARGEST_FILE} bytes", limit=LARGEST_FILE)
+        else:
+            file.write(part.chunk)
+    if header is None:
+        raise StreamMisordered("the stream is empty; it begins with a header")
+    return header
+
+
+def _uuid(value: str) -> UUID:
+    try:
+        return UUID(fields.required("id", value))
+    except ValueError:
+        raise TextInvalid("id is not a UUID", field="id", limit=36) from None

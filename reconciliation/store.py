@@ -1,0 +1,342 @@
+"""Where deliveries, remittances, decisions and exceptions are kept."""
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row, Table, and_, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from reconciliation.reasons import Decision, RemittanceState
+from reconciliation.schema import (
+    claim_payments,
+    deliveries,
+    delivery_parts,
+    exceptions,
+    payer_identifiers,
+    provider_level_adjustments,
+    remittances,
+)
+
+_CONTROL_NUMBERS = text("""
+    SELECT DISTINCT c.payer_control_number, c.claim
+    FROM claim_payments AS c JOIN remittances AS r ON r.book = c.book AND r.id = c.remittance
+    WHERE c.book = :book AND c.payer_control_number = ANY(CAST(:numbers AS text[]))
+        AND r.payer = :payer AND c.claim IS NOT NULL
+""")
+# Settled claim payments of the same sender that nothing has taken back yet: by control number, or where the
+# reversal has none, by the claim id as it was sent.
+_ORIGINALS = text("""
+    SELECT c.* FROM claim_payments AS c JOIN remittances AS r ON r.book = c.book AND r.id = c.remittance
+    WHERE c.book = :book AND (r.signed_by = :signed_by OR r.payer = :payer)
+        AND c.status <> '22' AND c.decision <> 'noted'
+        AND c.payer_control_number = :number AND (:number <> '' OR c.claim_as_sent = :claim_as_sent)
+        AND NOT EXISTS (
+            SELECT FROM claim_payments AS later
+            WHERE later.book = c.book AND later.reverses_remittance = c.remittance AND later.reverses_line = c.line
+        )
+    ORDER BY c.remittance, c.line
+""")
+_DECISIONS = text("""
+    SELECT c.decision, count(*) AS times
+    FROM claim_payments AS c JOIN remittances AS r ON r.book = c.book AND r.id = c.remittance
+    WHERE r.book = :book AND r.sha256 = :sha256 GROUP BY c.decision ORDER BY c.decision
+""")
+_OPEN_EXCEPTIONS = text("""
+    SELECT remittance, count(*) AS times FROM exceptions
+    WHERE book = :book AND remittance = ANY(CAST(:ids AS uuid[])) AND closed_at IS NULL GROUP BY remittance
+""")
+_FINISH = text("""
+    UPDATE deliveries SET finished_at = clock_timestamp() WHERE book = :book AND sha256 = :sha256
+        AND NOT EXISTS (
+            SELECT FROM remittances AS r
+            WHERE r.book = deliveries.book AND r.sha256 = deliveries.sha256 AND r.state = 'settling'
+        )
+""")
+_CLOSE_EXCEPTIONS = text("""
+    UPDATE exceptions SET closed_at = clock_timestamp()
+    WHERE book = :book AND remittance = :remittance AND closed_at IS NULL
+""")
+_CLOSE_LINE = text("""
+    UPDATE exceptions SET closed_at = clock_timestamp()
+    WHERE book = :book AND remittance = :remittance AND line = :line AND closed_at IS NULL
+""")
+_WAITING = text("""
+    SELECT c.* FROM claim_payments AS c
+    WHERE c.book = :book AND c.remittance = :remittance AND c.line = ANY(CAST(:lines AS integer[]))
+        AND c.decision = 'suspended' AND c.status <> '22'
+        AND NOT EXISTS (
+            SELECT FROM claim_payments AS later
+            WHERE later.book = c.book AND later.reverses_remittance = c.remittance AND later.reverses_line = c.line
+        )
+""")
+_DECIDE_AGAIN = text("""
+    UPDATE claim_payments
+    SET decision = :decision, claim = :claim, rule = :rule, evidence = :evidence, entry_number = :entry_number
+    WHERE book = :book AND remittance = :remittance AND line = :line
+""")
+_CLOSE_EXCEPTION = text("""
+    UPDATE exceptions SET closed_at = clock_timestamp() WHERE book = :book AND id = :id AND closed_at IS NULL
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A file as it came."""
+
+    book: str
+    sha256: bytes
+    file_name: str
+    size: int
+    received_by: str
+
+
+async def deliver(connection: AsyncConnection, delivery: Delivery) -> bool:
+    """Writes a delivery; False where the same bytes came before."""
+    values = {
+        "book": delivery.book,
+        "sha256": delivery.sha256,
+        "file_name": delivery.file_name,
+        "size": delivery.size,
+        "received_by": delivery.received_by,
+    }
+    written = insert(deliveries).values(values).on_conflict_do_nothing().returning(deliveries.c.size)
+    return (await connection.execute(written)).one_or_none() is not None
+
+
+async def add_part(connection: AsyncConnection, delivery: Delivery, part: int, content: bytes) -> None:
+    """Writes one part of a delivery's bytes."""
+    values = {"book": delivery.book, "sha256": delivery.sha256, "part": part, "content": content}
+    await connection.execute(insert(delivery_parts).values(values))
+
+
+async def parts(connection: AsyncConnection, delivery: Delivery) -> AsyncIterator[bytes]:
+    """The bytes of a delivery, part by part."""
+    wanted = select(delivery_parts.c.content).where(_of_delivery(delivery_parts, delivery))
+    rows = await connection.stream(wanted.order_by(delivery_parts.c.part).execution_options(yield_per=1))
+    async for row in rows:
+        yield row.content
+
+
+async def unfinished(connection: AsyncConnection) -> list[Delivery]:
+    """Deliveries that were not wholly worked through, oldest first."""
+    wanted = select(deliveries).where(deliveries.c.finished_at.is_(None)).order_by(deliveries.c.received_at)
+    rows = await connection.execute(wanted)
+    return [Delivery(row.book, row.sha256, row.file_name, row.size, row.received_by) for row in rows]
+
+
+async def finish(connection: AsyncConnection, delivery: Delivery) -> None:
+    """Says that every remittance of a delivery is settled or kept; says nothing while one is half settled."""
+    await connection.execute(_FINISH, {"book": delivery.book, "sha256": delivery.sha256})
+
+
+def _of_delivery(table: Table, delivery: Delivery) -> ColumnElement[bool]:
+    return and_(table.c.book == delivery.book, table.c.sha256 == delivery.sha256)
+
+
+async def find(
+    connection: AsyncConnection, book: str, *conditions: ColumnElement[bool], limit: int | None = None
+) -> list[Row[Any]]:
+    """Remittances of a book with their file names and open exceptions, newest first."""
+    wanted = (
+        select(remittances, deliveries.c.file_name)
+        .join(deliveries, and_(deliveries.c.book == book, deliveries.c.sha256 == remittances.c.sha256))
+        .where(remittances.c.book == book, *conditions)
+        .order_by(remittances.c.received_at.desc(), remittances.c.id.desc())
+    )
+    return list((await connection.execute(wanted.limit(limit))).all())
+
+
+async def open_exceptions(connection: AsyncConnection, book: str, ids: Collection[UUID]) -> dict[UUID, int]:
+    """How many exceptions are open on each of these remittances."""
+    rows = await connection.execute(_OPEN_EXCEPTIONS, {"book": book, "ids": [*ids]})
+    return {row.remittance: row.times for row in rows}
+
+
+async def of_delivery(connection: AsyncConnection, delivery: Delivery) -> list[Row[Any]]:
+    """The remittances of one delivery, in the order of the file."""
+    found = await find(connection, delivery.book, remittances.c.sha256 == delivery.sha256)
+    return sorted(found, key=lambda row: row.position)
+
+
+async def decisions(connection: AsyncConnection, delivery: Delivery) -> dict[Decision, int]:
+    """How often each decision was taken in a delivery."""
+    rows = await connection.execute(_DECISIONS, {"book": delivery.book, "sha256": delivery.sha256})
+    return {Decision(row.decision): row.times for row in rows}
+
+
+async def existing(connection: AsyncConnection, book: str, remittance: UUID) -> Row[Any] | None:
+    """A remittance as it stands."""
+    wanted = select(remittances).where(remittances.c.book == book, remittances.c.id == remittance)
+    return (await connection.execute(wanted)).one_or_none()
+
+
+async def same_content(connection: AsyncConnection, book: str, content_hash: str) -> UUID | None:
+    """The remittance in the books with this content, whatever its envelope."""
+    return await _in_books(connection, book, remittances.c.content_hash == content_hash)
+
+
+async def same_trace(connection: AsyncConnection, book: str, signed_by: str, trace: str) -> UUID | None:
+    """The remittance in the books with this trace of this sender."""
+    same = and_(remittances.c.signed_by == signed_by, remittances.c.trace == trace)
+    return await _in_books(connection, book, same)
+
+
+async def quarantined_twin(connection: AsyncConnection, book: str, content_hash: str, but: UUID) -> UUID | None:
+    """Another quarantined remittance with this content: its money was received once, not twice."""
+    if not content_hash:
+        return None
+    wanted = select(remittances.c.id).where(
+        remittances.c.book == book,
+        remittances.c.content_hash == content_hash,
+        remittances.c.state == RemittanceState.QUARANTINED,
+        remittances.c.id != but,
+    )
+    return (await connection.execute(wanted.limit(1))).scalars().first()
+
+
+async def _in_books(connection: AsyncConnection, book: str, condition: ColumnElement[bool]) -> UUID | None:
+    posted = remittances.c.state.in_([RemittanceState.SETTLED, RemittanceState.SETTLING])
+    wanted = select(remittances.c.id).where(remittances.c.book == book, posted, condition)
+    return (await connection.execute(wanted)).scalars().first()
+
+
+async def put(connection: AsyncConnection, book: str, remittance: UUID, values: dict[str, Any]) -> None:
+    """Writes a remittance, or what has changed of it since it was first written."""
+    changed = ("state", "payer", "posted", "suspended", "settled_claim_count", "reason")
+    row = insert(remittances).values({"book": book, "id": remittance, **values})
+    again = {name: row.excluded[name] for name in changed if name in values}
+    await connection.execute(row.on_conflict_do_update(index_elements=["book", "id"], set_=again))
+
+
+async def progress(
+    connection: AsyncConnection, book: str, remittance: UUID, state: RemittanceState, added: dict[str, int]
+) -> None:
+    """Adds to what is posted, suspended and settled of a remittance, and says its state."""
+    of = (remittances.c.book == book) & (remittances.c.id == remittance)
+    sums = {name: remittances.c[name] + value for name, value in added.items()}
+    await connection.execute(update(remittances).where(of).values(state=state, **sums))
+
+
+async def add_claim_payments(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:
+    """Writes decisions."""
+    if rows:
+        await connection.execute(insert(claim_payments), list(rows))
+
+
+async def waiting(
+    connection: AsyncConnection, book: str, remittance: UUID, lines: Collection[int]
+) -> dict[int, Row[Any]]:
+    """Claim payments whose money waits in suspense and was not taken back, by line."""
+    asked = {"book": book, "remittance": remittance, "lines": [*lines]}
+    return {row.line: row for row in await connection.execute(_WAITING, asked)}
+
+
+async def decide_again(
+    connection: AsyncConnection, book: str, remittance: UUID, rows: Sequence[dict[str, Any]]
+) -> None:
+    """Changes the decisions on claim payments that waited, and closes what was raised on their lines."""
+    for row in rows:
+        await connection.execute(_DECIDE_AGAIN, {"book": book, "remittance": remittance, **row})
+        await connection.execute(_CLOSE_LINE, {"book": book, "remittance": remittance, "line": row["line"]})
+
+
+async def name_payer(connection: AsyncConnection, book: str, remittance: UUID, payer: str) -> None:
+    """Says whose a remittance is, once that is known."""
+    of = and_(remittances.c.book == book, remittances.c.id == remittance)
+    await connection.execute(update(remittances).where(of).values(payer=payer))
+
+
+async def add_provider_level(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:
+    """Writes provider-level adjustments."""
+    if rows:
+        await connection.execute(insert(provider_level_adjustments), list(rows))
+
+
+async def add_exceptions(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:
+    """Opens exceptions; one that was closed before is open again."""
+    opened = insert(exceptions)
+    again = opened.on_conflict_do_update(index_elements=["book", "id"], set_={"closed_at": None})
+    if rows:
+        await connection.execute(again, list(rows))
+
+
+async def close_exceptions(connection: AsyncConnection, book: str, remittance: UUID) -> None:
+    """Closes what was open on a remittance, because it was taken up again."""
+    await connection.execute(_CLOSE_EXCEPTIONS, {"book": book, "remittance": remittance})
+
+
+async def close_exception(connection: AsyncConnection, book: str, exception: UUID) -> None:
+    """Closes one exception, because its reason is gone."""
+    await connection.execute(_CLOSE_EXCEPTION, {"book": book, "id": exception})
+
+
+async def control_numbers(
+    connection: AsyncConnection, book: str, payer: str, numbers: Collection[str]
+) -> dict[str, set[str]]:
+    """Claims that a payer settled before under each of these control numbers."""
+    asked = {"book": book, "payer": payer, "numbers": [*numbers]}
+    found: dict[str, set[str]] = defaultdict(set)
+    for row in await connection.execute(_CONTROL_NUMBERS, asked):
+        found[row.payer_control_number].add(row.claim)
+    return found
+
+
+async def originals(
+    connection: AsyncConnection, book: str, signed_by: str, payer: str, number: str, claim_as_sent: str
+) -> list[Row[Any]]:
+    """Claim payments that a reversal under this control number may take back."""
+    asked = {
+        "book": book,
+        "signed_by": signed_by,
+        "payer": payer,
+        "number": number,
+        "claim_as_sent": claim_as_sent,
+    }
+    return list((await connection.execute(_ORIGINALS, asked)).all())
+
+
+async def payers_of(connection: AsyncConnection, book: str, identifiers: Collection[str]) -> set[str]:
+    """The payers for which these identifiers stand."""
+    wanted = select(payer_identifiers.c.payer).where(
+        payer_identifiers.c.book == book, payer_identifiers.c.identifier.in_(identifiers)
+    )
+    return set((await connection.execute(wanted)).scalars())
+
+
+async def identify(
+    connection: AsyncConnection, book: str, payer: str, identifiers: Collection[str], actor: str
+) -> None:
+    """Says for which payer identifiers stand, from now on."""
+    rows = [{"book": book, "identifier": one, "payer": payer, "identified_by": actor} for one in identifiers]
+    row = insert(payer_identifiers)
+    changed = row.on_conflict_do_update(index_elements=["book", "identifier"], set_={"payer": row.excluded.payer})
+    await connection.execute(changed, rows)
+
+
+async def find_claim_payments(
+    connection: AsyncConnection, book: str, remittance: UUID, after: int, limit: int
+) -> list[Row[Any]]:
+    """Decisions of a remittance, by line."""
+    table = claim_payments
+    of = (table.c.book == book) & (table.c.remittance == remittance) & (table.c.line > after)
+    return list((await connection.execute(select(table).where(of).order_by(table.c.line).limit(limit))).all())
+
+
+async def find_provider_level(connection: AsyncConnection, book: str, remittance: UUID) -> list[Row[Any]]:
+    """Provider-level adjustments of a remittance, in its own order."""
+    table = provider_level_adjustments
+    of = (table.c.book == book) & (table.c.remittance == remittance)
+    return list((await connection.execute(select(table).where(of).order_by(table.c.line))).all())
+
+
+async def find_exceptions(
+    connection: AsyncConnection, book: str, *conditions: ColumnElement[bool], limit: int
+) -> list[Row[Any]]:
+    """Open exceptions, oldest first."""
+    wanted = select(exceptions).where(exceptions.c.book == book, exceptions.c.closed_at.is_(None), *conditions)
+    ordered = wanted.order_by(exceptions.c.opened_at, exceptions.c.id)
+    return list((await connection.execute(ordered.limit(limit))).all())

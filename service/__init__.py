@@ -1,0 +1,1 @@
+"""The running program: gRPC server, command line, settings, embedded PostgreSQL."""

@@ -1,0 +1,340 @@
+"""The `ledger` command: what people type. Every failure is one plain sentence and a non-zero exit."""
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, NoReturn, TextIO
+
+import typer
+import uvloop
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from ledger import fields
+from ledger.accounts import store
+from ledger.accounts.servicer import open_book
+from ledger.audit import integrity
+from ledger.database import DatabaseUnfit, migrate, reading
+from ledger.errors import Refusal
+from ledger.reports import export, report
+from ledger.reports.report import Question, Report
+from service import demo, ingesting, printing, server, settings, telemetry
+from service.connecting import looked_up, reached, refuse_unguarded, refuse_unmigrated, run, without_password
+from service.identity import UNNAMED, refuse_public
+from service.postgres import PostgresUnavailable
+from service.printing import Format
+from service.questions import QUESTIONS
+from service.settings import SettingRefused
+
+app = typer.Typer(
+    name="ledger",
+    help="A double-entry ledger for companies that pay care providers before insurers pay them.",
+    epilog="The database is the one that LEDGER_DATABASE_URL names, or an embedded one in LEDGER_DATA_FOLDER "
+    "(.ledger where it is not set). Every command has its own --help.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+books = typer.Typer(help="Open the books of a legal entity, or list those that are open.", no_args_is_help=True)
+app.add_typer(books, name="book")
+
+Book = Annotated[str | None, typer.Option(help="The book to work on. Where it is left out: LEDGER_BOOK, or main.")]
+Listen = Annotated[
+    str | None,
+    typer.Option(help="Address and port to listen on. Where it is left out: LEDGER_LISTEN, or 127.0.0.1:50051."),
+]
+
+
+class CommandFailed(Exception):
+    """What was asked cannot be done; the message is the sentence that people see."""
+
+
+FAILURES = (CommandFailed, Refusal, SettingRefused, DatabaseUnfit, PostgresUnavailable)
+
+
+class ExportFormat(StrEnum):
+    """Whose journal an export is."""
+
+    BEANCOUNT = "beancount"
+    HLEDGER = "hledger"
+
+
+# --- running the service ------------------------------------------------------------------------------
+
+
+@app.command()
+def up(listen: Listen = None) -> None:
+    """Start everything: the database, its tables, a first book, and the server.
+
+    Where the database holds no book at all, the one that LEDGER_BOOK names (main) is opened.
+
+    Example: ledger up
+    """
+    known = settings.read()
+    address = _address(listen or known.listen)
+    with reached(known) as url:
+        for version in migrate(url):
+            print(f"migrated to {version}")
+        run(url, _open_first_book, known.book)
+        where = known.data_folder.absolute() if known.database_url is None else without_password(url)
+        _serve(url, address, known.grace_seconds, f"data in {where}; stop with Ctrl-C, or kill {os.getpid()}")
+
+
+@app.command()
+def serve(listen: Listen = None) -> None:
+    """Serve the books of a database that is migrated already.
+
+    Example: ledger serve --listen 127.0.0.1:50051
+    """
+    known = settings.read()
+    address = _address(listen or known.listen)
+    with reached(known) as url:
+        _serve(url, address, known.grace_seconds, f"stop with Ctrl-C, or kill {os.getpid()}")
+
+
+@app.command("migrate")
+def migrate_command() -> None:
+    """Bring the database's tables to the newest version. Harmless where they are.
+
+    Example: ledger migrate
+    """
+    with reached(settings.read()) as url:
+        for version in migrate(url):
+            print(f"migrated to {version}")
+
+
+@app.command("demo")
+def demo_command() -> None:
+    """Show the whole story on books of its own: sessions, payouts, remittances, reports.
+
+    Example: ledger demo
+    """
+    raise typer.Exit(demo.run())
+
+
+# --- working with the books ---------------------------------------------------------------------------
+
+
+@app.command()
+def ingest(
+    files: Annotated[list[Path], typer.Argument(help="Remittance files as payers send them (X12 835).")],
+    book: Book = None,
+) -> None:
+    """Take in remittance files: match their claims and settle them against the books.
+
+    A file that was taken in before posts nothing again. The exit code is not zero where something was
+    quarantined: nothing of that is posted, and `ledger report exceptions` says why.
+
+    Example: ledger ingest 835/aetna-june.txt 835/cigna-june.txt
+    """
+    known = settings.read()
+    with reached(known) as url:
+        refuse_unmigrated(url)
+        raise typer.Exit(0 if ingesting.ingest_files(url, book or known.book, files) else 1)
+
+
+@app.command("report")
+def report_command(
+    name: Annotated[str, typer.Argument(help=f"One of: {', '.join(QUESTIONS)}.")],
+    book: Book = None,
+    as_of: Annotated[
+        str | None, typer.Option(help="Last day that counts, YYYY-MM-DD; today (UTC) if left out.")
+    ] = None,
+    form: Annotated[Format, typer.Option("--format", help="How it is written.")] = Format.TABLE,
+) -> None:
+    """Print a report, with control totals that tie it to the accounts.
+
+    The exit code is not zero where a control total does not tie.
+
+    Example: ledger report receivables-aging --as-of 2026-03-31 --format csv
+    """
+    question, day = _question(name), _day(as_of)
+    if as_of and not question.dated:
+        raise CommandFailed(f"{name} says how things stand now: leave out --as-of")
+    wanted = fields.book_name(book or settings.read().book)
+    found = looked_up(report.ask, question, wanted, day)
+    printing.show(found, form, wanted, day)
+    _refuse_untied(found)
+
+
+@app.command()
+def check() -> None:
+    """Recompute all books from their entries, and see that nothing can change them.
+
+    Says nothing while all is well; otherwise one line for each fault, and the exit code is not zero.
+
+    Example: ledger check
+    """
+    faults = looked_up(_faults)
+    for fault in faults:
+        print(fault)
+    raise typer.Exit(1 if faults else 0)
+
+
+@app.command("export")
+def export_command(
+    book: Book = None,
+    form: Annotated[
+        ExportFormat, typer.Option("--format", help="Whose journal to write.")
+    ] = ExportFormat.BEANCOUNT,
+    output: Annotated[Path | None, typer.Option(help="The file to write, instead of showing it.")] = None,
+) -> None:
+    """Write a whole book as a journal that beancount or hledger reads.
+
+    Example: ledger export --format hledger --output main.journal
+    """
+    wanted = fields.book_name(book or settings.read().book)
+    if output is None:
+        looked_up(_write, wanted, form, sys.stdout)
+        return
+    with _whole_file(output) as file:
+        looked_up(_write, wanted, form, file)
+
+
+@books.command("open")
+def book_open(
+    book: Annotated[str, typer.Argument(help="Letters, digits and dashes, at most 40.")],
+    name: Annotated[str, typer.Option(help="The legal entity's name.")],
+) -> None:
+    """Open the books of a legal entity. Once they are open, the same again does nothing.
+
+    Example: ledger book open CA-PC --name "Example Care of California, P.C."
+    """
+    wanted, legal_name = fields.book_name(book), fields.required("--name", name)
+    with reached(settings.read()) as url:
+        refuse_unmigrated(url)
+        run(url, open_book, wanted, legal_name, UNNAMED)
+    print(f"book {wanted} is open under the name {legal_name}")
+
+
+@books.command("list")
+def book_list() -> None:
+    """List the books with the number of their last entry and their names.
+
+    Example: ledger book list
+    """
+    for found in looked_up(store.find_books):
+        print(f"{found.book}\t{found.last_number}\t{found.name}")
+
+
+# --- how it is done -----------------------------------------------------------------------------------
+
+
+def _question(name: str) -> Question:
+    if name not in QUESTIONS:
+        raise CommandFailed(f"there is no report {name!r}; there are {', '.join(QUESTIONS)}")
+    return QUESTIONS[name]
+
+
+def _day(as_of: str | None) -> date:
+    return fields.day("--as-of", as_of) if as_of is not None else datetime.now(UTC).date()
+
+
+def _refuse_untied(found: Report) -> None:
+    for control in found.controls:
+        if not control.ties:
+            raise CommandFailed(f"the report does not tie: {printing.sentence(control)}; run ledger check")
+
+
+async def _faults(connection: AsyncConnection) -> list[integrity.Fault]:
+    found = await integrity.faults(connection)
+    return found + await integrity.found_by(connection, "reconciliation.reports", "integrity.sql")
+
+
+async def _write(connection: AsyncConnection, book: str, form: ExportFormat, out: TextIO) -> None:
+    async for line in export.lines(connection, book, form):
+        out.write(f"{line}\n")
+
+
+@contextmanager
+def _whole_file(path: Path) -> Iterator[TextIO]:
+    """A file that is there once it is complete, and not before."""
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    try:
+        with unfinished.open("w", encoding="utf-8") as file:
+            yield file
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+async def _open_first_book(database: AsyncEngine, book: str) -> None:
+    async with reading(database) as connection:
+        if await store.find_books(connection):
+            return
+    await open_book(database, fields.book_name(book), book, UNNAMED)
+    print(f"opened book {book}")
+
+
+def _serve(url: str, address: str, grace_seconds: float, more: str) -> None:
+    refuse_unmigrated(url)
+    refuse_unguarded(url)
+
+    def ready(port: int) -> None:
+        print(f"serving on {address.rpartition(':')[0]}:{port}; {more}", flush=True)
+
+    try:
+        uvloop.run(server.serve(url, address, grace_seconds, ready))
+    finally:  # from here on nothing interrupts the clean stop
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+
+
+def _address(address: str) -> str:
+    """An address and port of this machine that nobody else listens on."""
+    host, _, port = address.rpartition(":")
+    if not (host and port.isdecimal() and int(port) < 65_536):
+        raise CommandFailed(f"{address!r} is not an address and port such as 127.0.0.1:50051")
+    try:
+        refuse_public(address)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        socket.create_server((host.strip("[]"), int(port)), family=family).close()
+    except ValueError as refused:
+        raise CommandFailed(str(refused)) from refused
+    except OSError as taken:
+        reason = (taken.strerror or str(taken)).partition(" (")[0]
+        raise CommandFailed(f"cannot listen on {address}: {reason}") from taken
+    return address
+
+
+def main() -> NoReturn:
+    """Runs the command line. A fault of the program itself is a sentence too, with the place it came from."""
+    telemetry.configure()
+    signal.signal(signal.SIGTERM, _stopped)
+    try:
+        code = app(standalone_mode=False)
+        sys.stdout.flush()
+        sys.exit(code)
+    except typer.TyperException as wrong:
+        _fail(wrong.format_message().replace("Value error, ", ""), wrong.exit_code)
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except FAILURES as failed:
+        _fail(str(failed))
+    except OSError as failed:
+        _fail(f"{failed.filename or 'input or output'}: {failed.strerror or failed}")
+    except DBAPIError as failed:
+        _fail(f"the database refused: {str(failed.orig).partition(chr(10))[0]}")
+    except Exception as failed:  # noqa: BLE001 - people get a sentence, whatever it was
+        _fail(f"the program failed, which is its own fault: {type(failed).__name__}: {failed}")
+
+
+def _stopped(number: int, _: object) -> NoReturn:
+    sys.exit(128 + number)
+
+
+def _fail(sentence: str, code: int = 1) -> NoReturn:
+    if sentence:  # there is none where the help was shown instead
+        print(f"ledger: {sentence}", file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""The database that a command works on, and work done on it from the command line."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from sqlalchemy import create_engine, make_url
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import NullPool
+
+from ledger.audit import integrity
+from ledger.database import DatabaseUnfit, engine, migrations_pending, reading
+from ledger.errors import DatabaseUnavailable
+from service import settings
+from service.postgres import embedded
+from service.settings import Settings
+
+T = TypeVar("T")
+
+
+@contextmanager
+def reached(known: Settings) -> Iterator[str]:
+    """The URL of the database that the settings name, or else of the embedded one, which runs meanwhile."""
+    if known.database_url is not None:
+        yield known.database_url.get_secret_value()
+    else:
+        with embedded(known.data_folder) as url:
+            yield url
+
+
+def refuse_unmigrated(url: str) -> None:
+    """Raises DatabaseUnfit where `ledger migrate` has something to do, or DatabaseUnavailable."""
+    try:
+        with create_engine(url, poolclass=NullPool).connect() as connection:
+            if migrations_pending(connection):
+                raise DatabaseUnfit("the database is not at this program's version: run ledger migrate")
+    except OperationalError as lost:
+        raise DatabaseUnavailable(f"the database does not answer: {lost.orig}") from lost
+
+
+def refuse_unguarded(url: str) -> None:
+    """Nothing is posted to books that could be changed afterwards. Raises DatabaseUnfit."""
+    for fault in run(url, _reading(integrity.guards)):
+        raise DatabaseUnfit(f"the books are not guarded: {fault}")
+
+
+def looked_up(work: Callable[..., Awaitable[T]], *asked: Any) -> T:
+    """What `work` finds on a connection that sees one state of the books."""
+    with reached(settings.read()) as url:
+        refuse_unmigrated(url)
+        return run(url, _reading(work, *asked))
+
+
+def _reading(work: Callable[..., Awaitable[T]], *asked: Any) -> Callable[[AsyncEngine], Awaitable[T]]:
+    async def read(database: AsyncEngine) -> T:
+        async with reading(database) as connection:
+            return await work(connection, *asked)
+
+    return read
+
+
+def run(url: str, work: Callable[..., Awaitable[T]], *asked: Any) -> T:
+    """What `work` returns, called with an engine of its own."""
+
+    async def working() -> T:
+        database = engine(url)
+        try:
+            return await work(database, *asked)
+        finally:
+            await database.dispose()
+
+    return asyncio.run(working())
+
+
+def without_password(url: str) -> str:
+    """The URL as people may see it."""
+    return make_url(url).render_as_string(hide_password=True)

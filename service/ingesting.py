@@ -1,0 +1,154 @@
+"""`ledger ingest`: takes files in one after the other, shows how far it is, and says what became of them."""
+
+import asyncio
+import getpass
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from ledger import fields
+from ledger.database import engine
+from ledger.errors import NotThere, Refusal
+from ledger.money import Amount
+from reconciliation.ingest import Ingested, ingest
+from reconciliation.ingest import Progress as Told
+from reconciliation.reasons import RemittanceState
+from reconciliation.remittance import Unreadable, survey
+from service.identity import UNNAMED
+from service.printing import grouped, print_table, printable
+
+_USUAL = "USD"
+_HEADINGS = ("file", "trace", "state")
+_NUMBERS = ("paid", "posted", "in suspense", "claims", "exceptions")
+_IN_BOOKS = (RemittanceState.SETTLED, RemittanceState.DUPLICATE)
+
+
+def ingest_files(url: str, book: str, files: Sequence[Path]) -> bool:
+    """Takes files in and prints what became of each.
+
+    True where everything is settled, or was before. A file that is refused is told in one sentence, and the
+    next one goes on. Raises BookNotFound.
+    """
+    return asyncio.run(_ingest_files(url, book, files))
+
+
+async def _ingest_files(url: str, book: str, files: Sequence[Path]) -> bool:
+    database, console = engine(url), Console()
+    settled: list[Ingested] = []
+    refused: list[str] = []
+    try:
+        for path in files:
+            try:
+                settled.append(await _ingest_file(database, book, path, console))
+            except NotThere:
+                raise
+            except (Refusal, OSError) as refusal:
+                refused.append(f"{_name(path)} is not taken in: {_sentence(refusal)}")
+    finally:
+        await database.dispose()
+    _print(settled, refused)
+    return not refused and all(row.state in _IN_BOOKS for one in settled for row in one.remittances)
+
+
+async def _ingest_file(database: AsyncEngine, book: str, path: Path, console: Console) -> Ingested:
+    with path.open("rb") as file, _bar(console, path, file) as told:
+        return await ingest(database, book, _name(path), _actor(), file, told)
+
+
+@contextmanager
+def _bar(console: Console, path: Path, file: IO[bytes]) -> Iterator[Told]:
+    """A bar over the claims of a file, where a person watches."""
+    parts = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*parts, console=console, transient=True, disable=not console.is_terminal) as progress:
+        total = _claims_to_settle(file) if console.is_terminal else None
+        task = progress.add_task(Text(_name(path)).markup, total=total)
+        yield lambda count: progress.advance(task, count)
+
+
+def _claims_to_settle(file: IO[bytes]) -> int | None:
+    """How many claims will be settled; None where the file cannot be read, which its refusal will say."""
+    try:
+        return sum(one.claim_count for one in survey(iter(lambda: file.read(io.DEFAULT_BUFFER_SIZE), b"")))
+    except Unreadable:
+        return None
+
+
+def _actor() -> str:
+    """The name of the system's user, where the system knows one."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return UNNAMED
+
+
+def _name(path: Path) -> str:
+    """The file's name as the books can keep it: printable, and not longer than a name may be."""
+    return printable(path.name.encode("utf-8", "replace").decode())[-fields.NAME_LENGTH :]
+
+
+def _sentence(refusal: Refusal | OSError) -> str:
+    """What is wrong, with the facts that the sentence does not already tell."""
+    if isinstance(refusal, OSError):
+        return refusal.strerror or type(refusal).__name__
+    untold = {name: fact for name, fact in refusal.facts.items() if fact not in refusal.message}
+    facts = ", ".join(f"{name} {fact}" for name, fact in untold.items())
+    return f"{refusal.message} ({facts})" if facts else refusal.message
+
+
+# --- what became of them ------------------------------------------------------------------------------
+
+
+def _print(settled: Sequence[Ingested], refused: Sequence[str]) -> None:
+    if settled:
+        print_table(_table(settled))
+    for sentence in (*(line for one in settled for line in _told(one)), *refused):
+        print(printable(sentence))
+
+
+def _table(settled: Sequence[Ingested]) -> Table:
+    table = Table()
+    for heading in _HEADINGS:
+        table.add_column(heading, overflow="fold")
+    for heading in _NUMBERS:
+        table.add_column(heading, justify="right", overflow="fold")
+    for one in settled:
+        for cells in _rows(one):
+            table.add_row(*(Text(printable(cell)) for cell in cells))
+    return table
+
+
+def _rows(one: Ingested) -> Iterator[list[str]]:
+    """One row for each remittance of a file."""
+    for row in one.remittances:
+        money = [_money(minor_units, row.currency) for minor_units in (row.paid, row.posted, row.suspended)]
+        counts = [f"{row.claim_count:,}", f"{one.exceptions.get(row.id, 0):,}"]
+        yield [one.delivery.file_name, row.trace, row.state, *money, *counts]
+
+
+def _told(one: Ingested) -> Iterator[str]:
+    """A file in sentences: what was decided in it, and which of its remittances are not settled."""
+    name = one.delivery.file_name
+    if one.duplicate:
+        yield f"{name} came before; nothing of it is posted again"
+    if one.decisions:
+        counts = (f"{decision.replace('_', ' ')} {count:,}" for decision, count in one.decisions.items())
+        yield f"{name} decided: {', '.join(counts)}"
+    for row in one.remittances:
+        if row.reason:
+            who = row.payer or row.payer_name
+            yield f"{name}, remittance {row.position} of {who} is {row.state}: {row.reason}"
+
+
+def _money(minor_units: int | None, currency: str | None) -> str:
+    if minor_units is None or currency is None:
+        return ""
+    amount = grouped(Amount(minor_units, currency))
+    return amount if currency == _USUAL else f"{amount} {currency}"

@@ -1,0 +1,411 @@
+"""Stories in the bookkeeper's words, each a `.book` in tests/books, told to the running server through gRPC.
+
+A line is what happened; it may begin with its day, which then holds for the lines after it:
+
+    2026-04-08 earned C1 payer=AETNA provider=ada allowed=120.00 patient=20.00 rate=105.00
+    2026-04-30 paid ada 105.00 cycle=2026-04-B      also: in-transit
+    denied C1 amount=50.00                          the company absorbs it; without an amount, all of it
+    recovered C1                                    the denial was overturned after that
+    reversed 2                                      entry 2, by a new one
+    posted Assets:Cash 5.00 Dr, Equity:Opening 5.00 Cr      by hand; a third word is the item
+    opened Assets:Petty limit=must-not-go-credit    also: currency=EUR item-required
+    closed Assets:Petty
+    identified AETNA as "Aetna Health"              how remittances call a payer
+    book NV-PC                                      the lines after it are about another book
+    remitted AETNA trace=EFT1 -> settled            an 835 arrives, made of the lines below it
+        claim C1 paid=100.00 CO-45=30.00 PR-3=20.00 -> paid_in_full
+        plb WO 25.00 ref=R1
+    again                                           the line before is sent again: nothing new comes of it
+    refused PAYABLE_EXCEEDED: paid ada 999.00       a line that is refused, and why
+
+Below `---` stand the balances that must be, of accounts or of all below a prefix; `--- as of DAY` those of a day;
+`entries 5` how many there are; `exceptions denied C1 100.00` those open. What is left at the end must be complete:
+an account that is not at zero and not told of fails the story. And after each story the books must be sound.
+"""
+
+import re
+import shlex
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import payers
+import pytest
+from serving import (
+    DIGITS,
+    DR,
+    Ledger,
+    cr,
+    dr,
+    key,
+    minor,
+    open_book,
+    payout,
+    refused,
+    session,
+    standing,
+    usd,
+    written,
+)
+
+from ledger.v1 import accounts_pb2 as ac
+from ledger.v1 import postings_pb2 as po
+from ledger.v1 import reports_pb2 as rp
+from reconciliation.v1 import reconciliation_pb2 as pb
+
+STORIES = sorted((Path(__file__).parent / "books").glob("*.book"))
+DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+BELOW = ("claim", "plb")
+ROOTS = ("Assets", "Liabilities", "Equity", "Revenue", "Expenses")
+LIMITS = {
+    "must-not-go-debit": ac.BALANCE_LIMIT_MUST_NOT_GO_DEBIT,
+    "must-not-go-credit": ac.BALANCE_LIMIT_MUST_NOT_GO_CREDIT,
+}
+SESSION_WORDS = {"patient": "patient_share", "code": "service_code", "licence": "licence_type"}
+
+
+# --- reading a story ----------------------------------------------------------------------------------
+
+
+@dataclass
+class Line:
+    """One line of a story, and the parts of a remittance that stand below it."""
+
+    text: str
+    below: list[str] = field(default_factory=list)
+
+
+def lines_of(story: str) -> Iterator[Line]:
+    """The lines of a story, a remittance with its parts below it; comments and empty lines left out."""
+    found: list[Line] = []
+    for text in (line.partition("#")[0].rstrip() for line in story.splitlines()):
+        if text.strip().partition(" ")[0] in BELOW:
+            found[-1].below.append(text.strip())
+        elif text.strip():
+            found.append(Line(text.strip()))
+    return iter(found)
+
+
+def words(text: str) -> tuple[list[str], dict[str, str]]:
+    """The plain words of a line, and its `name=value` pairs."""
+    parts = shlex.split(text)
+    named = dict(part.split("=", 1) for part in parts if "=" in part)
+    return [part for part in parts if "=" not in part], named
+
+
+def ending(text: str, usual: str = "") -> tuple[str, str]:
+    """A line without its `-> outcome`, and the outcome."""
+    told, _, outcome = text.partition("->")
+    return told.strip(), outcome.strip() or usual
+
+
+# --- telling it to the server -------------------------------------------------------------------------
+
+
+class Story:
+    """Tells lines to the server, and remembers what is needed to tell the next."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        """Begins with an open book, no day and nothing said."""
+        self.ledger = ledger
+        self.day = ""
+        self.as_of = ""
+        self.covered: set[str] = set()
+        self.last: Callable[[], None] = lambda: None
+        self.sessions: dict[str, list[po.RecordSessionRequest]] = defaultdict(list)
+
+    def tell(self, line: Line) -> None:
+        """Does what a line says, or checks what it expects."""
+        text = line.text
+        if text.startswith("---"):
+            self.as_of, self.covered = "".join(DAY.findall(text)), set()
+            return
+        if DAY.match(text):
+            self.day, _, text = text.partition(" ")
+        verb, _, rest = text.strip().partition(" ")
+        if verb.partition(":")[0] in ROOTS:
+            self.balance(verb, rest)
+        else:
+            getattr(self, verb)(*([rest, line.below] if line.below else [rest]))
+
+    def post(self, request: Any) -> None:
+        """Sends a request; it can be sent again, and then posts nothing new."""
+        call = getattr(self.ledger.postings, type(request).__name__.removesuffix("Request"))
+        answer = call(request)
+        assert not answer.replayed
+
+        def again() -> None:
+            second = call(request)
+            assert (second.replayed, second.entry) == (True, answer.entry)
+
+        self.last = again
+
+    # --- what happens ---
+
+    def earned(self, told: str) -> None:
+        """A session took place."""
+        [claim], named = words(told)
+        named = {SESSION_WORDS.get(name, name): value for name, value in named.items()}
+        more = {"book": self.ledger.book, "session": f"session {len(self.sessions)} of {claim}"}
+        more["idempotency_key"] = named.pop("key", "") or key()
+        request = session(claim, named.pop("service", self.day), **(more | named))
+        request.effective_date = self.day
+        self.post(request)
+        self.sessions[claim].append(request)
+
+    def paid(self, told: str) -> None:
+        """A provider is paid."""
+        [provider, amount, *transit], named = words(told)
+        more = {"idempotency_key": named.get("key") or key(), "pay_cycle": named.get("cycle", "")}
+        self.post(payout(provider, amount, self.day, book=self.ledger.book, in_transit=bool(transit), **more))
+
+    def denied(self, told: str) -> None:
+        """The company absorbs a denial."""
+        self.post(po.AbsorbDenialRequest(**self.of_denial(told)))
+
+    def recovered(self, told: str) -> None:
+        """An absorbed denial was overturned."""
+        self.post(po.RecoverDenialRequest(**self.of_denial(told)))
+
+    def of_denial(self, told: str) -> dict[str, Any]:
+        [claim], named = words(told)
+        asked: dict[str, Any] = {"book": self.ledger.book, "claim": claim, "effective_date": self.day}
+        asked |= {"reason": named.get("because", "as decided"), "idempotency_key": named.get("key") or key()}
+        return asked | {"payer": named.get("payer"), "amount": usd(named["amount"]) if "amount" in named else None}
+
+    def reversed(self, told: str) -> None:
+        """An entry is undone."""
+        asked = {"book": self.ledger.book, "idempotency_key": key(), "effective_date": self.day}
+        self.post(po.ReverseEntryRequest(number=int(told), reason="mistaken", **asked))
+
+    def posted(self, told: str) -> None:
+        """An entry by hand."""
+        lines = [posting(one.strip()) for one in told.split(",")]
+        entry = po.EntryToPost(idempotency_key=key(), effective_date=self.day, postings=lines)
+        self.post(po.PostEntryRequest(book=self.ledger.book, entry=entry))
+
+    def opened(self, told: str) -> None:
+        """An account is opened."""
+        [code, *flags], named = words(told)
+        self.ledger.accounts.OpenAccount(
+            ac.OpenAccountRequest(
+                book=self.ledger.book,
+                code=code,
+                currency_code=named.get("currency", "USD"),
+                balance_limit=LIMITS.get(named.get("limit", "")),
+                item_required="item-required" in flags,
+            )
+        )
+
+    def closed(self, told: str) -> None:
+        """An account is closed."""
+        self.ledger.accounts.CloseAccount(ac.CloseAccountRequest(book=self.ledger.book, code=told))
+
+    def book(self, told: str) -> None:
+        """From here on another book is spoken of, which is opened at its first mention."""
+        home = self.ledger.book.partition("-of-")[2] or self.ledger.book
+        self.ledger = self.ledger.of(home if told == "main" else f"{told}-of-{home}")
+        open_book(self.ledger, self.ledger.book)
+
+    def again(self, told: str) -> None:
+        """The line before is sent again."""
+        self.last()
+
+    def refused(self, told: str) -> None:
+        """A line is refused, and nothing changes."""
+        reason, _, text = told.partition(": ")
+        before = self.ledger.state()
+        found = refused(lambda line: self.tell(line), Line(text))
+        assert found.reason == reason, found
+        assert self.ledger.state() == before
+
+    # --- remittances ---
+
+    def identified(self, told: str) -> None:
+        """A payer is known by another name."""
+        payer, names = told.split(" as ")
+        asked = pb.IdentifyPayerRequest(book=self.ledger.book, payer=payer, identifiers=shlex.split(names))
+        self.ledger.reconciliation.IdentifyPayer(asked)
+
+    def remitted(self, told: str, below: list[str]) -> None:
+        """A payer's 835 arrives; each of its claims is decided as the story says."""
+        told, state = ending(told, "settled")
+        [name], named = words(told)
+        claims = [words(ending(one)[0]) for one in below if one.startswith("claim")]
+        adjustments = [words(one) for one in below if one.startswith("plb")]
+        paid = sum((Decimal(one["paid"]) for _, one in claims), Decimal("0.00"))
+        paid -= sum((Decimal(plain[2]) for plain, _ in adjustments), Decimal("0.00"))
+        data = payers.file(
+            payers.remittance(
+                named.get("paid", str(paid)),
+                named["trace"],
+                *[self.claim(plain[1], one) for plain, one in claims],
+                *[payers.plb((code, one.get("ref", ""), amount)) for [_, code, amount], one in adjustments],
+                payer=payers.Payer(name, name.upper().replace(" ", "")[:10], f"1{name.upper()[:9]}"),
+                day=self.day,
+            )
+        )
+        self.deliver(data, state, [ending(one)[1] for one in below if one.startswith("claim")])
+
+    def claim(self, name: str, told: dict[str, str]) -> str:
+        """A CLP loop; what the story does not say is as the sessions of the claim were."""
+        cas = {reason: amount for reason, amount in told.items() if re.fullmatch(r"[A-Z]{2}-\w+", reason)}
+        charge = sum(map(Decimal, cas.values()), Decimal(told["paid"]))
+        first = (self.sessions.get(name) or [None])[0]
+        return payers.claim(
+            name,
+            told.get("charge", str(charge)),
+            told["paid"],
+            ", ".join(f"{reason} {amount}" for reason, amount in cas.items()),
+            status=told.get("status", "1"),
+            control=told.get("control", f"PCN{name}"),
+            day=told.get("date") or (first.service_date if first else "2026-04-08"),
+            code=told.get("code") or (first.service_code if first else "") or "90837",
+        )
+
+    def deliver(self, data: bytes, state: str, decisions: list[str]) -> None:
+        """Delivers a file and compares what became of it; it can be delivered again."""
+        response = payers.deliver(self.ledger, data, self.ledger.book)
+        [remittance] = response.remittances
+        assert pb.RemittanceState.Name(remittance.state) == f"REMITTANCE_STATE_{state.upper()}", remittance.reason
+        asked = pb.GetRemittanceRequest(book=self.ledger.book, id=remittance.id)
+        found = self.ledger.reconciliation.GetRemittance(asked).claim_payments
+        said = [pb.Decision.Name(one.decision).removeprefix("DECISION_").lower() for one in found]
+        assert said == (decisions if state == "settled" else [])
+
+        def again() -> None:
+            before = self.ledger.state()
+            second = payers.deliver(self.ledger, data, self.ledger.book)
+            assert (second.duplicate, list(second.remittances)) == (True, list(response.remittances))
+            assert self.ledger.state() == before
+
+        self.last = again
+
+    # --- what must be ---
+
+    def balance(self, account: str, told: str) -> None:
+        """An account, or all below a prefix, stands so."""
+        found = self.ledger.control(account, self.as_of)
+        expected = " ".join(told.split())
+        assert found == expected, f"{account} as of {self.as_of or 'the end'}: {found}, not {expected}"
+        self.covered.add(account)
+
+    def entries(self, told: str) -> None:
+        """So many entries there are."""
+        assert len(self.ledger.entries()) == int(told)
+
+    def exceptions(self, told: str) -> None:
+        """These wait for a person, oldest first: reason, claim as it was sent (- for none), amount."""
+        asked = pb.ListExceptionsRequest(book=self.ledger.book)
+        found = self.ledger.reconciliation.ListExceptions(asked).exceptions
+        said = [
+            f"{pb.ExceptionReason.Name(one.reason).removeprefix('EXCEPTION_REASON_').lower()} "
+            f"{one.claim_as_sent or '-'} {written(one.amount)}"
+            for one in found
+        ]
+        assert ", ".join(said) == (told if told != "none" else "")
+
+    def complete(self) -> None:
+        """At the end no account is left that is neither told of nor at zero."""
+        left = {
+            account.code: self.ledger.balance(account.code)
+            for account in self.ledger.codes()
+            if not any(f"{account.code}:".startswith(f"{covered}:") for covered in self.covered)
+        }
+        assert {code: amount for code, amount in left.items() if amount.strip("0. ") not in {"", "EUR"}} == {}
+
+
+def posting(told: str) -> po.Posting:
+    """`Assets:Cash 5.00 [EUR] Dr [item]`"""
+    account, amount, *rest = told.split()
+    currency = rest.pop(0) if rest[0] in DIGITS else "USD"
+    side, *item = rest
+    return (dr if side == "Dr" else cr)(account, amount, *item, currency=currency)
+
+
+# --- what holds after every story ---------------------------------------------------------------------
+
+
+def sound(ledger: Ledger) -> None:
+    """Numbered without a gap, hashed, in balance, and every balance the sum of the entries."""
+    entries = ledger.entries()
+    assert [entry.number for entry in entries] == [*range(1, len(entries) + 1)]
+    assert len({entry.hash for entry in entries}) == len(entries)
+    sums: dict[tuple[str, str], int] = defaultdict(int)
+    for line in (line for entry in entries for line in entry.postings):
+        sums[line.account, line.amount.currency_code] += (1 if line.side == DR else -1) * line.amount.minor_units
+    assert {account: ledger.balance(account) for account, _ in sums} == {
+        account: standing_of(amount, currency) for (account, currency), amount in sums.items()
+    }
+    last_day = max((entry.effective_date for entry in entries), default="2026-01-01")
+    balance = ledger.reports.GetTrialBalance(rp.GetTrialBalanceRequest(book=ledger.book, as_of=last_day))
+    assert {row.account for row in balance.rows} == {account for account, _ in sums}
+    assert all(total.debits == total.credits for total in balance.totals)
+    assert ledger.wrong() == []
+
+
+def standing_of(amount: int, currency: str) -> str:
+    side = ac.SIDE_DEBIT if amount > 0 else ac.SIDE_CREDIT if amount else ac.SIDE_UNSPECIFIED
+    return standing(ac.Balance(side=side, amount=minor(abs(amount), currency)))
+
+
+@pytest.mark.parametrize("path", STORIES, ids=[path.stem for path in STORIES])
+def test_story(server: Ledger, path: Path) -> None:
+    ledger = server.of(path.stem.replace("_", "-")[:40])
+    open_book(ledger, ledger.book)
+    story = Story(ledger)
+    for line in lines_of(path.read_text()):
+        story.tell(line)
+    story.complete()
+    sound(story.ledger)
+
+
+def test_there_are_enough_stories() -> None:
+    assert len(STORIES) >= 25
+
+
+# --- that a story can fail ----------------------------------------------------------------------------
+
+TRUE = """
+2026-04-08 earned C1 payer=AETNA provider=ada allowed=120.00 rate=105.00
+---
+Assets:Receivable:Insurer:AETNA   120.00 Dr
+Expenses:ProviderServices         105.00 Dr
+Liabilities:Payable:Provider:ada  105.00 Cr
+Revenue:Sessions                  120.00 Cr
+entries 1
+exceptions none
+"""
+UNTRUE = {
+    "another amount": TRUE.replace("120.00 Dr", "120.01 Dr"),
+    "another side": TRUE.replace("120.00 Dr", "120.00 Cr"),
+    "another number of entries": TRUE.replace("entries 1", "entries 2"),
+    "an exception that nobody raised": TRUE.replace("exceptions none", "exceptions denied C1 120.00"),
+    "an account that is not told of": TRUE.replace("Expenses:ProviderServices         105.00 Dr", ""),
+    "a refusal that does not come": TRUE + "refused CLAIM_NOT_FOUND: denied C1",
+    "another refusal": TRUE + "refused CLAIM_EXCEEDED: denied C9",
+    "a day on which it was not yet so": TRUE.replace("---", "--- as of 2026-04-07"),
+    "a word that nobody knows": TRUE + "donated C1",
+}
+
+
+@pytest.mark.parametrize("case", ["true", *UNTRUE])
+def test_a_story_that_is_not_true_fails(server: Ledger, case: str) -> None:
+    """So that the stories that pass are true."""
+    ledger = server.of(f"told-{case.replace(' ', '-')}"[:40])
+    open_book(ledger, ledger.book)
+    story = Story(ledger)
+
+    def tell() -> None:
+        for line in lines_of(UNTRUE.get(case, TRUE)):
+            story.tell(line)
+        story.complete()
+
+    if case == "true":
+        tell()
+    else:
+        with pytest.raises((AssertionError, AttributeError)):
+            tell()

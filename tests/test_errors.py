@@ -1,0 +1,657 @@
+"""Every refusal: wire, code and tests know the same ones, and each leaves the books and the server as they are."""
+
+import base64
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from queue import Queue
+from typing import Any
+
+import grpc
+import psycopg
+import pytest
+from google.protobuf.message import Message
+from serving import (
+    BOOK,
+    PATIENCE_SECONDS,
+    Ledger,
+    Refused,
+    answered,
+    cr,
+    dr,
+    entry,
+    minor,
+    money,
+    open_book,
+    payout,
+    refused,
+    session,
+    usd,
+)
+
+from ledger import errors
+from ledger.postings import group_commit
+from ledger.v1 import accounts_pb2 as ac
+from ledger.v1 import errors_pb2
+from ledger.v1 import postings_pb2 as po
+from service.refusals import CODES
+
+GROUPS = {
+    errors.Invalid: "INVALID_ARGUMENT",
+    errors.NotThere: "NOT_FOUND",
+    errors.AlreadyThere: "ALREADY_EXISTS",
+    errors.NotAllowedNow: "FAILED_PRECONDITION",
+    errors.TryAgain: "UNAVAILABLE",
+    errors.TooMuch: "RESOURCE_EXHAUSTED",
+}
+CLASSES = {
+    found.__name__: found
+    for _, found in inspect.getmembers(errors, inspect.isclass)
+    if issubclass(found, errors.Refusal) and found is not errors.Refusal and found not in GROUPS
+}
+DAY = "2026-04-08"
+CASH, OPENING = "Assets:Cash", "Equity:Opening"
+
+
+# --- the list -----------------------------------------------------------------------------------------
+
+
+def test_the_wire_and_the_code_know_the_same_reasons() -> None:
+    on_the_wire = {name.removeprefix("REASON_") for name, _ in errors_pb2.Reason.items()}
+    assert {found("said").reason for found in CLASSES.values()} | {"UNSPECIFIED"} == on_the_wire
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_a_refusal_belongs_to_one_group_and_says_why(name: str) -> None:
+    """Its group is its gRPC code, and its one sentence in the code is not its group's."""
+    [group] = [group for group in GROUPS if issubclass(CLASSES[name], group)]
+    assert CODES[group].name == GROUPS[group]
+    assert CLASSES[name].__doc__ not in {None, group.__doc__}
+
+
+# --- a book in use, and what is refused there ---------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def books(server: Ledger) -> Ledger:
+    """A book with sessions, a reversed entry, a closed account and accounts with limits."""
+    open_book(server)
+    for code, terms in {
+        OPENING: {},
+        "Assets:Petty": {"balance_limit": ac.BALANCE_LIMIT_MUST_NOT_GO_CREDIT},
+        "Assets:Euro": {"currency_code": "EUR"},
+        "Assets:Gone": {},
+        "Liabilities:Card": {"balance_limit": ac.BALANCE_LIMIT_MUST_NOT_GO_DEBIT},
+        "Assets:Tagged": {"item_required": True},
+        "Assets:Full": {},
+    }.items():
+        server.accounts.OpenAccount(opening(code, **terms))
+    server.accounts.CloseAccount(ac.CloseAccountRequest(book=BOOK, code="Assets:Gone"))
+    server.postings.RecordSession(session("C1", idempotency_key="used"))
+    server.postings.RecordSession(session("C2", payer="AETNA", provider="bob"))
+    server.postings.RecordSession(session("C2", payer="CIGNA", provider="bob"))
+    reversed_ = server.post(DAY, dr(CASH, "1.00"), cr(OPENING, "1.00"), key="reversed").number
+    server.postings.ReverseEntry(reversing(reversed_, idempotency_key="undone"))
+    server.post(DAY, dr("Assets:Full", "1.00"), cr(OPENING, "1.00"))
+    with psycopg.connect(server.url.replace("+psycopg", "")) as direct:
+        direct.execute("UPDATE balances SET debits = 9223372036854775000 WHERE account = 'Assets:Full'")
+    return server
+
+
+def opening(code: str, **terms: Any) -> ac.OpenAccountRequest:
+    return ac.OpenAccountRequest(**({"book": BOOK, "code": code, "currency_code": "USD"} | terms))
+
+
+def reversing(number: int, **more: Any) -> po.ReverseEntryRequest:
+    asked = {"book": BOOK, "idempotency_key": "undo", "effective_date": DAY, "reason": "mistaken"}
+    return po.ReverseEntryRequest(number=number, **(asked | more))
+
+
+def absorbing(**more: Any) -> po.AbsorbDenialRequest:
+    asked = {"book": BOOK, "idempotency_key": "absorbed", "effective_date": DAY, "reason": "timely filing"}
+    return po.AbsorbDenialRequest(**(asked | {"claim": "C1"} | more))
+
+
+def recovering(**more: Any) -> po.RecoverDenialRequest:
+    asked = {"book": BOOK, "idempotency_key": "recovered", "effective_date": DAY, "reason": "appeal"}
+    return po.RecoverDenialRequest(**(asked | {"claim": "C1"} | more))
+
+
+def posting(
+    *lines: po.Posting, book: str = BOOK, day: str = DAY, key: str = "", **about: Any
+) -> po.PostEntryRequest:
+    return po.PostEntryRequest(book=book, entry=entry(day, *lines, key=key, **about))
+
+
+def simple(**changed: Any) -> po.PostEntryRequest:
+    """An entry with nothing wrong but what is changed."""
+    return posting(dr(CASH, "5.00"), cr(OPENING, "5.00"), **changed)
+
+
+def between(debited: str, credited: str, amount: str = "5.00", **more: Any) -> po.PostEntryRequest:
+    return posting(dr(debited, amount), cr(credited, amount), **more)
+
+
+def of_minor_units(debit: int, credit: int, currency: str = "USD") -> po.PostEntryRequest:
+    """Cash to Opening in amounts that no builder would write."""
+    request = simple()
+    for line, units in zip(request.entry.postings, (debit, credit), strict=True):
+        line.amount.CopyFrom(minor(units, currency))
+    return request
+
+
+def without(request: Message, *fields: str) -> Any:
+    """The same request with some of its fields empty; `entry.effective_date` is one of its entry's."""
+    changed = type(request)()
+    changed.CopyFrom(request)
+    for field in fields:
+        *way, last = field.split(".")
+        part: Any = changed
+        for step in way:
+            part = part[int(step)] if step.isdigit() else getattr(part, step)
+        part.ClearField(last)
+    return changed
+
+
+def many(count: int, lines_each: int = 2) -> po.PostEntriesRequest:
+    """A batch of so many entries."""
+    lines = [dr(CASH, "1.00"), cr(OPENING, "1.00")] * (lines_each // 2)
+    return po.PostEntriesRequest(book=BOOK, entries=[entry(DAY, *lines) for _ in range(count)])
+
+
+def forged(query: Message, content: bytes) -> str:
+    """A page token with a right seal and a content of the forger's own."""
+    from ledger.wire import _seal
+
+    return base64.urlsafe_b64encode(_seal(query) + content).decode()
+
+
+BIG = 10**15
+INT64 = 2**63 - 1
+ENTRIES = po.ListEntriesRequest(book=BOOK)
+ACCOUNTS = ac.ListAccountsRequest(book=BOOK)
+ALL_BUT_PROVIDER = "kind, effective_date, payer, claim, session, service_date, postings"
+TOKEN = base64.urlsafe_b64encode(b"12345678" + b"3").decode()
+
+# What is asked, and how it is refused: the reason and each of the facts that come with it.
+FORM: dict[str, tuple[Message, str]] = {
+    "nothing at all": (po.PostEntryRequest(), "FIELD_MISSING field=book"),
+    "no entry": (po.PostEntryRequest(book=BOOK), "FIELD_MISSING field=idempotency_key"),
+    "blank key": (simple(key="  "), "FIELD_MISSING field=idempotency_key"),
+    "no date": (simple(day=""), "FIELD_MISSING field=effective_date"),
+    "no account": (without(simple(), "entry.postings.0.account"), "FIELD_MISSING field=account"),
+    "no amount": (without(simple(), "entry.postings.1.amount"), "FIELD_MISSING field=amount"),
+    "no side": (without(simple(), "entry.postings.1.side"), "SIDE_MISSING line=2"),
+    "no currency": (of_minor_units(5, 5, ""), "CURRENCY_UNKNOWN currency="),
+    "unknown currency": (of_minor_units(5, 5, "USX"), "CURRENCY_UNKNOWN currency=USX"),
+    "lower-case currency": (of_minor_units(5, 5, "usd"), "CURRENCY_UNKNOWN currency=usd"),
+    "zero": (of_minor_units(0, 0), "AMOUNT_INVALID account=Assets:Cash; minor_units=0"),
+    "negative": (of_minor_units(-5, -5), "AMOUNT_INVALID account=Assets:Cash; minor_units=-5"),
+    "one beyond the largest": (
+        of_minor_units(BIG + 1, BIG + 1),
+        f"AMOUNT_INVALID account=Assets:Cash; minor_units={BIG + 1}",
+    ),
+    "the largest int64": (
+        of_minor_units(INT64, INT64),
+        f"AMOUNT_INVALID account=Assets:Cash; minor_units={INT64}",
+    ),
+    "the smallest int64": (
+        of_minor_units(-INT64 - 1, 5),
+        f"AMOUNT_INVALID account=Assets:Cash; minor_units={-INT64 - 1}",
+    ),
+    "no postings": (posting(), "POSTING_COUNT_INVALID limit=10000; postings=0"),
+    "one posting": (posting(dr(CASH, "5.00")), "POSTING_COUNT_INVALID limit=10000; postings=1"),
+    "10,001 postings": (
+        posting(*[dr(CASH, "1.00"), cr(OPENING, "1.00")] * 5_000, dr(CASH, "1.00")),
+        "POSTING_COUNT_INVALID limit=10000; postings=10001",
+    ),
+    "unbalanced": (
+        posting(dr(CASH, "100.00"), cr(OPENING, "90.00")),
+        "ENTRY_UNBALANCED credits=90.00; currency=USD; debits=100.00",
+    ),
+    "balanced over two currencies only": (
+        posting(dr(CASH, "5.00"), cr(OPENING, "5.00", currency="EUR")),
+        "ENTRY_UNBALANCED credits=0.00; currency=USD; debits=5.00",
+    ),
+    "1,001 entries": (many(1_001), "BATCH_TOO_LARGE entries=1001; limit=1000"),
+    "10,002 postings in a batch": (many(3, 3_334), "BATCH_TOO_LARGE limit=10000; postings=10002"),
+    "not an account code": (between("assets::cash", OPENING), "ACCOUNT_CODE_INVALID account=assets::cash"),
+    "an account without a type": (between("Cash", OPENING), "ACCOUNT_CODE_INVALID account=Cash"),
+    "a type without an account": (between("Assets", OPENING), "ACCOUNT_CODE_INVALID account=Assets"),
+    "an account with an accent": (between("Assets:Cassé", OPENING), "ACCOUNT_CODE_INVALID account=Assets:Cassé"),
+    "an account with a line feed last": (
+        between("Assets:Cash\n", OPENING),
+        "TEXT_INVALID field=account; limit=200",
+    ),
+    "an account of 201 letters": (
+        between("Assets:" + "x" * 194, OPENING),
+        "TEXT_INVALID field=account; limit=200",
+    ),
+    "NUL in a description": (simple(description="a\0b"), "TEXT_INVALID field=description; limit=500"),
+    "control characters in a key": (simple(key="a\tb"), "TEXT_INVALID field=idempotency_key; limit=200"),
+    "letters that turn the line": (
+        simple(description="abc\u202edef"),
+        "TEXT_INVALID field=description; limit=500",
+    ),
+    "a description of 501 letters": (simple(description="é" * 501), "TEXT_INVALID field=description; limit=500"),
+    "a key of 201 letters": (simple(key="k" * 201), "TEXT_INVALID field=idempotency_key; limit=200"),
+    "an item of 101 letters": (
+        posting(dr(CASH, "1.00", item="i" * 101), cr(OPENING, "1.00")),
+        "TEXT_INVALID field=item; limit=100",
+    ),
+    "a payer of 101 letters": (
+        simple(dimensions=po.Dimensions(payer="p" * 101)),
+        "TEXT_INVALID field=payer; limit=100",
+    ),
+    "a charge of nothing": (
+        simple(dimensions=po.Dimensions(charge=usd("0.00"))),
+        "AMOUNT_INVALID field=charge; minor_units=0",
+    ),
+    "a book with a slash": (simple(book="a/b"), "TEXT_INVALID field=book; limit=40"),
+    "a book of 41 letters": (simple(book="b" * 41), "TEXT_INVALID field=book; limit=40"),
+    "a day that February has not": (
+        simple(day="2026-02-30"),
+        "DATE_INVALID field=effective_date; value=2026-02-30",
+    ),
+    "the 29th in a common year": (simple(day="2026-02-29"), "DATE_INVALID field=effective_date; value=2026-02-29"),
+    "a date without dashes": (simple(day="20260408"), "DATE_INVALID field=effective_date; value=20260408"),
+    "a week date": (simple(day="2026-W15-3"), "DATE_INVALID field=effective_date; value=2026-W15-3"),
+    "a date in other digits": (
+        simple(day="２０２６-04-08"),
+        "DATE_INVALID field=effective_date; value=２０２６-04-08",
+    ),
+    "the year nought": (simple(day="0000-01-01"), "DATE_INVALID field=effective_date; value=0000-01-01"),
+    "a service date that is none": (
+        simple(dimensions=po.Dimensions(service_date="yesterday")),
+        "DATE_INVALID field=service_date; value=yesterday",
+    ),
+    "a listing from a day that is none": (
+        po.ListEntriesRequest(book=BOOK, effective_from="2026-13-01"),
+        "DATE_INVALID field=effective_from; value=2026-13-01",
+    ),
+    "a balance as of no day": (
+        ac.GetBalanceRequest(book=BOOK, account=CASH, as_of="2026-04-31"),
+        "DATE_INVALID field=as_of; value=2026-04-31",
+    ),
+    "a balance of nothing": (ac.GetBalanceRequest(book=BOOK), "FIELD_MISSING field=account"),
+    "an entry without a name": (po.GetEntryRequest(book=BOOK), "FIELD_MISSING field=number"),
+    "an id that is none": (po.GetEntryRequest(book=BOOK, id="7"), "TEXT_INVALID field=id; limit=36"),
+    "NUL in the key of an entry": (
+        po.GetEntryRequest(book=BOOK, idempotency_key="a\0b"),
+        "TEXT_INVALID field=idempotency_key; limit=200",
+    ),
+    "NUL in the item of a listing": (
+        po.ListEntriesRequest(book=BOOK, item="a\0b"),
+        "TEXT_INVALID field=item; limit=100",
+    ),
+    "a kind that is none": (po.ListEntriesRequest(book=BOOK, kind=99), "TEXT_INVALID field=kind"),
+    "a side that is none": (
+        posting(dr(CASH, "5.00"), po.Posting(account=OPENING, side=9, amount=usd("5.00"))),
+        "SIDE_MISSING line=2",
+    ),
+    "a normal side that is none": (opening("Assets:Odd", normal_side=9), "TEXT_INVALID field=normal_side"),
+    "a limit that is none": (opening("Assets:Odd", balance_limit=9), "TEXT_INVALID field=balance_limit"),
+    "a page of 1,001": (
+        po.ListEntriesRequest(book=BOOK, page_size=1_001),
+        "PAGE_INVALID limit=1000; page_size=1001",
+    ),
+    "a page of less than nothing": (
+        ac.ListAccountsRequest(book=BOOK, page_size=-1),
+        "PAGE_INVALID limit=1000; page_size=-1",
+    ),
+    "a page token that is none": (po.ListEntriesRequest(book=BOOK, page_token="!"), "PAGE_INVALID"),
+    "a page token of another query": (po.ListEntriesRequest(book=BOOK, page_token=TOKEN), "PAGE_INVALID"),
+    "a page token with no number in it": (
+        po.ListEntriesRequest(book=BOOK, page_token=forged(ENTRIES, b"three")),
+        "PAGE_INVALID",
+    ),
+    "a page token with a number beyond all": (
+        po.ListEntriesRequest(book=BOOK, page_token=forged(ENTRIES, b"9" * 30)),
+        "PAGE_INVALID",
+    ),
+    "a page token with NUL in it": (
+        ac.ListAccountsRequest(book=BOOK, page_token=forged(ACCOUNTS, b"Assets:\0")),
+        "PAGE_INVALID",
+    ),
+    "a session without a claim": (without(session("C9"), "claim"), "FIELD_MISSING field=claim"),
+    "a session without an allowed amount": (without(session("C9"), "allowed"), "FIELD_MISSING field=allowed"),
+    "a session without a rate": (without(session("C9"), "provider_rate"), "FIELD_MISSING field=provider_rate"),
+    "a session on no day": (session("C9", "2026-06-31"), "DATE_INVALID field=service_date; value=2026-06-31"),
+    "a share above the allowed amount": (
+        session("C9", allowed="20.00", patient_share="20.01"),
+        "SESSION_AMOUNTS_INVALID allowed=20.00 USD; patient_share=20.01 USD",
+    ),
+    "a session that earns nobody anything": (
+        session("C9", allowed="0.00", rate="0.00"),
+        "SESSION_AMOUNTS_INVALID allowed=0.00 USD",
+    ),
+    "a negative rate": (
+        session("C9", provider_rate=minor(-1)),
+        "AMOUNT_INVALID field=provider_rate; minor_units=-1",
+    ),
+    "a session in two currencies": (
+        session("C9", provider_rate=money("105.00", "EUR")),
+        "CURRENCIES_MIXED currencies=EUR USD",
+    ),
+    "a payout of nothing": (payout("ada", "0.00"), "AMOUNT_INVALID field=amount; minor_units=0"),
+    "a payout to nobody": (payout("", "1.00"), "FIELD_MISSING field=provider"),
+    "a reversal of no entry": (reversing(0), "FIELD_MISSING field=number"),
+    "a reversal of an entry before the first": (reversing(-1), "FIELD_MISSING field=number"),
+    "a reversal without a reason": (reversing(1, reason=""), "FIELD_MISSING field=reason"),
+    "a denial without a reason": (absorbing(reason=" "), "FIELD_MISSING field=reason"),
+    "a denial of nothing": (absorbing(amount=usd("0.00")), "AMOUNT_INVALID field=amount; minor_units=0"),
+    "a book without a name": (ac.OpenBookRequest(book="new"), "FIELD_MISSING field=name"),
+    "an account in an unknown currency": (
+        opening("Assets:New", currency_code="EURO"),
+        "CURRENCY_UNKNOWN currency=EURO",
+    ),
+    "an account without a currency": (
+        opening("Assets:New", currency_code=""),
+        "FIELD_MISSING field=currency_code",
+    ),
+    "a prefix that is none": (
+        ac.ListAccountsRequest(book=BOOK, prefix="assets"),
+        "ACCOUNT_CODE_INVALID account=assets",
+    ),
+}
+
+BOOKS: dict[str, tuple[Message, str]] = {
+    "no such book": (simple(book="other"), "BOOK_NOT_FOUND book=other"),
+    "a listing of no book": (po.ListEntriesRequest(book="other"), "BOOK_NOT_FOUND book=other"),
+    "an account of no book": (opening(CASH, book="other"), "BOOK_NOT_FOUND book=other"),
+    "no such account": (between("Assets:Unheard", OPENING), "ACCOUNT_NOT_FOUND account=Assets:Unheard"),
+    "no such account to get": (
+        ac.GetAccountRequest(book=BOOK, code="Assets:Unheard"),
+        "ACCOUNT_NOT_FOUND account=Assets:Unheard",
+    ),
+    "no such account to close": (
+        ac.CloseAccountRequest(book=BOOK, code="Assets:Unheard"),
+        "ACCOUNT_NOT_FOUND account=Assets:Unheard",
+    ),
+    "no such account to add up": (
+        ac.GetBalanceRequest(book=BOOK, account="Assets:Unheard"),
+        "ACCOUNT_NOT_FOUND account=Assets:Unheard",
+    ),
+    "no such entry": (reversing(99), "ENTRY_NOT_FOUND number=99"),
+    "no entry under the largest number": (reversing(INT64), f"ENTRY_NOT_FOUND number={INT64}"),
+    "no such entry to get": (po.GetEntryRequest(book=BOOK, number=99), f"ENTRY_NOT_FOUND book={BOOK}"),
+    "no entry before the first": (
+        po.GetEntryRequest(book=BOOK, number=-INT64 - 1),
+        f"ENTRY_NOT_FOUND book={BOOK}",
+    ),
+    "a key that nobody used": (
+        po.GetEntryRequest(book=BOOK, idempotency_key="unused"),
+        f"ENTRY_NOT_FOUND book={BOOK}",
+    ),
+    "no such claim to absorb": (absorbing(claim="C9"), "CLAIM_NOT_FOUND claim=C9"),
+    "nothing absorbed to recover": (recovering(), "CLAIM_NOT_FOUND claim=C1"),
+    "nothing open with that payer": (absorbing(payer="CIGNA"), "CLAIM_NOT_FOUND claim=C1"),
+    "a book under another name": (
+        ac.OpenBookRequest(book=BOOK, name="other"),
+        f"BOOK_EXISTS book={BOOK}; differs=name",
+    ),
+    "an account on other terms": (
+        opening("Assets:Petty", currency_code="EUR"),
+        "ACCOUNT_EXISTS account=Assets:Petty; differs=currency_code, balance_limit",
+    ),
+    "a key used for another request": (
+        session("C1", idempotency_key="used", rate="106.00"),
+        "IDEMPOTENCY_KEY_REUSED differs=postings; idempotency_key=used; number=1",
+    ),
+    "a key used for another command": (
+        payout("ada", "1.00", idempotency_key="used"),
+        f"IDEMPOTENCY_KEY_REUSED differs={ALL_BUT_PROVIDER}; idempotency_key=used; number=1",
+    ),
+    "an entry reversed before": (reversing(4), "ENTRY_ALREADY_REVERSED number=4; reversed_by=5"),
+    "a reversal to reverse": (reversing(5), "REVERSAL_NOT_REVERSIBLE number=5"),
+    "a closed account": (between("Assets:Gone", OPENING), "ACCOUNT_CLOSED account=Assets:Gone"),
+    "a closed account to open": (opening("Assets:Gone"), "ACCOUNT_CLOSED account=Assets:Gone"),
+    "a closed account to close": (
+        ac.CloseAccountRequest(book=BOOK, code="Assets:Gone"),
+        "ACCOUNT_CLOSED account=Assets:Gone",
+    ),
+    "dollars into euros": (
+        between("Assets:Euro", OPENING),
+        "ACCOUNT_CURRENCY_DIFFERS account=Assets:Euro; currency=EUR; posted=USD",
+    ),
+    "petty cash below nothing": (
+        between(CASH, "Assets:Petty", "0.01"),
+        "BALANCE_LIMIT_PASSED account=Assets:Petty; balance=-0.01; limit=must_not_go_credit",
+    ),
+    "a card above nothing": (
+        between("Liabilities:Card", CASH, "0.01"),
+        "BALANCE_LIMIT_PASSED account=Liabilities:Card; balance=0.01; limit=must_not_go_debit",
+    ),
+    "a receivable for no claim": (
+        between("Assets:Receivable:Insurer:AETNA", OPENING),
+        "ITEM_MISSING account=Assets:Receivable:Insurer:AETNA",
+    ),
+    "an account that wants an item": (between("Assets:Tagged", OPENING), "ITEM_MISSING account=Assets:Tagged"),
+    "an account that is not at zero": (
+        ac.CloseAccountRequest(book=BOOK, code="Revenue:Sessions"),
+        "ACCOUNT_NOT_AT_ZERO account=Revenue:Sessions; balance=360.00 Cr",
+    ),
+    "more than is payable": (
+        payout("ada", "105.01"),
+        "PAYABLE_EXCEEDED amount=105.01; payable=105.00; provider=ada",
+    ),
+    "a payout to a stranger": (payout("eve", "0.01"), "PAYABLE_EXCEEDED amount=0.01; payable=0.00; provider=eve"),
+    "more than is open on the claim": (
+        absorbing(amount=usd("120.01")),
+        "CLAIM_EXCEEDED amount=120.01; claim=C1; open=120.00",
+    ),
+    "a claim open with two payers": (absorbing(claim="C2"), "PAYER_AMBIGUOUS claim=C2; payers=AETNA, CIGNA"),
+    "a code that differs in case alone": (
+        between("Assets:Receivable:Insurer:Aetna", OPENING),
+        "ACCOUNT_CODE_AMBIGUOUS account=Assets:Receivable:Insurer:Aetna; existing=Assets:Receivable:Insurer:AETNA",
+    ),
+    "an account that differs in case alone": (
+        opening("Assets:PETTY"),
+        "ACCOUNT_CODE_AMBIGUOUS account=Assets:PETTY; existing=Assets:Petty",
+    ),
+    "a total beyond 63 bits": (between("Assets:Full", OPENING, "10.00"), "TOTAL_OUT_OF_RANGE account=Assets:Full"),
+}
+CASES = FORM | BOOKS
+ELSEWHERE = {
+    "REQUEST_UNDECODABLE": "below, as bytes",
+    "AMOUNT_TOO_PRECISE": "test_money: the wire's amounts are whole minor units",
+    "DATABASE_UNAVAILABLE": "below, with a database that is away",
+    "OUTCOME_UNKNOWN": "below, with a connection that is cut at commit",
+    "QUEUE_FULL": "below, with a book that is held",
+    "REMITTANCE_NOT_FOUND": "the tests of remittances",
+    "FILE_EMPTY": "the tests of remittances",
+    "FILE_NOT_AN_835": "the tests of remittances",
+    "FILE_TRUNCATED": "the tests of remittances",
+    "FILE_SEGMENT_TOO_LONG": "the tests of remittances",
+    "FILE_TOO_LARGE": "the tests of remittances",
+    "STREAM_MISORDERED": "the tests of remittances",
+}
+
+
+def test_every_reason_has_a_case() -> None:
+    provoked = {said.partition(" ")[0] for _, said in CASES.values()}
+    known = {found("said").reason for found in CLASSES.values()}
+    assert provoked | ELSEWHERE.keys() == known
+    assert not provoked & ELSEWHERE.keys()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_refused(books: Ledger, case: str) -> None:
+    """Refused with this code, reason and facts; nothing is recorded, and the server answers on."""
+    request, expected = CASES[case]
+    before = books.state()
+    found = refused(rpc_of(books, request), request)
+    assert said(found) == expected
+    assert found.code == code_of(found.reason)
+    assert found.message
+    assert books.state() == before
+
+
+def said(found: Refused) -> str:
+    """The reason and the facts, as the tables write them."""
+    return f"{found.reason} {'; '.join(f'{name}={fact}' for name, fact in sorted(found.facts.items()))}".strip()
+
+
+def rpc_of(ledger: Ledger, request: Message) -> Any:
+    """The method that takes such a request."""
+    name = type(request).__name__.removesuffix("Request")
+    return getattr(ledger.accounts, name, None) or getattr(ledger.postings, name)
+
+
+def can_be_validated(request: Message) -> bool:
+    """Whether it posts one entry, and can be asked without posting."""
+    return "validate_only" in request.DESCRIPTOR.fields_by_name and not isinstance(request, po.PostEntriesRequest)
+
+
+def code_of(reason: str) -> str:
+    [found] = [found for found in CLASSES.values() if found("said").reason == reason]
+    return next(code for group, code in GROUPS.items() if issubclass(found, group))
+
+
+@pytest.mark.parametrize("case", [name for name, (request, _) in CASES.items() if can_be_validated(request)])
+def test_refused_alike_when_only_validated(books: Ledger, case: str) -> None:
+    request, expected = CASES[case]
+    asked = without(request)
+    asked.validate_only = True
+    assert said(refused(rpc_of(books, asked), asked)) == expected
+
+
+# --- in a batch ---------------------------------------------------------------------------------------
+
+
+def test_one_bad_entry_of_a_batch_refuses_itself(books: Ledger) -> None:
+    """Also where its form is wrong; the answers stand in the order of the request."""
+    good = [entry(DAY, dr(CASH, "1.00"), cr(OPENING, "1.00")) for _ in range(2)]
+    bad = [simple(day="2026-02-30").entry, between("Assets:Gone", OPENING).entry]
+    batch = po.PostEntriesRequest(book=BOOK, entries=[good[0], bad[0], bad[1], good[1]])
+    results = books.postings.PostEntries(batch).results
+    said = [errors_pb2.Reason.Name(r.refusal.reason) if r.HasField("refusal") else r.entry.number for r in results]
+    assert said == [said[0], "REASON_DATE_INVALID", "REASON_ACCOUNT_CLOSED", said[0] + 1]
+    assert dict(results[1].refusal.metadata) == {"field": "effective_date", "value": "2026-02-30"}
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [(simple(day="2026-02-30"), "DATE_INVALID"), (between("Assets:Gone", OPENING), "ACCOUNT_CLOSED")],
+)
+def test_an_atomic_batch_is_refused_whole(books: Ledger, bad: po.PostEntryRequest, reason: str) -> None:
+    """With the refusal that stopped it and its place, counted from 0."""
+    before = books.state()
+    batch = po.PostEntriesRequest(book=BOOK, entries=[simple().entry, bad.entry, simple().entry], atomic=True)
+    said = refused(books.postings.PostEntries, batch)
+    assert (said.reason, said.facts["index"]) == (reason, "1")
+    assert books.state() == before
+
+
+def test_a_refused_request_burns_no_key(books: Ledger) -> None:
+    assert (
+        refused(books.postings.PostEntry, between("Assets:Gone", OPENING, key="kept")).reason == "ACCOUNT_CLOSED"
+    )
+    assert not books.postings.PostEntry(simple(key="kept")).replayed
+
+
+# --- bytes --------------------------------------------------------------------------------------------
+
+WHOLE = simple().SerializeToString()
+BYTES = {
+    "cut short": WHOLE[:-3],
+    "not protobuf": b"\xff\xff\xff\xff",
+    "a field without an end": b"\x0a\x7fshort",
+    "a book that is not UTF-8": b"\x0a\x04m\xff\xfen",
+    "a description that is not UTF-8": WHOLE.replace(b"2026-04-08", b"2026-04-\xc3\x28"),
+    "half a character": WHOLE.replace(b"2026-04-08", b"2026-04-0\xe2"),
+}
+
+
+@pytest.mark.parametrize("case", BYTES)
+def test_bytes_that_are_not_the_request(books: Ledger, case: str) -> None:
+    before = books.state()
+    call = books.channel.unary_unary("/ledger.v1.PostingsService/PostEntry")
+    said = refused(call, BYTES[case])
+    assert (said.code, said.reason, said.facts) == ("INVALID_ARGUMENT", "REQUEST_UNDECODABLE", {})
+    assert books.state() == before
+
+
+def test_fields_that_nobody_knows_are_passed_over(books: Ledger) -> None:
+    """As protobuf wants it: a newer client may say more."""
+    unknown = b"\x9a\x06\x03new"
+    call = books.channel.unary_unary("/ledger.v1.PostingsService/PostEntry")
+    assert po.PostEntryResponse.FromString(call(simple().SerializeToString() + unknown)).entry.number
+
+
+def test_a_message_beyond_a_mebibyte_is_not_read(books: Ledger) -> None:
+    before = books.state()
+    large = simple(description="x" * 1024 * 1024)
+    assert refused(books.postings.PostEntry, large).code == "RESOURCE_EXHAUSTED"
+    assert books.state() == before
+
+
+def test_no_such_method(books: Ledger) -> None:
+    call = books.channel.unary_unary("/ledger.v1.PostingsService/DeleteEntry")
+    assert refused(call, b"").code == "UNIMPLEMENTED"
+
+
+# --- the database -------------------------------------------------------------------------------------
+
+
+@contextmanager
+def direct(url: str) -> Iterator[psycopg.Connection[Any]]:
+    """A superuser's connection."""
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
+        yield connection
+
+
+def test_the_database_is_away_and_comes_back(ledger: Ledger, cluster_url: str) -> None:
+    name = ledger.url.rpartition("/")[2]
+    asked = simple(key="patient")
+    ledger.accounts.OpenAccount(opening(OPENING))
+    with direct(cluster_url) as elsewhere:
+        elsewhere.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+        elsewhere.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+        said = [
+            refused(ledger.postings.PostEntry, asked),
+            refused(ledger.accounts.ListBooks, ac.ListBooksRequest()),
+        ]
+        elsewhere.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+    assert [(s.code, s.reason) for s in said] == [("UNAVAILABLE", "DATABASE_UNAVAILABLE")] * 2
+    assert not ledger.postings.PostEntry(asked).replayed
+    assert ledger.entries()[-1].number == 1
+
+
+CUT_AT_COMMIT = """
+    CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
+        $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$;
+    CREATE CONSTRAINT TRIGGER cut AFTER UPDATE ON heads DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW EXECUTE FUNCTION cut();
+"""
+
+
+def test_a_connection_lost_at_commit_is_an_unknown_outcome(ledger: Ledger) -> None:
+    """Never a guess; the same key gives the answer on retry, here that nothing had been posted."""
+    asked = simple(key="unsure")
+    ledger.accounts.OpenAccount(opening(OPENING))
+    with direct(ledger.url) as elsewhere:
+        elsewhere.execute(CUT_AT_COMMIT)
+        said = refused(ledger.postings.PostEntry, asked)
+        elsewhere.execute("DROP TRIGGER cut ON heads")
+    assert (said.code, said.reason) == ("UNAVAILABLE", "OUTCOME_UNKNOWN")
+    assert not ledger.postings.PostEntry(asked).replayed
+    assert ledger.postings.PostEntry(asked).replayed
+    assert len(ledger.entries()) == 1
+
+
+def test_a_full_queue_says_so(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While somebody holds the book one is being posted, three may wait and no more; those four are posted."""
+    monkeypatch.setattr(group_commit, "MOST_WAITING", 3)
+    ledger.accounts.OpenAccount(opening(OPENING))
+    done: Queue[grpc.Future] = Queue()
+    with direct(ledger.url) as holder, holder.transaction():
+        holder.execute("SELECT FROM heads WHERE book = %s FOR UPDATE", [BOOK])
+        for _ in range(8):
+            ledger.postings.PostEntry.future(simple()).add_done_callback(done.put)
+        said = [answered(done.get(timeout=PATIENCE_SECONDS)) for _ in range(4)]
+        assert done.empty()
+    facts = [(s.code, s.reason, s.facts["book"]) for s in said]
+    assert facts == [("RESOURCE_EXHAUSTED", "QUEUE_FULL", BOOK)] * 4
+    numbers = {answered(done.get(timeout=PATIENCE_SECONDS)).entry.number for _ in range(4)}
+    assert numbers == {1, 2, 3, 4}

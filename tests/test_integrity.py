@@ -1,0 +1,314 @@
+"""`ledger check` finds whatever a superuser does to the books behind the program's back, and nothing else."""
+
+import asyncio
+import re
+from importlib.resources import files
+
+import psycopg
+import pytest
+from serving import Ledger, cr, dr, entry, key, payout, session, usd
+
+from ledger.audit.integrity import Fault, faults
+from ledger.database import engine, reading
+from ledger.v1 import accounts_pb2 as accounts
+from ledger.v1 import postings_pb2 as postings
+
+GUARDS = {
+    "entries_never_change": "entries",
+    "entries_are_whole": "entries",
+    "postings_never_change": "postings",
+    "postings_come_first": "postings",
+}
+
+
+async def _faults(url: str) -> list[Fault]:
+    database = engine(url)
+    try:
+        async with reading(database) as connection:
+            return await faults(connection)
+    finally:
+        await database.dispose()
+
+
+def found(url: str) -> list[Fault]:
+    return asyncio.run(_faults(url))
+
+
+def as_superuser(url: str, *statements: str) -> None:
+    with psycopg.connect(url.replace("+psycopg", "")) as connection:
+        for statement in statements:
+            connection.execute(statement.encode())
+
+
+def tamper(url: str, *statements: str) -> None:
+    """Does it as only an owner can: with every trigger switched off meanwhile, foreign keys among them."""
+    tables = ("entries", "postings", "heads", "accounts", "balances", "daily_totals")
+    off = [f"ALTER TABLE {table} DISABLE TRIGGER ALL" for table in tables]
+    on = [f"ALTER TABLE {table} ENABLE TRIGGER ALL" for table in tables]
+    always = [f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {guard}" for guard, table in GUARDS.items()]
+    as_superuser(url, *off, *statements, *on, *always)
+
+
+@pytest.fixture
+def books(ledger: Ledger) -> Ledger:
+    """Seven entries with every dimension, strange texts, far dates, a limit, a closed account and a reversal."""
+    about = postings.Dimensions(
+        payer='A "quoted" payer, with commas; and\\backslashes',
+        provider="Zoë Łuczak 🙂",
+        claim="C-1",
+        session="S-1",
+        plan="PPO",
+        service_code="90837",
+        licence_type="LCSW",
+        state="CA",
+        remittance="R-1",
+        pay_cycle="2026-04b",
+        service_date="2026-02-28",
+        charge=usd("210.00"),
+    )
+    ledger.postings.RecordSession(session("C1", charge="200.00", patient_share="20.00"))
+    ledger.postings.PayProvider(payout("ada", "105.00"))
+    ledger.accounts.OpenAccount(
+        accounts.OpenAccountRequest(
+            book="main",
+            code="Assets:Petty",
+            currency_code="USD",
+            balance_limit=accounts.BALANCE_LIMIT_MUST_NOT_GO_CREDIT,
+        )
+    )
+    wide = entry(
+        "0001-01-01", dr("Assets:Petty", "5.00", item="1 % é"), cr("Assets:Cash", "5.00"), dimensions=about
+    )
+    ledger.postings.PostEntry(postings.PostEntryRequest(book="main", entry=wide))
+    wrong = ledger.post("9999-12-31", dr("Assets:Cash", "7.00"), cr("Revenue:Interest", "7.00", item="x"))
+    ledger.postings.ReverseEntry(
+        postings.ReverseEntryRequest(
+            book="main", idempotency_key=key(), number=wrong.number, effective_date="2026-05-01", reason="twice"
+        )
+    )
+    ledger.post("2026-05-02", dr("Assets:Petty", "1.00"), cr("Assets:Cash", "1.00"))
+    ledger.post("2026-05-02", dr("Assets:Cash", "6.00"), cr("Assets:Petty", "6.00"))
+    ledger.accounts.CloseAccount(accounts.CloseAccountRequest(book="main", code="Assets:Petty"))
+    ledger.accounts.OpenBook(accounts.OpenBookRequest(book="empty", name="Nothing posted yet"))
+    return ledger
+
+
+def test_sound_books_have_no_faults(books: Ledger) -> None:
+    assert found(books.url) == []
+
+
+ACCOUNT = "Assets:Receivable:Insurer:AETNA"
+TAMPERINGS = {
+    "an amount and all that is added up from it": (
+        [
+            "UPDATE postings SET amount = amount + sign(amount) * 100 WHERE entry_number = 2",
+            "UPDATE balances SET debits = debits + 100 WHERE account = 'Liabilities:Payable:Provider:ada'",
+            (
+                "UPDATE daily_totals SET debits = debits + 100"
+                " WHERE account = 'Liabilities:Payable:Provider:ada' AND effective_date = '2026-04-30'"
+            ),
+            "UPDATE balances SET credits = credits + 100 WHERE account = 'Assets:Cash'",
+            (
+                "UPDATE daily_totals SET credits = credits + 100"
+                " WHERE account = 'Assets:Cash' AND effective_date = '2026-04-30'"
+            ),
+        ],
+        {"hash_chain"},
+    ),
+    "one amount": (
+        [f"UPDATE postings SET amount = amount + 1 WHERE account = '{ACCOUNT}'"],
+        {"hash_chain", "entry_balances", "books_balance", "daily_totals", "balances"},
+    ),
+    "a description": (["UPDATE entries SET description = 'nothing to see' WHERE number = 2"], {"hash_chain"}),
+    "an effective date": (
+        ["UPDATE entries SET effective_date = '2026-04-29' WHERE number = 2"],
+        {"hash_chain", "daily_totals"},
+    ),
+    "a time of recording": (
+        ["UPDATE entries SET recorded_at = recorded_at + interval '1 hour' WHERE number = 2"],
+        {"hash_chain", "recorded_in_order"},
+    ),
+    "an item": (["UPDATE postings SET item = 'C2' WHERE item = 'C1'"], {"hash_chain"}),
+    "an item taken off": (
+        [f"UPDATE postings SET item = NULL WHERE account = '{ACCOUNT}'"],
+        {"hash_chain", "item_named"},
+    ),
+    "another author": (["UPDATE entries SET actor = 'somebody' WHERE number = 1"], {"hash_chain"}),
+    "a charge": (["UPDATE entries SET charge = 1 WHERE number = 1"], {"hash_chain"}),
+    "an entry's postings deleted": (
+        ["DELETE FROM postings WHERE entry_number = 2"],
+        {"hash_chain", "postings_complete", "daily_totals", "balances"},
+    ),
+    "a balanced pair added": (
+        [
+            (
+                "INSERT INTO postings SELECT book, entry_number, line + 2, account, currency, -amount"
+                " FROM postings WHERE entry_number = 2"
+            ),
+        ],
+        {"hash_chain", "postings_complete", "daily_totals", "balances"},
+    ),
+    "the last entry deleted": (
+        [
+            "DELETE FROM postings WHERE entry_number = (SELECT max(number) FROM entries)",
+            "DELETE FROM entries WHERE number = (SELECT max(number) FROM entries)",
+        ],
+        {"head_is_last_entry", "daily_totals", "balances", "closed_at_zero"},
+    ),
+    "the last entry and all traces of it deleted": (
+        [
+            "DELETE FROM daily_totals WHERE effective_date = '2026-05-02'",
+            (
+                "INSERT INTO daily_totals VALUES ('main', 'Assets:Petty', '2026-05-02', 100, 0),"
+                " ('main', 'Assets:Cash', '2026-05-02', 0, 100)"
+            ),
+            "UPDATE balances SET credits = credits - 600 WHERE account = 'Assets:Petty'",
+            "UPDATE balances SET debits = debits - 600 WHERE account = 'Assets:Cash'",
+            "UPDATE accounts SET closed_at = NULL, closed_by = NULL",
+            "DELETE FROM postings WHERE entry_number = 7",
+            "DELETE FROM entries WHERE number = 7",
+        ],
+        {"head_is_last_entry"},
+    ),
+    "an entry deleted in the middle": (
+        ["DELETE FROM postings WHERE entry_number = 2", "DELETE FROM entries WHERE number = 2"],
+        {"numbers_without_gaps", "hash_chain", "daily_totals", "balances"},
+    ),
+    "an entry deleted and its postings left": (
+        ["DELETE FROM entries WHERE number = 2"],
+        {"numbers_without_gaps", "hash_chain", "postings_complete", "daily_totals"},
+    ),
+    "a new number": (
+        [
+            "UPDATE postings SET entry_number = 9 WHERE entry_number = 7",
+            "UPDATE entries SET number = 9 WHERE number = 7",
+        ],
+        {"numbers_without_gaps", "hash_chain", "head_is_last_entry"},
+    ),
+    "the head's number": (["UPDATE heads SET number = number + 1 WHERE book = 'main'"], {"head_is_last_entry"}),
+    "the head's hash": (
+        ["UPDATE heads SET hash = decode(repeat('00', 32), 'hex') WHERE book = 'main'"],
+        {"head_is_last_entry"},
+    ),
+    "the head of an empty book": (["UPDATE heads SET number = 1 WHERE book = 'empty'"], {"head_is_last_entry"}),
+    "a head deleted": (["DELETE FROM heads WHERE book = 'empty'"], {"head_is_last_entry"}),
+    "an entry's hash": (
+        ["UPDATE entries SET hash = decode(repeat('11', 32), 'hex') WHERE number = 2"],
+        {"hash_chain"},
+    ),
+    "a day's total": (
+        ["UPDATE daily_totals SET credits = credits + 1 WHERE account = 'Assets:Cash'"],
+        {"daily_totals"},
+    ),
+    "a day's total deleted": (["DELETE FROM daily_totals WHERE account = 'Assets:Cash'"], {"daily_totals"}),
+    "a day's total too many": (
+        ["INSERT INTO daily_totals VALUES ('main', 'Assets:Cash', '2026-12-24', 0, 0)"],
+        {"daily_totals"},
+    ),
+    "a balance": (["UPDATE balances SET debits = debits + 1 WHERE account = 'Assets:Cash'"], {"balances"}),
+    "a balance deleted": (["DELETE FROM balances WHERE account = 'Assets:Cash'"], {"balances"}),
+    "an account closed": (
+        ["UPDATE accounts SET closed_at = now(), closed_by = 'me' WHERE code = 'Assets:Cash'"],
+        {"closed_at_zero"},
+    ),
+    "a limit": (
+        ["UPDATE accounts SET balance_limit = 'must_not_go_credit' WHERE code = 'Assets:Cash'"],
+        {"balance_limit"},
+    ),
+    "a limit on the other side": (
+        [f"UPDATE accounts SET balance_limit = 'must_not_go_debit' WHERE code = '{ACCOUNT}'"],
+        {"balance_limit"},
+    ),
+    "an account's currency": (
+        ["UPDATE accounts SET currency = 'EUR' WHERE code = 'Assets:Cash'"],
+        {"account_currency"},
+    ),
+    "what is reversed": (["UPDATE entries SET reverses = 3 WHERE number = 5"], {"hash_chain", "reversal_mirrors"}),
+    "a reversal of nothing": (
+        ["UPDATE entries SET reverses = NULL WHERE number = 5"],
+        {"hash_chain", "reversal_mirrors"},
+    ),
+}
+
+
+@pytest.mark.parametrize("tampering", TAMPERINGS)
+def test_tampering_is_found(books: Ledger, tampering: str) -> None:
+    statements, expected = TAMPERINGS[tampering]
+    tamper(books.url, *statements)
+    assert {fault.check_name for fault in found(books.url)} == expected
+
+
+DISARMED = {
+    "a trigger switched off": (
+        ["ALTER TABLE entries DISABLE TRIGGER entries_are_whole"],
+        "guard_in_place: trigger entries_are_whole: .* found disabled, AFTER INSERT ON entries .*",
+    ),
+    "a trigger that replicas skip": (
+        ["ALTER TABLE postings ENABLE TRIGGER postings_come_first"],
+        "guard_in_place: trigger postings_come_first: .* found enabled at times only, .*",
+    ),
+    "a trigger dropped": (
+        ["DROP TRIGGER entries_never_change ON entries"],
+        "guard_in_place: trigger entries_never_change: .* found no such trigger",
+    ),
+    "a trigger for less": (
+        [
+            "DROP TRIGGER postings_never_change ON postings",
+            (
+                "CREATE TRIGGER postings_never_change BEFORE DELETE ON postings"
+                " FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
+            ),
+            "ALTER TABLE postings ENABLE ALWAYS TRIGGER postings_never_change",
+        ],
+        "guard_in_place: trigger postings_never_change: .* found enabled always, BEFORE DELETE ON postings .*",
+    ),
+    "a function that does nothing": (
+        [
+            (
+                "CREATE OR REPLACE FUNCTION entries_are_whole() RETURNS trigger LANGUAGE plpgsql"
+                " AS 'BEGIN RETURN NULL; END'"
+            )
+        ],
+        "guard_in_place: function entries_are_whole: .*",
+    ),
+    "a right to change": (
+        ["GRANT UPDATE ON entries TO ledger_program"],
+        "right_withheld: UPDATE on entries for ledger_program: expected withheld, found granted",
+    ),
+    "a right to change one column": (
+        ["GRANT UPDATE (description) ON entries TO ledger_program"],
+        "right_withheld: UPDATE on entries for ledger_program: expected withheld, found granted on some columns",
+    ),
+    "a right to delete": (
+        ["GRANT DELETE ON postings TO ledger_program"],
+        "right_withheld: DELETE on postings for ledger_program: expected withheld, found granted",
+    ),
+    "a right that everybody has": (
+        ["GRANT TRUNCATE ON postings TO PUBLIC"],
+        "right_withheld: TRUNCATE on postings for ledger_program: expected withheld, found granted",
+    ),
+}
+
+
+@pytest.mark.parametrize("disarming", DISARMED)
+def test_missing_guards_are_found(ledger: Ledger, disarming: str) -> None:
+    statements, expected = DISARMED[disarming]
+    as_superuser(ledger.url, *statements)
+    [fault] = found(ledger.url)
+    assert re.fullmatch(expected, str(fault))
+
+
+@pytest.mark.parametrize("name", ["integrity.sql", "guards.sql"])
+def test_an_auditor_can_paste_it_into_psql(books: Ledger, name: str) -> None:
+    """It has no variable; the text itself goes to PostgreSQL, comments and all, as the owner and as anybody."""
+    sql = files("ledger.audit").joinpath(name).read_text()
+    with psycopg.connect(books.url.replace("+psycopg", "")) as connection:
+        cursor = connection.execute(sql.encode())
+        assert [column.name for column in cursor.description or ()] == [
+            "check_name",
+            "book",
+            "subject",
+            "expected",
+            "found",
+        ]
+        assert cursor.fetchall() == []

