@@ -24,6 +24,7 @@ from ledger.accounts import store as accounts
 from ledger.database import reading, recording
 from ledger.errors import Refusal
 from ledger.postings import journal
+from ledger.postings import store as books
 from ledger.postings.batch import Head
 from reconciliation import store
 from reconciliation.chunk import Chunk, settle_chunk
@@ -317,7 +318,7 @@ class _Arrived:
 
 
 async def _payer(connection: AsyncConnection, book: str, surveyed: Survey) -> str | None:
-    """The one payer that a remittance's identifiers stand for: as a person said, else as an account is called."""
+    """The one payer that a remittance's identifiers stand for: as a person said, else as the books call it."""
     identifiers = identifiers_of(surveyed.header)
     said = await store.payers_of(connection, book, identifiers)
     if said:
@@ -325,6 +326,7 @@ async def _payer(connection: AsyncConnection, book: str, surveyed: Survey) -> st
     codes = {chart.receivable(one): one for one in identifiers}
     found = {account.code for account, _ in await accounts.read(connection, book, [*codes])}
     called = {codes.get(code) or code.rpartition(":")[2] for code in found}
+    called |= await books.payers_of_sessions(connection, book, identifiers)
     return called.pop() if len(called) == 1 else None
 
 

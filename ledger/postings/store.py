@@ -69,6 +69,13 @@ _CLAIMS_ON_DAYS = text("""
         AND service_date = ANY(CAST(:days AS date[]))
 """)
 
+_PAYERS_OF_SESSIONS = text("""
+    SELECT name FROM unnest(CAST(:names AS text[])) AS name
+    WHERE EXISTS (
+        SELECT FROM entries WHERE book = :book AND payer = name AND kind = 'session_earned'
+    )
+""")
+
 
 async def insert(connection: AsyncConnection, posted: Sequence[PostedEntry]) -> None:
     """Writes new entries: their postings first, as `entries_are_whole` expects."""
@@ -139,6 +146,12 @@ async def claims_on_days(connection: AsyncConnection, book: str, payer: str, day
     """Claims with a session for this payer on one of these days of service."""
     rows = await connection.execute(_CLAIMS_ON_DAYS, {"book": book, "payer": payer, "days": [*days]})
     return {row.claim for row in rows}
+
+
+async def payers_of_sessions(connection: AsyncConnection, book: str, names: Collection[str]) -> set[str]:
+    """Those of the names that are payers of recorded sessions."""
+    rows = await connection.execute(_PAYERS_OF_SESSIONS, {"book": book, "names": [*names]})
+    return {row.name for row in rows}
 
 
 async def _postings(connection: AsyncConnection, book: str, numbers: Sequence[int]) -> dict[int, list[Posting]]:
