@@ -4,3 +4,6 @@ from contextvars import ContextVar
 
 actor: ContextVar[str] = ContextVar("actor")
 """The caller's name; there is no default, so that nothing is ever posted by nobody."""
+
+books: ContextVar[frozenset[str] | None] = ContextVar("books", default=None)
+"""The books that the caller may know of; None where that is all of them."""

@@ -49,6 +49,14 @@ class TooMuch(Refusal):
     """More than the service takes at once: RESOURCE_EXHAUSTED."""
 
 
+class Unproven(Refusal):
+    """Nobody knows who calls: UNAUTHENTICATED."""
+
+
+class Forbidden(Refusal):
+    """The caller may not do this, whether or not what it names exists: PERMISSION_DENIED."""
+
+
 # --- the request's form -------------------------------------------------------------------------------
 
 
@@ -241,3 +249,19 @@ class OutcomeUnknown(TryAgain):
 
 class QueueFull(TooMuch):
     """Too many requests wait for this book."""
+
+
+class CallsTooMany(TooMuch):
+    """The caller has too many calls in flight."""
+
+
+class BooksUnguarded(TryAgain):
+    """A guard of the books is off, so nothing is written until a person has put it back."""
+
+
+class CallerNotAuthenticated(Unproven):
+    """No certificate or token, or none that is valid here, or a caller that nobody has named."""
+
+
+class CallNotPermitted(Forbidden):
+    """The caller has no role in this book that may call the method."""

@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn, TextIO
 
+import structlog
 import typer
 import uvloop
 from sqlalchemy.exc import DBAPIError
@@ -25,13 +26,15 @@ from ledger.errors import Refusal
 from ledger.reports import export, report
 from ledger.reports.report import Question, Report
 from service import demo, ingesting, printing, server, settings, telemetry
+from service.admission import OPEN, Admission, admission
 from service.connecting import looked_up, reached, refuse_unguarded, refuse_unmigrated, run, without_password
-from service.identity import UNNAMED, refuse_public
+from service.identity import UNNAMED
 from service.postgres import PostgresUnavailable
 from service.printing import Format
 from service.questions import QUESTIONS
-from service.settings import SettingRefused
+from service.settings import SettingRefused, Settings
 
+log = structlog.get_logger()
 app = typer.Typer(
     name="ledger",
     help="A double-entry ledger for companies that pay care providers before insurers pay them.",
@@ -72,30 +75,41 @@ class ExportFormat(StrEnum):
 def up(listen: Listen = None) -> None:
     """Start everything: the database, its tables, a first book, and the server.
 
-    Where the database holds no book at all, the one that LEDGER_BOOK names (main) is opened.
+    Where the database holds no book at all, the one that LEDGER_BOOK names (main) is opened. Where no setting
+    says how callers prove who they are, everybody on this machine is believed, and nobody else can connect.
 
     Example: ledger up
     """
     known = settings.read()
     address = _address(listen or known.listen)
+    door = admission(known, address, insecure=not settings.asks_for_proof(known))
     with reached(known) as url:
         for version in migrate(url):
             print(f"migrated to {version}")
         run(url, _open_first_book, known.book)
         where = known.data_folder.absolute() if known.database_url is None else without_password(url)
-        _serve(url, address, known.grace_seconds, f"data in {where}; stop with Ctrl-C, or kill {os.getpid()}")
+        _serve(url, address, door, known, f"data in {where}; stop with Ctrl-C, or kill {os.getpid()}")
 
 
 @app.command()
-def serve(listen: Listen = None) -> None:
+def serve(
+    listen: Listen = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Believe every caller. Only for addresses of this machine.")
+    ] = False,
+) -> None:
     """Serve the books of a database that is migrated already.
 
-    Example: ledger serve --listen 127.0.0.1:50051
+    Callers prove who they are by a client certificate (LEDGER_TLS_CLIENT_AUTHORITY) or a bearer token
+    (LEDGER_JWT_KEYS); LEDGER_CALLERS names the file that says what each may do.
+
+    Example: ledger serve --listen 127.0.0.1:50051 --insecure
     """
     known = settings.read()
     address = _address(listen or known.listen)
+    door = admission(known, address, insecure=insecure)
     with reached(known) as url:
-        _serve(url, address, known.grace_seconds, f"stop with Ctrl-C, or kill {os.getpid()}")
+        _serve(url, address, door, known, f"stop with Ctrl-C, or kill {os.getpid()}")
 
 
 @app.command("migrate")
@@ -272,15 +286,21 @@ async def _open_first_book(database: AsyncEngine, book: str) -> None:
     print(f"opened book {book}")
 
 
-def _serve(url: str, address: str, grace_seconds: float, more: str) -> None:
+def _serve(url: str, address: str, door: Admission, known: Settings, more: str) -> None:
     refuse_unmigrated(url)
     refuse_unguarded(url)
+    if door is OPEN:
+        log.warning("callers are believed, not known", address=address)
 
-    def ready(port: int) -> None:
-        print(f"serving on {address.rpartition(':')[0]}:{port}; {more}", flush=True)
+    async def serving() -> None:
+        started = await server.start(
+            url, address, door, calls_per_caller=known.calls_per_caller, guard_seconds=known.guard_seconds
+        )
+        print(f"serving on {address.rpartition(':')[0]}:{started.port}; {more}", flush=True)
+        await server.serve(started, known.grace_seconds)
 
     try:
-        uvloop.run(server.serve(url, address, grace_seconds, ready))
+        uvloop.run(serving())
     finally:  # from here on nothing interrupts the clean stop
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
@@ -292,11 +312,8 @@ def _address(address: str) -> str:
     if not (host and port.isdecimal() and int(port) < 65_536):
         raise CommandFailed(f"{address!r} is not an address and port such as 127.0.0.1:50051")
     try:
-        refuse_public(address)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         socket.create_server((host.strip("[]"), int(port)), family=family).close()
-    except ValueError as refused:
-        raise CommandFailed(str(refused)) from refused
     except OSError as taken:
         reason = (taken.strerror or str(taken)).partition(" (")[0]
         raise CommandFailed(f"cannot listen on {address}: {reason}") from taken

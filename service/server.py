@@ -2,12 +2,11 @@
 
 import asyncio
 import signal
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import grpc
 import structlog
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -25,18 +24,22 @@ from reconciliation.ingest import resume
 from reconciliation.servicer import ReconciliationServicer
 from reconciliation.v1 import reconciliation_pb2
 from reconciliation.v1.reconciliation_pb2_grpc import add_ReconciliationServiceServicer_to_server
-from service.identity import refuse_public
+from service.admission import OPEN, Admission
+from service.identity import is_public
 from service.refusals import Doorkeeper
+from service.rights import refuse_incomplete
+from service.watch import Watch
 
 log = structlog.get_logger()
 
 LARGEST_MESSAGE = 1024 * 1024
-SERVICES = (
-    accounts_pb2.DESCRIPTOR.services_by_name["AccountsService"].full_name,
-    postings_pb2.DESCRIPTOR.services_by_name["PostingsService"].full_name,
-    reports_pb2.DESCRIPTOR.services_by_name["ReportsService"].full_name,
-    reconciliation_pb2.DESCRIPTOR.services_by_name["ReconciliationService"].full_name,
+DESCRIPTORS = (
+    accounts_pb2.DESCRIPTOR.services_by_name["AccountsService"],
+    postings_pb2.DESCRIPTOR.services_by_name["PostingsService"],
+    reports_pb2.DESCRIPTOR.services_by_name["ReportsService"],
+    reconciliation_pb2.DESCRIPTOR.services_by_name["ReconciliationService"],
 )
+SERVICES = tuple(one.full_name for one in DESCRIPTORS)
 
 
 @dataclass(slots=True)
@@ -44,7 +47,7 @@ class Server:
     """A started server: where it listens, and how it stops."""
 
     grpc_server: grpc.aio.Server
-    finishing: asyncio.Task[None]
+    tasks: tuple[asyncio.Task[None], ...]
     database: AsyncEngine
     group_commit: GroupCommit
     health: health.aio.HealthServicer
@@ -54,19 +57,27 @@ class Server:
         """Says NOT_SERVING, lets calls in flight finish, then closes the connections to the database."""
         await self.health.enter_graceful_shutdown()
         await self.grpc_server.stop(grace_seconds)
-        self.finishing.cancel()
-        await asyncio.gather(self.finishing, return_exceptions=True)
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
         await self.group_commit.drained()
         await self.database.dispose()
 
 
-async def start(url: str, listen: str) -> Server:
-    """Starts serving on an address of this machine; port 0 takes a free one."""
-    refuse_public(listen)
+async def start(
+    url: str, listen: str, admission: Admission = OPEN, *, calls_per_caller: int = 512, guard_seconds: float = 15
+) -> Server:
+    """Starts serving; port 0 takes a free one. Raises ValueError for an open door that others could reach."""
+    refuse_incomplete(DESCRIPTORS)
+    if admission is OPEN and is_public(listen):
+        raise ValueError(f"{listen} can be reached from other machines, and every caller would be believed")
     database = engine(url)
     group_commit = GroupCommit(database)
+    healthy = health.aio.HealthServicer()
+    watch = Watch(database, healthy, SERVICES, guard_seconds)
+    doorkeeper = Doorkeeper(admission.gate, calls_per_caller, lambda: watch.is_guarded)
     grpc_server = grpc.aio.server(
-        interceptors=[Doorkeeper()],
+        interceptors=[doorkeeper],
         options=[
             ("grpc.max_receive_message_length", LARGEST_MESSAGE),
             ("grpc.so_reuseport", 0),  # or two servers would share a port, unnoticed
@@ -76,15 +87,19 @@ async def start(url: str, listen: str) -> Server:
     add_PostingsServiceServicer_to_server(PostingsServicer(database, group_commit), grpc_server)
     add_ReportsServiceServicer_to_server(ReportsServicer(database), grpc_server)
     add_ReconciliationServiceServicer_to_server(ReconciliationServicer(database), grpc_server)
-    healthy = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, grpc_server)
     reflection.enable_server_reflection([*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME], grpc_server)
-    port = grpc_server.add_insecure_port(listen)
+    port = _opened(grpc_server, listen, admission)
+    await watch.look()
     await grpc_server.start()
-    for service in ("", *SERVICES):
-        await healthy.set(service, health_pb2.HealthCheckResponse.SERVING)
-    finishing = asyncio.create_task(_finish(database))
-    return Server(grpc_server, finishing, database, group_commit, healthy, port)
+    tasks = (asyncio.create_task(_finish(database)), asyncio.create_task(watch.look_for_ever()))
+    return Server(grpc_server, tasks, database, group_commit, healthy, port)
+
+
+def _opened(grpc_server: grpc.aio.Server, listen: str, admission: Admission) -> int:
+    if admission.credentials is None:
+        return grpc_server.add_insecure_port(listen)
+    return grpc_server.add_secure_port(listen, admission.credentials)
 
 
 async def _finish(database: AsyncEngine) -> None:
@@ -96,12 +111,10 @@ async def _finish(database: AsyncEngine) -> None:
         log.warning("deliveries not finished yet", reason=refusal.reason)
 
 
-async def serve(url: str, listen: str, grace_seconds: float, ready: Callable[[int], None]) -> None:
-    """Serves until SIGTERM or SIGINT; `ready` is told the port once it does."""
-    server = await start(url, listen)
+async def serve(server: Server, grace_seconds: float) -> None:
+    """Serves until SIGTERM or SIGINT, then stops."""
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
-    ready(server.port)
     await told.wait()
     await server.stop(grace_seconds)

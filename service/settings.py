@@ -35,6 +35,39 @@ class Settings(BaseSettings):
     grace_seconds: float = Field(10, ge=0)
     """How long calls in flight may finish when the server is told to stop."""
 
+    callers: Path | None = None
+    """The callers file: who has which roles in which books. Needed wherever callers prove who they are."""
+
+    tls_certificate: Path | None = None
+    """The server's certificate chain (PEM)."""
+
+    tls_key: Path | None = None
+    """The private key of that certificate (PEM)."""
+
+    tls_client_authority: Path | None = None
+    """The authority that signs clients' certificates (PEM). Set: every client must have one."""
+
+    jwt_keys: str | None = None
+    """The JWKS that bearer tokens are checked against: a file, or an https URL."""
+
+    jwt_issuer: str = ""
+    """Who must have issued a token (iss)."""
+
+    jwt_audience: str = ""
+    """For whom it must have been issued (aud)."""
+
+    jwt_algorithms: str = "RS256,ES256,EdDSA"
+    """Signatures that are accepted, with commas between."""
+
+    jwt_skew_seconds: float = Field(30, ge=0, le=300)
+    """How far the issuer's clock may be off."""
+
+    calls_per_caller: int = Field(512, ge=1)
+    """How many calls of one caller may be in flight."""
+
+    guard_seconds: float = Field(15, gt=0)
+    """How often the server looks whether the books' guards are in place."""
+
     @field_validator("database_url")
     @classmethod
     def _one_dialect(cls, url: SecretStr | None) -> SecretStr | None:
@@ -52,6 +85,11 @@ def normalised(url: str) -> str:
             "write postgresql://user:password@host:port/name"
         )
     return f"{DIALECT}://{rest}"
+
+
+def asks_for_proof(known: Settings) -> bool:
+    """Whether any setting says how callers prove who they are."""
+    return known.jwt_keys is not None or known.tls_client_authority is not None
 
 
 def read() -> Settings:

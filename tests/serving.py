@@ -22,6 +22,7 @@ from ledger.v1.accounts_pb2_grpc import AccountsServiceStub
 from ledger.v1.postings_pb2_grpc import PostingsServiceStub
 from ledger.v1.reports_pb2_grpc import ReportsServiceStub
 from reconciliation.v1.reconciliation_pb2_grpc import ReconciliationServiceStub
+from service.admission import OPEN, Admission
 from service.server import start
 
 T = TypeVar("T")
@@ -128,10 +129,13 @@ class Ledger:
 
 
 @contextmanager
-def serving(loop: Loop, url: str) -> Iterator[Ledger]:
+def serving(
+    loop: Loop, url: str, door: Admission = OPEN, trust: grpc.ChannelCredentials | None = None, **limits: Any
+) -> Iterator[Ledger]:
     """A server on a database, and a client of it; both gone after the block."""
-    server = loop.run(start(url, "127.0.0.1:0"))
-    channel = grpc.insecure_channel(f"127.0.0.1:{server.port}")
+    server = loop.run(start(url, "127.0.0.1:0", door, **limits))
+    where = f"localhost:{server.port}"
+    channel = grpc.secure_channel(where, trust) if trust else grpc.insecure_channel(where)
     try:
         yield client(loop, url, channel)
     finally:

@@ -125,25 +125,25 @@ def test_up_makes_all_that_is_needed_and_stops_cleanly(open_folder: Path, how: s
 
 def test_serve_on_a_database_of_ones_own(database: str) -> None:
     with (
-        running("serve", "--listen", "127.0.0.1:0", database_url=database) as (process, said),
+        running("serve", "--insecure", "--listen", "127.0.0.1:0", database_url=database) as (process, said),
         connected(said) as channel,
     ):
         address = address_in(said)
         AccountsServiceStub(channel).OpenBook(accounts.OpenBookRequest(book="main", name="Main"))
-        taken = run("serve", "--listen", address, code=1, database_url=database)
+        taken = run("serve", "--insecure", "--listen", address, code=1, database_url=database)
         assert taken == f"ledger: cannot listen on {address}: Address already in use\n"
         assert process.poll() is None
 
 
 def test_nothing_is_served_from_a_database_that_is_not_migrated(cluster_url: str) -> None:
-    said = run("serve", code=1, database_url=url_of(cluster_url, "postgres"))
+    said = run("serve", "--insecure", code=1, database_url=url_of(cluster_url, "postgres"))
     assert said == "ledger: the database is not at this program's version: run ledger migrate\n"
 
 
 def test_nothing_is_served_from_books_that_could_be_changed(database: str) -> None:
     with psycopg.connect(database.replace("+psycopg", "")) as connection:
         connection.execute("GRANT DELETE ON entries TO ledger_program")
-    said = run("serve", code=1, database_url=database)
+    said = run("serve", "--insecure", code=1, database_url=database)
     assert said.startswith("ledger: the books are not guarded: right_withheld: DELETE on entries")
 
 
@@ -268,7 +268,8 @@ WRONG = [
     (["export", "--book", "nobody"], "no book nobody; open it first"),
     (["export", "--output", "/nowhere/at/all"], "/nowhere/at/all.unfinished: No such file or directory"),
     (["book", "open", "main", "--name", " "], "--name is required"),
-    (["serve", "--listen", "0.0.0.0:50051"], "0.0.0.0:50051 can be reached from other machines.*"),
+    (["serve"], "nothing says how callers prove who they are: .*"),
+    (["serve", "--insecure", "--listen", "0.0.0.0:50051"], "0.0.0.0:50051 can be reached from other machines.*"),
     (["serve", "--listen", "50051"], "'50051' is not an address and port such as 127.0.0.1:50051"),
 ]
 MISTYPED = [
@@ -297,7 +298,7 @@ def test_a_mistyped_command_is_one_sentence(called: Called, arguments: list[str]
     assert re.fullmatch(f"ledger: {sentence}\n", said)
 
 
-@pytest.mark.parametrize("command", [["migrate"], ["check"], ["serve"], ["up"], ["report", "trial-balance"]])
+@pytest.mark.parametrize("command", [["migrate"], ["check"], ["serve", "--insecure"], ["up"], ["report", "trial-balance"]])
 def test_a_database_that_does_not_answer(called: Called, command: list[str]) -> None:
     code, said = called(*command, database_url="postgresql://ada:secret@127.0.0.1:1/ledger", listen="127.0.0.1:0")
     assert code == 1

@@ -43,6 +43,8 @@ GROUPS = {
     errors.NotAllowedNow: "FAILED_PRECONDITION",
     errors.TryAgain: "UNAVAILABLE",
     errors.TooMuch: "RESOURCE_EXHAUSTED",
+    errors.Unproven: "UNAUTHENTICATED",
+    errors.Forbidden: "PERMISSION_DENIED",
 }
 CLASSES = {
     found.__name__: found
@@ -465,6 +467,10 @@ ELSEWHERE = {
     "FILE_SEGMENT_TOO_LONG": "the tests of remittances",
     "FILE_TOO_LARGE": "the tests of remittances",
     "STREAM_MISORDERED": "the tests of remittances",
+    "CALLER_NOT_AUTHENTICATED": "test_callers",
+    "CALL_NOT_PERMITTED": "test_callers",
+    "CALLS_TOO_MANY": "test_callers",
+    "BOOKS_UNGUARDED": "test_callers",
 }
 
 

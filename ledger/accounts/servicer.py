@@ -52,9 +52,11 @@ class AccountsServicer(AccountsServiceServicer):
         return pb.OpenBookResponse(book=_book(opened))
 
     async def ListBooks(self, request: pb.ListBooksRequest, context: Context) -> pb.ListBooksResponse:
-        """All books, in the order of their names."""
+        """The books that the caller may know of, in the order of their names."""
         async with reading(self._database) as connection:
-            return pb.ListBooksResponse(books=map(_book, await store.find_books(connection)))
+            found = await store.find_books(connection)
+        known = caller.books.get()
+        return pb.ListBooksResponse(books=[_book(one) for one in found if known is None or one.book in known])
 
     async def OpenAccount(self, request: pb.OpenAccountRequest, context: Context) -> pb.OpenAccountResponse:
         """Opens an account, or finds it open on the same terms. Raises AccountExists, AccountCodeAmbiguous."""

@@ -132,6 +132,17 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """UNKNOWN outcome, as UNAVAILABLE: the connection was lost at commit. The same key gives the answer on retry."""
     REASON_QUEUE_FULL: _Reason.ValueType  # 82
     """RESOURCE_EXHAUSTED: the queue of a book is full; try again after a moment."""
+    REASON_CALLS_TOO_MANY: _Reason.ValueType  # 83
+    """RESOURCE_EXHAUSTED: the caller has too many calls in flight: {"limit": "256"}."""
+    REASON_BOOKS_UNGUARDED: _Reason.ValueType  # 84
+    """UNAVAILABLE: a guard of the books is off; nothing is written until a person has put it back."""
+    REASON_CALLER_NOT_AUTHENTICATED: _Reason.ValueType  # 90
+    """--- who may do what ---
+
+    UNAUTHENTICATED: no certificate or token, none that is valid here, or a caller that nobody has named.
+    """
+    REASON_CALL_NOT_PERMITTED: _Reason.ValueType  # 91
+    """PERMISSION_DENIED: the caller has no role that may call the method there: {"method": "PostEntry"}."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Why a request was refused. It travels in google.rpc.ErrorInfo.reason of the status details (without
@@ -249,6 +260,17 @@ REASON_OUTCOME_UNKNOWN: Reason.ValueType  # 81
 """UNKNOWN outcome, as UNAVAILABLE: the connection was lost at commit. The same key gives the answer on retry."""
 REASON_QUEUE_FULL: Reason.ValueType  # 82
 """RESOURCE_EXHAUSTED: the queue of a book is full; try again after a moment."""
+REASON_CALLS_TOO_MANY: Reason.ValueType  # 83
+"""RESOURCE_EXHAUSTED: the caller has too many calls in flight: {"limit": "256"}."""
+REASON_BOOKS_UNGUARDED: Reason.ValueType  # 84
+"""UNAVAILABLE: a guard of the books is off; nothing is written until a person has put it back."""
+REASON_CALLER_NOT_AUTHENTICATED: Reason.ValueType  # 90
+"""--- who may do what ---
+
+UNAUTHENTICATED: no certificate or token, none that is valid here, or a caller that nobody has named.
+"""
+REASON_CALL_NOT_PERMITTED: Reason.ValueType  # 91
+"""PERMISSION_DENIED: the caller has no role that may call the method there: {"method": "PostEntry"}."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 @_typing.final

@@ -215,6 +215,7 @@ BEGIN
 END $$;
 
 GRANT SELECT, INSERT ON books, heads, accounts, entries, postings, balances, daily_totals TO ledger_program;
+GRANT SELECT ON alembic_version TO ledger_program; -- a server sees whether it fits
 GRANT UPDATE (number, hash, recorded_at) ON heads TO ledger_program;
 GRANT UPDATE (closed_at, closed_by) ON accounts TO ledger_program;
 GRANT UPDATE (debits, credits) ON balances, daily_totals TO ledger_program;

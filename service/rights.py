@@ -1,0 +1,81 @@
+"""Who may call what: every method of the service with the roles that may call it, and whether it writes.
+
+The server compares this table with the services it registers and does not start where one misses a row.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from google.protobuf.descriptor import ServiceDescriptor
+
+
+class Role(StrEnum):
+    """What a caller is to the books. A caller may have several, and others in other books."""
+
+    POSTER = "poster"
+    """Another system that records what happened, such as sessions."""
+    FINANCE = "finance"
+    """Runs reconciliation, pays providers, decides on denials, corrects."""
+    APPROVER = "approver"
+    """Looks at what finance did, before it counts."""
+    AUDITOR = "auditor"
+    """Reads everything and changes nothing."""
+    OPERATOR = "operator"
+    """Runs the service and opens books."""
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """Which roles may call a method; `writes` where it can change the books."""
+
+    roles: frozenset[Role]
+    writes: bool = False
+
+
+_ANYBODY = Right(frozenset(Role))
+_READERS = Right(frozenset({Role.POSTER, Role.FINANCE, Role.APPROVER, Role.AUDITOR}))
+_REPORTS = Right(frozenset({Role.FINANCE, Role.APPROVER, Role.AUDITOR}))
+_FILES = Right(frozenset({Role.FINANCE, Role.AUDITOR}), writes=True)  # a read is recorded
+_RECORDS = Right(frozenset({Role.POSTER, Role.FINANCE}), writes=True)
+_DECIDES = Right(frozenset({Role.FINANCE}), writes=True)
+_OPENS = Right(frozenset({Role.OPERATOR}), writes=True)
+
+RIGHTS: dict[str, Right] = {
+    "/ledger.v1.AccountsService/OpenBook": _OPENS,
+    "/ledger.v1.AccountsService/ListBooks": _ANYBODY,
+    "/ledger.v1.AccountsService/OpenAccount": _DECIDES,
+    "/ledger.v1.AccountsService/GetAccount": _READERS,
+    "/ledger.v1.AccountsService/ListAccounts": _READERS,
+    "/ledger.v1.AccountsService/CloseAccount": _DECIDES,
+    "/ledger.v1.AccountsService/GetBalance": _READERS,
+    "/ledger.v1.PostingsService/PostEntry": _RECORDS,
+    "/ledger.v1.PostingsService/PostEntries": _RECORDS,
+    "/ledger.v1.PostingsService/ReverseEntry": _DECIDES,
+    "/ledger.v1.PostingsService/GetEntry": _READERS,
+    "/ledger.v1.PostingsService/ListEntries": _READERS,
+    "/ledger.v1.PostingsService/RecordSession": _RECORDS,
+    "/ledger.v1.PostingsService/PayProvider": _DECIDES,
+    "/ledger.v1.PostingsService/AbsorbDenial": _DECIDES,
+    "/ledger.v1.PostingsService/RecoverDenial": _DECIDES,
+    "/ledger.v1.ReportsService/GetTrialBalance": _REPORTS,
+    "/ledger.v1.ReportsService/GetReceivablesAging": _REPORTS,
+    "/ledger.v1.ReportsService/GetProviderPayables": _REPORTS,
+    "/ledger.v1.ReportsService/GetSessionMargin": _REPORTS,
+    "/reconciliation.v1.ReconciliationService/IngestRemittance": _RECORDS,
+    "/reconciliation.v1.ReconciliationService/GetRemittance": _REPORTS,
+    "/reconciliation.v1.ReconciliationService/ListRemittances": _REPORTS,
+    "/reconciliation.v1.ReconciliationService/ListExceptions": _REPORTS,
+    "/reconciliation.v1.ReconciliationService/IdentifyPayer": _DECIDES,
+}
+
+
+class RightsIncomplete(Exception):
+    """The table and the services differ; the message names the methods."""
+
+
+def refuse_incomplete(services: Iterable[ServiceDescriptor]) -> None:
+    """Raises RightsIncomplete where a method has no row, or a row no method."""
+    served = {f"/{service.full_name}/{method.name}" for service in services for method in service.methods}
+    if differing := sorted(served ^ RIGHTS.keys()):
+        raise RightsIncomplete(f"service/rights.py and the services differ in {', '.join(differing)}")

@@ -1,0 +1,84 @@
+"""Whether the server may write: the guards of the books, the schema's version, and whether the database answers.
+
+Looked at before the first call and then again and again; what is found becomes the health that clients ask for.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+from grpc_health.v1 import health, health_pb2
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from ledger.audit import integrity
+from ledger.database import migrations_pending, reading
+from ledger.errors import Refusal
+
+log = structlog.get_logger()
+
+_AGAIN_SECONDS = 1.0
+_SETTINGS = text("""
+    SELECT name, setting FROM pg_settings
+    WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND setting = 'off'
+""")
+
+
+class Watch:
+    """What was found when the database was last looked at."""
+
+    def __init__(
+        self, database: AsyncEngine, healthy: health.aio.HealthServicer, services: Sequence[str], seconds: float
+    ) -> None:
+        """`services` are those whose health it tells; "" is the server's own."""
+        self._database = database
+        self._healthy = healthy
+        self._services = ("", *services)
+        self._seconds = seconds
+        self._faults: list[str] = []
+        self._serving: bool | None = None
+
+    @property
+    def is_guarded(self) -> bool:
+        """Whether nothing was wrong with the guards; a database that does not answer changes nothing in that."""
+        return not self._faults
+
+    async def look(self) -> bool:
+        """Looks once and tells the health. True while all is well."""
+        try:
+            self._faults = await self._found()
+            answers = True
+        except Refusal:
+            answers = False
+        await self._tell(serving=answers and not self._faults, answers=answers)
+        return bool(self._serving)
+
+    async def look_for_ever(self) -> None:
+        """Looks now and then, and every second while something is wrong."""
+        while True:
+            await asyncio.sleep(self._seconds if self._serving else min(_AGAIN_SECONDS, self._seconds))
+            await self.look()
+
+    async def _found(self) -> list[str]:
+        async with reading(self._database) as connection:
+            if await connection.run_sync(_pending):
+                return ["the database is not at this program's version: run ledger migrate"]
+            rows = await connection.execute(_SETTINGS)
+            unsafe = [f"{row.name} is {row.setting}: what is posted may be lost" for row in rows]
+            return unsafe + [str(fault) for fault in await integrity.guards(connection)]
+
+    async def _tell(self, *, serving: bool, answers: bool) -> None:
+        if serving == self._serving:
+            return
+        self._serving = serving
+        states = health_pb2.HealthCheckResponse
+        for service in self._services:
+            await self._healthy.set(service, states.SERVING if serving else states.NOT_SERVING)
+        if not serving:
+            log.error("not serving", database_answers=answers, faults=self._faults)
+        else:
+            log.info("serving")
+
+
+def _pending(connection: Connection) -> bool:
+    return migrations_pending(connection)
