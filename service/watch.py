@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger.audit import integrity
-from ledger.database import migrations_pending, reading
+from ledger.database import PROGRAM_ROLE, migrations_pending, reading
 from ledger.errors import Refusal
 
 log = structlog.get_logger()
@@ -21,6 +21,12 @@ _AGAIN_SECONDS = 1.0
 _SETTINGS = text("""
     SELECT name, setting FROM pg_settings
     WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND setting = 'off'
+""")
+_MORE_THAN_PROGRAM = text("""
+    SELECT rolname FROM pg_roles
+    WHERE pg_has_role(session_user, oid, 'MEMBER') AND rolname NOT IN (session_user, :program)
+    UNION ALL
+    SELECT rolname FROM pg_roles WHERE rolname = session_user AND rolsuper
 """)
 
 
@@ -52,6 +58,16 @@ class Watch:
             answers = False
         await self._tell(serving=answers and not self._faults, answers=answers)
         return bool(self._serving)
+
+    async def warn(self) -> None:
+        """Says in the log where the login could do more than the program may, by leaving the program's role."""
+        try:
+            async with reading(self._database) as connection:
+                more = (await connection.execute(_MORE_THAN_PROGRAM, {"program": PROGRAM_ROLE})).scalars().all()
+        except Refusal:
+            return
+        if more:
+            log.warning("the database login may do more than the program", setting="LEDGER_DATABASE_URL")
 
     async def look_for_ever(self) -> None:
         """Looks now and then, and every second while something is wrong."""

@@ -92,7 +92,7 @@ def cluster_url() -> Iterator[str]:
     if external := os.environ.get(EXTERNAL_URL):
         yield normalised(external)
     else:
-        with embedded(Path(os.environ[RUN_FOLDER]) / "postgres", {"max_wal_size": "256MB"}) as url:
+        with embedded(Path(os.environ[RUN_FOLDER]) / "postgres", {"max_wal_size": "256MB"}) as (_, url):
             yield url
 
 

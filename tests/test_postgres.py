@@ -18,14 +18,15 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
-from service.postgres import PostgresUnavailable, embedded
+from ledger.database import migrate
+from service.postgres import OWNER, SERVER, PostgresUnavailable, embedded
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="PostgreSQL runs as another user only under root")
 USER = """
 import sys
 from pathlib import Path
 from service.postgres import embedded
-with embedded(Path(sys.argv[1])) as url:
+with embedded(Path(sys.argv[1])) as (_, url):
     print(url, flush=True)
     sys.stdin.read()
 """
@@ -35,7 +36,7 @@ with embedded(Path(sys.argv[1])) as url:
 def shared_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """One server for the tests that only look at it."""
     folder = Path(os.environ["LEDGER_TEST_RUN_FOLDER"]) / f"looked-at-{tmp_path_factory.getbasetemp().name}"
-    with embedded(folder) as url:
+    with embedded(folder) as (_, url):
         yield url
 
 
@@ -124,15 +125,15 @@ def test_it_listens_on_one_loopback_address_only(shared_url: str) -> None:
 
 
 def test_it_keeps_its_data_and_its_port_over_a_restart(open_folder: Path) -> None:
-    with embedded(open_folder / "data") as first:
+    with embedded(open_folder / "data") as (_, first):
         tell(first, "CREATE TABLE kept AS SELECT 7 AS number")
-    with embedded(open_folder / "data") as second:
+    with embedded(open_folder / "data") as (_, second):
         assert second == first
         assert ask(second, "SELECT number FROM kept") == "7"
 
 
 def test_its_password_is_for_its_owner_alone(open_folder: Path) -> None:
-    with embedded(open_folder / "data") as url:
+    with embedded(open_folder / "data") as (_, url):
         secret = open_folder / "data/cluster/password"
         assert stat.S_IMODE(secret.stat().st_mode) == 0o600
         assert secret.read_text() == make_url(url).password
@@ -140,21 +141,21 @@ def test_its_password_is_for_its_owner_alone(open_folder: Path) -> None:
 
 
 def test_it_takes_another_port_where_its_own_is_taken(open_folder: Path) -> None:
-    with embedded(open_folder / "data") as first:
+    with embedded(open_folder / "data") as (_, first):
         port = make_url(first).port
-    with socket.create_server(("127.0.0.1", port or 0)), embedded(open_folder / "data") as second:
+    with socket.create_server(("127.0.0.1", port or 0)), embedded(open_folder / "data") as (_, second):
         assert make_url(second).port != port
         assert ask(second, "SELECT 1") == "1"
-    with embedded(open_folder / "data") as third:
+    with embedded(open_folder / "data") as (_, third):
         assert third == second
 
 
 def test_it_starts_again_after_its_server_was_killed(open_folder: Path) -> None:
     folder = open_folder / "data"
-    with embedded(folder) as url:
+    with embedded(folder) as (_, url):
         tell(url, "CREATE TABLE kept AS SELECT 7 AS number")
         os.kill(postmaster(folder), signal.SIGKILL)
-    with embedded(folder) as url:
+    with embedded(folder) as (_, url):
         assert ask(url, "SELECT number FROM kept") == "7"
 
 
@@ -167,13 +168,13 @@ def test_it_waits_for_the_children_of_a_killed_server(open_folder: Path) -> None
         with suppress(psycopg.OperationalError):
             tell(url, busy)
 
-    with embedded(folder) as url:
+    with embedded(folder) as (_, url):
         thread = threading.Thread(target=keep_busy, args=[url])
         thread.start()
         time.sleep(0.3)
         os.kill(postmaster(folder), signal.SIGKILL)
         began = time.monotonic()
-        with embedded(folder) as again:
+        with embedded(folder) as (_, again):
             assert ask(again, "SELECT 1") == "1"
             assert time.monotonic() - began > 1
         thread.join()
@@ -183,7 +184,7 @@ def test_the_last_user_stops_it(open_folder: Path) -> None:
     folder = open_folder / "data"
     other = another_process(folder)
     url = first_line(other)
-    with embedded(folder) as same:
+    with embedded(folder) as (_, same):
         pid = postmaster(folder)
         assert same == url
         other.communicate("", timeout=30)
@@ -211,7 +212,7 @@ def test_a_killed_user_is_not_waited_for(open_folder: Path) -> None:
     other.kill()
     other.communicate()
     assert ask(url, "SELECT 1") == "1"
-    with embedded(folder) as same:
+    with embedded(folder) as (_, same):
         assert (same, postmaster(folder)) == (url, pid)
     assert not is_running(pid)
 
@@ -221,7 +222,7 @@ def test_several_may_start_it_at_once(open_folder: Path) -> None:
 
     def use(_: int) -> str:
         together.wait()
-        with embedded(open_folder / "data") as url:
+        with embedded(open_folder / "data") as (_, url):
             together.wait()
             return url
 
@@ -237,7 +238,7 @@ def test_a_start_that_was_killed_half_way_is_done_again(open_folder: Path) -> No
     killed.kill()
     killed.communicate()
     assert not (folder / "cluster").exists()
-    with embedded(folder) as url:
+    with embedded(folder) as (_, url):
         assert ask(url, "SELECT 1") == "1"
 
 
@@ -277,3 +278,48 @@ def test_under_root_programs_in_a_closed_folder_are_copied(open_folder: Path) ->
     assert ask(first_line(other), "SELECT 1") == "1"
     other.communicate("", timeout=30)
     assert list((open_folder / "data").glob("programs-*/*/*/bin/postgres"))
+
+
+# --- the server's own login ---------------------------------------------------------------------------
+
+
+def test_the_servers_login_is_the_programs_role_and_nothing_more(open_folder: Path) -> None:
+    """It cannot leave its role for a stronger one, nor change what is posted in any role it can take."""
+    with embedded(open_folder / "data") as (server, owner):
+        migrate(owner)
+        with psycopg.connect(plain(server), autocommit=True) as connection:
+            for command in ("RESET ROLE", "SET ROLE NONE", "SET SESSION AUTHORIZATION DEFAULT"):
+                connection.execute(command)
+                for forbidden in FORBIDDEN:
+                    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                        connection.execute(forbidden)
+            for role in (OWNER, "pg_write_all_data", "pg_execute_server_program"):
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    connection.execute(f"SET ROLE {role}")
+
+
+FORBIDDEN = (
+    "UPDATE entries SET description = ''",
+    "DELETE FROM postings",
+    "TRUNCATE entries CASCADE",
+    "ALTER TABLE entries DISABLE TRIGGER ALL",
+    "CREATE TABLE mine (a int)",
+    "DROP TABLE postings",
+    "SET session_replication_role = replica",
+    "CREATE ROLE another",
+)
+
+
+def plain(url: str) -> str:
+    """The URL as psycopg takes it."""
+    return url.replace("+psycopg", "", 1)
+
+
+def test_a_login_whose_password_was_never_kept_gets_another(open_folder: Path) -> None:
+    """As where the first start was cut off between the two."""
+    folder = open_folder / "data"
+    with embedded(folder):
+        pass
+    (folder / "cluster" / "server_password").unlink()
+    with embedded(folder) as (server, _), psycopg.connect(plain(server)) as connection:
+        assert connection.execute("SELECT session_user").fetchone() == (SERVER,)

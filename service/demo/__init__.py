@@ -28,7 +28,7 @@ from ledger.reports.report import Question, columns
 from service import printing, server
 from service.demo.client import Client
 from service.demo.story import AS_OF, Story
-from service.postgres import embedded
+from service.postgres import Urls, embedded
 from service.printing import Format
 from service.questions import EXCEPTIONS, RECEIVED
 
@@ -49,8 +49,8 @@ def run() -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="session-ledger-demo-") as folder:
             Path(folder).chmod(0o711)  # PostgreSQL's own user must pass where the demo runs as root
-            with embedded(Path(folder) / "postgres") as url:
-                doubts = _run_on(url, Path(folder))
+            with embedded(Path(folder) / "postgres") as urls:
+                doubts = _run_on(urls, Path(folder))
     except KeyboardInterrupt:
         print("Stopped before the end. What was started is stopped, and its files are removed.")
         return _INTERRUPTED
@@ -59,11 +59,11 @@ def run() -> int:
     return _closed(doubts, time.perf_counter() - began)
 
 
-def _run_on(url: str, folder: Path) -> list[str]:
+def _run_on(urls: Urls, folder: Path) -> list[str]:
     try:
         print("A PostgreSQL of the demo's own is running; it and its files are removed at the end.", flush=True)
-        migrate(url)
-        doubts = asyncio.run(_told(url, folder))
+        migrate(urls.owner)
+        doubts = asyncio.run(_told(urls.server, folder))
         for name, command in _REFEREES:
             doubts += _refereed(name, command(str(_journal(folder, name))))
         return doubts
