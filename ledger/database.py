@@ -24,6 +24,8 @@ from ledger.errors import DatabaseUnavailable, OutcomeUnknown
 PROGRAM_ROLE = "ledger_program"
 _OLDEST = 150_000
 _LOST = (OperationalError, InterfaceError, NoConnectionFree)
+_COMMENT = re.compile(r"('(?:[^']|'')*')|--[^\n]*")
+"""A text in quotes, which stays as it is, or a comment, whose colons would be taken for parameters."""
 _PSQL_VARIABLE = re.compile(r":'([a-z_]+)'")
 
 
@@ -114,8 +116,8 @@ def query(package: str, name: str) -> TextClause:
     backslash are psql's own.
     """
     sql = files(package).joinpath(name).read_text()
-    lines = (line.partition("--")[0] for line in sql.splitlines() if not line.startswith("\\"))
-    return text(_PSQL_VARIABLE.sub(r":\1", "\n".join(lines)))
+    lines = "\n".join(line for line in sql.splitlines() if not line.startswith("\\"))
+    return text(_PSQL_VARIABLE.sub(r":\1", _COMMENT.sub(lambda found: found[1] or "", lines)))
 
 
 def migrate(url: str) -> list[str]:

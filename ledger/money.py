@@ -24,12 +24,17 @@ _PLAIN = re.compile(r"-?[0-9]{1,16}(\.[0-9]{1,8})?")
 
 @cache
 def fraction_digits(currency: str) -> int:
-    """Digits after the point: 2 for USD, 0 for JPY, 3 for BHD. Raises CurrencyUnknown."""
+    """Digits after the point: 2 for USD, 0 for JPY, 3 for BHD. Raises CurrencyUnknown.
+
+    A currency that no country uses any more (DEM, HRK) is as unknown as one that never was.
+    """
     try:
-        sub_unit = get_currency(currency).sub_unit
+        found = get_currency(currency)
     except CurrencyDoesNotExist:
         raise CurrencyUnknown(f"{currency!r} is not an ISO 4217 currency code", currency=currency) from None
-    return len(str(sub_unit)) - 1
+    if not found.countries:
+        raise CurrencyUnknown(f"{currency} is withdrawn: no country uses it", currency=currency)
+    return len(str(found.sub_unit)) - 1
 
 
 @dataclass(frozen=True, slots=True, order=True)

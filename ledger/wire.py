@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import grpc
 
 from ledger.accounts.account import Side, Totals
-from ledger.errors import FieldMissing, PageInvalid
+from ledger.errors import FieldMissing, PageInvalid, TotalOutOfRange
 from ledger.money import Amount
 from ledger.v1 import accounts_pb2, money_pb2
 
@@ -22,6 +22,7 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 LARGEST_PAGE = 1_000
 USUAL_PAGE = 100
+_LARGEST = 2**63 - 1
 
 
 def amount(field: str, message: Message) -> Amount:
@@ -41,7 +42,11 @@ def optional_amount(field: str, message: Message) -> Amount | None:
 
 
 def money(value: Amount) -> money_pb2.Money:
-    """An amount as the wire has it."""
+    """An amount as the wire has it. Raises TotalOutOfRange for a sum that 63 bits cannot hold."""
+    if abs(value.minor_units) > _LARGEST:
+        raise TotalOutOfRange(
+            f"a total in {value.currency} exceeds what 63 bits hold: ask for its parts", currency=value.currency
+        )
     return money_pb2.Money(currency_code=value.currency, minor_units=value.minor_units)
 
 

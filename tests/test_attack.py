@@ -15,6 +15,7 @@ from psycopg import errors
 from serving import Ledger, cr, dr, open_book, session
 
 from ledger.database import PROGRAM_ROLE
+from ledger.v1 import accounts_pb2 as ac
 
 Connection = psycopg.Connection[Any]
 DENIED = errors.InsufficientPrivilege
@@ -27,6 +28,8 @@ def books(server: Ledger) -> Ledger:
     open_book(server)
     server.postings.RecordSession(session("C1"))
     server.post("2026-04-08", dr(CASH, "1.00"), cr(EARNED, "1.00"))
+    server.accounts.OpenAccount(ac.OpenAccountRequest(book="main", code="Assets:Shut", currency_code="USD"))
+    server.accounts.CloseAccount(ac.CloseAccountRequest(book="main", code="Assets:Shut"))
     unapplied = "Liabilities:UnappliedCash"
     server.post("2026-04-08", dr(unapplied, "1.00", currency="EUR"), cr(unapplied, "1.00", currency="EUR"))
     return server
@@ -197,6 +200,15 @@ ATTACKS: dict[str, tuple[list[str], type[Exception]]] = {
     "no totals": (["DELETE FROM daily_totals"], DENIED),
     "another currency for an account": (["UPDATE accounts SET currency = 'EUR'"], DENIED),
     "no limit for an account": (["UPDATE accounts SET balance_limit = NULL"], DENIED),
+    "a closed account open again": (
+        ["UPDATE accounts SET closed_at = NULL, closed_by = NULL WHERE code = 'Assets:Shut'"],
+        errors.RestrictViolation,
+    ),
+    "a closed account closed later": (
+        ["UPDATE accounts SET closed_at = now() WHERE code = 'Assets:Shut'"],
+        errors.RestrictViolation,
+    ),
+    "no account": (["DELETE FROM accounts WHERE code = 'Assets:Shut'"], DENIED),
     "another name for a book": (["UPDATE books SET name = 'other'"], DENIED),
     "switch the triggers off": (["ALTER TABLE entries DISABLE TRIGGER ALL"], DENIED),
     "drop a trigger": (["DROP TRIGGER entries_are_whole ON entries"], DENIED),

@@ -1,6 +1,7 @@
 """Holding a JournalEntry is proof that it balances; whatever else is asked for is refused."""
 
 from datetime import date
+from hashlib import sha256
 
 import pytest
 from hypothesis import given
@@ -233,6 +234,8 @@ def test_two_parties_never_share_an_account(one: str, other: str) -> None:
         ("Blue Cross", "Blue-Cross-4c3860ce"),
         ("-x", "x-a4209624"),
         ("日本", "x-cf2abf0c"),
+        ("Blue-Cross-4c3860ce", "Blue-Cross-4c3860ce-" + sha256(b"Blue-Cross-4c3860ce").hexdigest()[:8]),
+        ("A-4c3860c", "A-4c3860c"),
     ],
 )
 def test_the_part_of_a_code_that_stands_for_a_party(name: str, part: str) -> None:

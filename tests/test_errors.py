@@ -34,6 +34,7 @@ from ledger.postings import group_commit
 from ledger.v1 import accounts_pb2 as ac
 from ledger.v1 import errors_pb2
 from ledger.v1 import postings_pb2 as po
+from ledger.v1 import reports_pb2 as rp
 from service.refusals import CODES
 
 GROUPS = {
@@ -661,3 +662,19 @@ def test_a_full_queue_says_so(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -
     assert facts == [("RESOURCE_EXHAUSTED", "QUEUE_FULL", BOOK)] * 4
     numbers = {answered(done.get(timeout=PATIENCE_SECONDS)).entry.number for _ in range(4)}
     assert numbers == {1, 2, 3, 4}
+
+
+def test_a_total_of_many_accounts_beyond_63_bits(ledger: Ledger) -> None:
+    """Each account holds what it can, together they hold more: refused by name, and their parts are answered."""
+    for code in ("Assets:One", "Assets:Two", OPENING):
+        ledger.accounts.OpenAccount(opening(code))
+    for code in ("Assets:One", "Assets:Two"):
+        ledger.post(DAY, dr(code, "1.00"), cr(OPENING, "1.00"))
+    with direct(ledger.url) as owner:
+        owner.execute("UPDATE daily_totals SET debits = 9223372036854775000 WHERE account LIKE 'Assets:%'")
+    of_all = refused(ledger.accounts.GetBalance, ac.GetBalanceRequest(book=BOOK, prefix="Assets"))
+    assert (of_all.code, of_all.reason) == ("FAILED_PRECONDITION", "TOTAL_OUT_OF_RANGE")
+    assert of_all.facts == {"currency": "USD"}
+    listed = refused(ledger.reports.GetTrialBalance, rp.GetTrialBalanceRequest(book=BOOK, as_of=DAY))
+    assert listed.reason == "TOTAL_OUT_OF_RANGE"
+    assert ledger.balance("Assets:One") == "92233720368547750.00 Dr"

@@ -18,6 +18,8 @@ GUARDS = {
     "entries_are_whole": "entries",
     "postings_never_change": "postings",
     "postings_come_first": "postings",
+    "accounts_close_once": "accounts",
+    "accounts_stay": "accounts",
 }
 
 
@@ -261,6 +263,18 @@ DISARMED = {
             "ALTER TABLE postings ENABLE ALWAYS TRIGGER postings_never_change",
         ],
         "guard_in_place: trigger postings_never_change: .* found enabled always, BEFORE DELETE ON postings .*",
+    ),
+    "a trigger of accounts dropped": (
+        ["DROP TRIGGER accounts_close_once ON accounts"],
+        "guard_in_place: trigger accounts_close_once: .* found no such trigger",
+    ),
+    "accounts that can be emptied": (
+        ["ALTER TABLE accounts DISABLE TRIGGER accounts_stay"],
+        "guard_in_place: trigger accounts_stay: .* found disabled, .*",
+    ),
+    "a right to delete accounts": (
+        ["GRANT DELETE ON accounts TO ledger_program"],
+        "right_withheld: DELETE on accounts for ledger_program: expected withheld, found granted",
     ),
     "a function that does nothing": (
         [

@@ -75,6 +75,9 @@ REFUSED = {
     "1.00 USX": CurrencyUnknown,
     "1.00 840": CurrencyUnknown,
     "1.00 EURO": CurrencyUnknown,
+    "1.00 DEM": CurrencyUnknown,
+    "1.00 HRK": CurrencyUnknown,
+    "1.00 VEF": CurrencyUnknown,
 }
 
 

@@ -51,6 +51,7 @@ _CONTRA = {CONTRACTUAL_ADJUSTMENTS}
 _BY_ITEM = {INSURER_RECEIVABLES, PATIENT_RECEIVABLE}
 
 _SEGMENT_LENGTH = 50
+_SUFFIXED = re.compile(r"-[0-9a-f]{8}\Z")
 
 
 def receivable(payer: str) -> str:
@@ -87,10 +88,11 @@ def segment(name: str) -> str:
     """A party's name as one part of an account code.
 
     Letters, digits and dashes stay as they are. Where anything else had to be replaced, eight digits of the
-    name's SHA-256 follow, so that two names never share an account.
+    name's SHA-256 follow, and so they do where a name ends as if they did already: two names never share an
+    account.
     """
     plain = re.sub(r"[^A-Za-z0-9-]", "-", name).strip("-")[:_SEGMENT_LENGTH]
-    if plain == name:
+    if plain == name and not _SUFFIXED.search(name):
         return plain
     return f"{plain or 'x'}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 

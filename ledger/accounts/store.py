@@ -28,8 +28,7 @@ _CLOSE = (
 # An account, or with below = true every account under it, up to a day or altogether.
 _BALANCES = text("""
     SELECT a.currency, count(DISTINCT a.code) AS account_count,
-        CAST(coalesce(sum(d.debits), 0) AS bigint) AS debits,
-        CAST(coalesce(sum(d.credits), 0) AS bigint) AS credits
+        coalesce(sum(d.debits), 0) AS debits, coalesce(sum(d.credits), 0) AS credits
     FROM accounts AS a
     LEFT JOIN daily_totals AS d ON d.book = a.book AND d.account = a.code
         AND (CAST(:as_of AS date) IS NULL OR d.effective_date <= CAST(:as_of AS date))
@@ -120,10 +119,14 @@ async def find(
 async def sums(
     connection: AsyncConnection, book: str, code: str, as_of: date | None, *, below: bool
 ) -> tuple[dict[str, Totals], int]:
-    """Totals by currency of an account, or of all at and below it, and how many accounts those are."""
+    """Totals by currency of an account, or of all at and below it, and how many accounts those are.
+
+    Those of several accounts may exceed 63 bits.
+    """
     asked = {"book": book, "code": code, "as_of": as_of, "below": below}
     rows = (await connection.execute(_BALANCES, asked)).all()
-    return {row.currency: Totals(row.debits, row.credits) for row in rows}, sum(r.account_count for r in rows)
+    found = {row.currency: Totals(int(row.debits), int(row.credits)) for row in rows}
+    return found, sum(row.account_count for row in rows)
 
 
 def _account(row: Row[Any]) -> Account:

@@ -2,6 +2,10 @@
 -- Paste it into psql as it is.
 WITH triggers (relation, name, definition) AS (
     VALUES
+        ('accounts', 'accounts_close_once',
+         'BEFORE UPDATE ON accounts FOR EACH ROW EXECUTE FUNCTION accounts_close_once()'),
+        ('accounts', 'accounts_stay',
+         'BEFORE DELETE OR TRUNCATE ON accounts FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()'),
         ('entries', 'entries_never_change',
          'BEFORE DELETE OR UPDATE OR TRUNCATE ON entries FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()'),
         ('postings', 'postings_never_change',
@@ -16,6 +20,8 @@ WITH triggers (relation, name, definition) AS (
     SELECT relation, privilege
     FROM unnest(ARRAY['entries', 'postings']) AS relations (relation)
     CROSS JOIN unnest(ARRAY['UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER']) AS privileges (privilege)
+    UNION ALL
+    SELECT 'accounts', unnest(ARRAY['DELETE', 'TRUNCATE', 'TRIGGER'])
 ), faults AS (
     SELECT
         'guard_in_place' AS check_name,

@@ -105,7 +105,7 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     REASON_ACCOUNT_CODE_AMBIGUOUS: _Reason.ValueType  # 48
     """A code that differs from an open account's only in upper and lower case: {"account": …, "existing": …}."""
     REASON_TOTAL_OUT_OF_RANGE: _Reason.ValueType  # 49
-    """A total would pass what 63 bits hold: {"account": …}."""
+    """A total would pass what 63 bits hold: {"account": …}, or {"currency": "USD"} where it is of many accounts."""
     REASON_REVERSAL_NOT_REVERSIBLE: _Reason.ValueType  # 50
     """A reversal cannot be reversed; post the entry anew: {"number": "9"}."""
     REASON_FILE_EMPTY: _Reason.ValueType  # 60
@@ -233,7 +233,7 @@ REASON_PAYER_AMBIGUOUS: Reason.ValueType  # 47
 REASON_ACCOUNT_CODE_AMBIGUOUS: Reason.ValueType  # 48
 """A code that differs from an open account's only in upper and lower case: {"account": …, "existing": …}."""
 REASON_TOTAL_OUT_OF_RANGE: Reason.ValueType  # 49
-"""A total would pass what 63 bits hold: {"account": …}."""
+"""A total would pass what 63 bits hold: {"account": …}, or {"currency": "USD"} where it is of many accounts."""
 REASON_REVERSAL_NOT_REVERSIBLE: Reason.ValueType  # 50
 """A reversal cannot be reversed; post the entry anew: {"number": "9"}."""
 REASON_FILE_EMPTY: Reason.ValueType  # 60

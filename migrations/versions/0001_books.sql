@@ -133,6 +133,23 @@ CREATE TRIGGER entries_never_change BEFORE UPDATE OR DELETE OR TRUNCATE ON entri
 CREATE TRIGGER postings_never_change BEFORE UPDATE OR DELETE OR TRUNCATE ON postings
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
+-- An account is closed once and for ever; nothing else of it changes.
+CREATE FUNCTION accounts_close_once() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+BEGIN
+    IF OLD.closed_at IS NOT NULL OR NEW.closed_at IS NULL
+        OR to_jsonb(NEW) - ARRAY['closed_at', 'closed_by'] <> to_jsonb(OLD) - ARRAY['closed_at', 'closed_by']
+    THEN
+        RAISE EXCEPTION 'account % is refused a change: it can be closed, once, and nothing else', OLD.code
+            USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE TRIGGER accounts_close_once BEFORE UPDATE ON accounts
+    FOR EACH ROW EXECUTE FUNCTION accounts_close_once();
+CREATE TRIGGER accounts_stay BEFORE DELETE OR TRUNCATE ON accounts
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
 -- An entry comes after its postings, so that one check over the inserted rows sees it whole: as many postings
 -- as it says, numbered from 1, and balanced in every currency.
 CREATE FUNCTION entries_are_whole() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -189,7 +206,7 @@ BEGIN
     -- ALWAYS: session_replication_role = replica does not switch these off.
     FOR found IN
         SELECT tgrelid::regclass AS relation, tgname FROM pg_trigger
-        WHERE tgrelid IN ('entries'::regclass, 'postings'::regclass) AND NOT tgisinternal
+        WHERE tgrelid IN ('accounts'::regclass, 'entries'::regclass, 'postings'::regclass) AND NOT tgisinternal
     LOOP
         EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', found.relation, found.tgname);
     END LOOP;
