@@ -22,6 +22,8 @@ from sqlalchemy.types import TypeEngine
 from ledger.errors import DatabaseUnavailable, OutcomeUnknown
 
 PROGRAM_ROLE = "ledger_program"
+_LOCK_SECONDS = 15
+_IDLE_SECONDS = 10
 _OLDEST = 150_000
 _LOST = (OperationalError, InterfaceError, NoConnectionFree)
 _COMMENT = re.compile(r"('(?:[^']|'')*')|--[^\n]*")
@@ -33,14 +35,28 @@ class DatabaseUnfit(Exception):
     """This PostgreSQL cannot hold the books; the message says what must be done."""
 
 
-def engine(url: str, pool_size: int = 10) -> AsyncEngine:
-    """Connections that work under the program's own role, whatever the URL's user may do."""
+def engine(url: str, pool_size: int = 10, longest_statement_seconds: float = 0) -> AsyncEngine:
+    """Connections that work under the program's own role, whatever the URL's user may do.
+
+    None of them waits for a lock, or holds one while its process does nothing, for longer than others can wait.
+    `longest_statement_seconds` ends what runs longer; 0 lets it run.
+    """
+    limits = {
+        "lock_timeout": _LOCK_SECONDS,
+        "idle_in_transaction_session_timeout": _IDLE_SECONDS,
+        "statement_timeout": longest_statement_seconds,
+    }
+    options = (f"-c {name}={round(seconds * 1000)}" for name, seconds in limits.items())
     return create_async_engine(
         url,
         pool_size=pool_size,
         max_overflow=0,
         pool_pre_ping=True,
-        connect_args={"options": f"-c role={PROGRAM_ROLE} -c timezone=UTC"},
+        pool_timeout=_LOCK_SECONDS,
+        connect_args={
+            "options": f"-c role={PROGRAM_ROLE} -c timezone=UTC {' '.join(options)}",
+            "connect_timeout": _LOCK_SECONDS,
+        },
     )
 
 

@@ -33,6 +33,7 @@ from service.watch import Watch
 log = structlog.get_logger()
 
 LARGEST_MESSAGE = 1024 * 1024
+LONGEST_STATEMENT_SECONDS = 60
 DESCRIPTORS = (
     accounts_pb2.DESCRIPTOR.services_by_name["AccountsService"],
     postings_pb2.DESCRIPTOR.services_by_name["PostingsService"],
@@ -71,7 +72,7 @@ async def start(
     refuse_incomplete(DESCRIPTORS)
     if admission is OPEN and is_public(listen):
         raise ValueError(f"{listen} can be reached from other machines, and every caller would be believed")
-    database = engine(url)
+    database = engine(url, longest_statement_seconds=LONGEST_STATEMENT_SECONDS)
     group_commit = GroupCommit(database)
     healthy = health.aio.HealthServicer()
     watch = Watch(database, healthy, SERVICES, guard_seconds)

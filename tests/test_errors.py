@@ -2,6 +2,7 @@
 
 import base64
 import inspect
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from queue import Queue
@@ -15,6 +16,7 @@ from serving import (
     BOOK,
     PATIENCE_SECONDS,
     Ledger,
+    Loop,
     Refused,
     answered,
     cr,
@@ -25,11 +27,16 @@ from serving import (
     open_book,
     payout,
     refused,
+    serving,
     session,
     usd,
 )
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger import errors
+from ledger import database, errors
+from ledger.database import engine
 from ledger.postings import group_commit
 from ledger.v1 import accounts_pb2 as ac
 from ledger.v1 import errors_pb2
@@ -678,3 +685,66 @@ def test_a_total_of_many_accounts_beyond_63_bits(ledger: Ledger) -> None:
     listed = refused(ledger.reports.GetTrialBalance, rp.GetTrialBalanceRequest(book=BOOK, as_of=DAY))
     assert listed.reason == "TOTAL_OUT_OF_RANGE"
     assert ledger.balance("Assets:One") == "92233720368547750.00 Dr"
+
+
+def test_a_server_that_stands_still_with_the_head_of_a_book_loses_it(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others wait no longer than that for the book, and what stood still has posted nothing."""
+    monkeypatch.setattr(database, "_IDLE_SECONDS", 0.2)
+    monkeypatch.setattr(database, "_LOCK_SECONDS", 20)
+    ledger.accounts.OpenAccount(opening(OPENING))
+    held = ledger.loop.run(held_head(ledger.url))
+    assert ledger.post(DAY, dr(CASH, "1.00"), cr(OPENING, "1.00")).number == 1
+    assert ledger.loop.run(still_there(held)) is False
+
+
+async def held_head(url: str) -> AsyncConnection:
+    """A connection of a program that took the head of the book and then did nothing any more."""
+    connection = await engine(url).connect()
+    await connection.execute(text("SELECT FROM heads WHERE book = 'main' FOR UPDATE"))
+    return connection
+
+
+async def still_there(connection: AsyncConnection) -> bool:
+    """Whether the transaction can go on."""
+    try:
+        await connection.execute(text("SELECT 1"))
+    except DBAPIError:
+        await connection.invalidate()
+        return False
+    return True
+
+
+def test_nobody_waits_for_a_book_for_ever(loop: Loop, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "_LOCK_SECONDS", 0.2)
+    with serving(loop, ledger.url) as hasty, direct(ledger.url) as holder, holder.transaction():
+        hasty.accounts.OpenAccount(opening(OPENING))
+        holder.execute("SELECT FROM heads WHERE book = %s FOR UPDATE", [BOOK])
+        said = refused(hasty.postings.PostEntry, simple(key="patient"))
+        assert (said.code, said.reason) == ("UNAVAILABLE", "DATABASE_UNAVAILABLE")
+
+
+def test_a_caller_that_gives_up_leaves_no_query_behind(ledger: Ledger) -> None:
+    """Its deadline ends the query in PostgreSQL too, and the connection is free for the next caller."""
+    with direct(ledger.url) as holder, holder.transaction():
+        holder.execute("LOCK TABLE daily_totals IN ACCESS EXCLUSIVE MODE")
+        asked = rp.GetTrialBalanceRequest(book=BOOK, as_of=DAY)
+        with pytest.raises(grpc.RpcError) as gone:
+            ledger.reports.GetTrialBalance(asked, timeout=0.3)
+        assert gone.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert becomes_free(ledger.url)
+    assert ledger.reports.GetTrialBalance(asked).totals == []
+
+
+def becomes_free(url: str) -> bool:
+    """Waits until no query of this database waits for a lock."""
+    waiting = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    with direct(url) as connection:
+        for _ in range(200):
+            if connection.execute(waiting).fetchone() == (0,):
+                return True
+            time.sleep(0.05)
+    return False
