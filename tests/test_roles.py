@@ -1,0 +1,151 @@
+"""Who may do what in PostgreSQL: every cell of role, table and verb, and what readers see of other books."""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from typing import Any
+
+import psycopg
+import pytest
+import serving
+from psycopg.errors import InsufficientPrivilege
+from serving import Ledger, session
+from test_schema import TABLES
+
+VERBS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
+
+# What the program may: s select, i insert, and the columns it may update. Nobody may anything else.
+PROGRAM = {
+    "books": "si",
+    "heads": "si number hash recorded_at",
+    "accounts": "si closed_at closed_by",
+    "entries": "si",
+    "postings": "si",
+    "balances": "si debits credits",
+    "daily_totals": "si debits credits",
+    "payer_identifiers": "si payer",
+    "deliveries": "si finished_at",
+    "delivery_parts": "si",
+    "remittances": "si state payer posted suspended settled_claim_count reason",
+    "claim_payments": "si claim decision rule evidence entry_number",
+    "provider_level_adjustments": "si",
+    "exceptions": "si closed_at owner",
+    "reader_books": "",
+    "alembic_version": "s",
+}
+READABLE = PROGRAM.keys() - {"delivery_parts", "reader_books", "alembic_version"}
+HELD = """
+    SELECT verb FROM unnest(%s::text[]) AS verb
+    WHERE has_table_privilege(%s, %s, verb)
+"""
+UPDATABLE = """
+    SELECT attname FROM pg_attribute
+    WHERE attrelid = %s::regclass AND attnum > 0 AND has_column_privilege(%s, attrelid, attname, 'UPDATE')
+"""
+RELATIONS = "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p', 'v') AND relnamespace = %s::regnamespace"
+
+
+@contextmanager
+def connected(url: str, **changed: Any) -> Iterator[psycopg.Connection[Any]]:
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True, **changed) as connection:
+        yield connection
+
+
+def asked(url: str, sql: str, *values: object) -> set[str]:
+    with connected(url) as owner:
+        return {str(value) for (value,) in owner.execute(sql, values)}
+
+
+def test_the_table_has_every_relation(database: str) -> None:
+    assert asked(database, RELATIONS, "public") == PROGRAM.keys()
+    assert {table.name for table in TABLES} <= PROGRAM.keys()
+    assert asked(database, RELATIONS, "ledger_reading") == READABLE
+
+
+def test_every_cell_of_the_program(database: str) -> None:
+    for table, rights in PROGRAM.items():
+        verbs, *columns = rights.split() or [""]
+        held = {"s": "SELECT", "i": "INSERT"}
+        expected = {held[letter] for letter in verbs}
+        assert asked(database, HELD, [*VERBS], "ledger_program", table) == expected, table
+        assert asked(database, UPDATABLE, table, "ledger_program") == set(columns), table
+
+
+def test_every_cell_of_readers(database: str) -> None:
+    for table in PROGRAM:
+        assert asked(database, HELD, [*VERBS], "ledger_reader", f"public.{table}") == set(), table
+    for view in READABLE:
+        assert asked(database, HELD, [*VERBS], "ledger_reader", f"ledger_reading.{view}") == {"SELECT"}, view
+        assert asked(database, HELD, [*VERBS], "ledger_program", f"ledger_reading.{view}") == set(), view
+
+
+def test_everybody_else_has_nothing(database: str) -> None:
+    """PUBLIC was given no right on any table, nor to make anything."""
+    granted = """
+        SELECT relname FROM pg_class, aclexplode(relacl) AS given
+        WHERE relnamespace IN ('public'::regnamespace, 'ledger_reading'::regnamespace) AND given.grantee = 0
+    """
+    assert asked(database, granted) == set()
+    for role in ("ledger_program", "ledger_reader"):
+        for schema in ("public", "ledger_reading"):
+            assert asked(database, "SELECT has_schema_privilege(%s, %s, 'CREATE')", role, schema) == {"False"}
+
+
+# --- a reader -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def reader(ledger: Ledger) -> Iterator[psycopg.Connection[Any]]:
+    """A login that may read the book CA of two that are used."""
+    for book in ("CA", "NV"):
+        serving.open_book(ledger, book)
+        ledger.postings.RecordSession(session("C1", book=book))
+    name, password = f"auditor_{secrets.token_hex(4)}", secrets.token_hex(8)
+    with connected(ledger.url) as owner:
+        owner.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{password}' IN ROLE ledger_reader")
+        owner.execute(f"ALTER ROLE {name} SET search_path = ledger_reading")
+        owner.execute("INSERT INTO reader_books (login, book) VALUES (%s, 'CA')", [name])
+        with connected(ledger.url, user=name, password=password) as connection:
+            yield connection
+        owner.execute(f"DROP ROLE {name}")
+
+
+def test_a_reader_sees_its_own_books_and_no_other(reader: psycopg.Connection[Any]) -> None:
+    for relation in ("books", "heads", "accounts", "entries", "postings", "balances", "daily_totals"):
+        found = {book for (book,) in reader.execute(f"SELECT DISTINCT book FROM {relation}")}
+        assert found == {"CA"}, relation
+
+
+def test_a_reader_cannot_peep(reader: psycopg.Connection[Any]) -> None:
+    """Neither past the views, nor as somebody else, nor by a function that is asked before the view decides."""
+    for forbidden in (
+        "SELECT * FROM public.entries",
+        "SELECT * FROM public.delivery_parts",
+        "SELECT * FROM public.reader_books",
+        "INSERT INTO entries SELECT * FROM entries",
+        "UPDATE accounts SET closed_by = 'me'",
+        "DELETE FROM postings",
+        "SET ROLE ledger_program",
+        "SET SESSION AUTHORIZATION ledger_program",
+        "CREATE TABLE public.mine (a int)",
+    ):
+        with pytest.raises(InsufficientPrivilege):
+            reader.execute(forbidden)
+    reader.execute(
+        "CREATE FUNCTION pg_temp.peep(text) RETURNS boolean LANGUAGE plpgsql COST 0.0001"
+        " AS $$ BEGIN RAISE NOTICE 'seen %', $1; RETURN true; END $$"
+    )
+    seen: list[str] = []
+    reader.add_notice_handler(lambda notice: seen.append(notice.message_primary or ""))
+    reader.execute("SELECT number FROM entries WHERE pg_temp.peep(book)")
+    assert set(seen) == {"seen CA"}
+
+
+@pytest.mark.parametrize("report", ["trial_balance", "receivables_aging", "provider_payables", "session_margin"])
+def test_a_reader_runs_the_reports(reader: psycopg.Connection[Any], report: str) -> None:
+    """As they are written; of a book it was not given there is nothing to see."""
+    sql = files("ledger.reports").joinpath(f"{report}.sql").read_text()
+    for book, rows in (("CA", True), ("NV", False)):
+        filled = sql.replace(":'book'", f"'{book}'").replace(":'as_of'", "'2026-12-31'")
+        assert bool(reader.execute(filled.encode()).fetchall()) is rows
