@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Table, and_, select, text, update
+from sqlalchemy import ColumnElement, Row, Table, and_, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -148,6 +148,13 @@ async def find(
         .order_by(remittances.c.received_at.desc(), remittances.c.id.desc())
     )
     return list((await connection.execute(wanted.limit(limit))).all())
+
+
+async def open_exceptions_by_book(connection: AsyncConnection) -> dict[str, int]:
+    """How many exceptions are open in each book that has any."""
+    counted = select(exceptions.c.book, func.count()).where(exceptions.c.closed_at.is_(None))
+    rows = (await connection.execute(counted.group_by(exceptions.c.book))).all()
+    return {book: count for book, count in rows}  # noqa: C416 - a row is no pair to mypy
 
 
 async def open_exceptions(connection: AsyncConnection, book: str, ids: Collection[UUID]) -> dict[UUID, int]:

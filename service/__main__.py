@@ -295,10 +295,14 @@ def _serve(url: str, address: str, door: Admission, known: Settings, more: str) 
     if door is OPEN:
         log.warning("callers are believed, not known", address=address)
 
+    metrics = _listening(known.metrics_listen) if known.metrics_listen else None
+
     async def serving() -> None:
         started = await server.start(
             url, address, door, calls_per_caller=known.calls_per_caller, guard_seconds=known.guard_seconds
         )
+        if metrics is not None:
+            started.metrics.offer(*metrics)
         print(f"serving on {address.rpartition(':')[0]}:{started.port}; {more}", flush=True)
         await server.serve(started, known.grace_seconds)
 
@@ -311,6 +315,12 @@ def _serve(url: str, address: str, door: Admission, known: Settings, more: str) 
 
 def _address(address: str) -> str:
     """An address and port of this machine that nobody else listens on."""
+    _listening(address)
+    return address
+
+
+def _listening(address: str) -> tuple[str, int]:
+    """The two parts of an address, once it was tried that one can listen there."""
     host, _, port = address.rpartition(":")
     if not (host and port.isdecimal() and int(port) < 65_536):
         raise CommandFailed(f"{address!r} is not an address and port such as 127.0.0.1:50051")
@@ -320,7 +330,7 @@ def _address(address: str) -> str:
     except OSError as taken:
         reason = (taken.strerror or str(taken)).partition(" (")[0]
         raise CommandFailed(f"cannot listen on {address}: {reason}") from taken
-    return address
+    return host.strip("[]"), int(port)
 
 
 def main() -> NoReturn:

@@ -3,12 +3,14 @@
 import asyncio
 import signal
 from dataclasses import dataclass
+from typing import cast
 
 import grpc
 import structlog
 from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import QueuePool
 
 from ledger.accounts.servicer import AccountsServicer
 from ledger.database import engine
@@ -25,8 +27,9 @@ from reconciliation.servicer import ReconciliationServicer
 from reconciliation.v1 import reconciliation_pb2
 from reconciliation.v1.reconciliation_pb2_grpc import add_ReconciliationServiceServicer_to_server
 from service.admission import OPEN, Admission
+from service.doorkeeper import Doorkeeper
 from service.identity import is_public
-from service.refusals import Doorkeeper
+from service.metrics import Metrics
 from service.rights import refuse_incomplete
 from service.watch import Watch
 
@@ -52,6 +55,7 @@ class Server:
     database: AsyncEngine
     group_commit: GroupCommit
     health: health.aio.HealthServicer
+    metrics: Metrics
     port: int
 
     async def stop(self, grace_seconds: float) -> None:
@@ -73,10 +77,12 @@ async def start(
     if admission is OPEN and is_public(listen):
         raise ValueError(f"{listen} can be reached from other machines, and every caller would be believed")
     database = engine(url, longest_statement_seconds=LONGEST_STATEMENT_SECONDS)
-    group_commit = GroupCommit(database)
+    metrics = Metrics()
+    group_commit = GroupCommit(database, metrics.batch)
+    metrics.watch(group_commit.waiting, cast(QueuePool, database.pool).checkedout)
     healthy = health.aio.HealthServicer()
-    watch = Watch(database, healthy, SERVICES, guard_seconds)
-    doorkeeper = Doorkeeper(admission.gate, calls_per_caller, lambda: watch.is_guarded)
+    watch = Watch(database, healthy, SERVICES, guard_seconds, metrics)
+    doorkeeper = Doorkeeper(admission.gate, calls_per_caller, lambda: watch.is_guarded, metrics)
     grpc_server = grpc.aio.server(
         interceptors=[doorkeeper],
         options=[
@@ -95,7 +101,7 @@ async def start(
     await watch.warn()
     await grpc_server.start()
     tasks = (asyncio.create_task(_finish(database)), asyncio.create_task(watch.look_for_ever()))
-    return Server(grpc_server, tasks, database, group_commit, healthy, port)
+    return Server(grpc_server, tasks, database, group_commit, healthy, metrics, port)
 
 
 def _opened(grpc_server: grpc.aio.Server, listen: str, admission: Admission) -> int:

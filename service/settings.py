@@ -65,6 +65,9 @@ class Settings(BaseSettings):
     jwt_skew_seconds: float = Field(30, ge=0, le=300)
     """How far the issuer's clock may be off."""
 
+    metrics_listen: str | None = None
+    """The address and port on which Prometheus finds the metrics. Unset: nowhere."""
+
     calls_per_caller: int = Field(512, ge=1)
     """How many calls of one caller may be in flight."""
 

@@ -5,15 +5,19 @@ Looked at before the first call and then again and again; what is found becomes 
 
 import asyncio
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import structlog
 from grpc_health.v1 import health, health_pb2
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from ledger.accounts.store import oldest_clearing
 from ledger.audit import integrity
 from ledger.database import PROGRAM_ROLE, migrations_pending, reading
 from ledger.errors import Refusal
+from reconciliation.store import open_exceptions_by_book
+from service.metrics import Metrics
 
 log = structlog.get_logger()
 
@@ -34,13 +38,19 @@ class Watch:
     """What was found when the database was last looked at."""
 
     def __init__(
-        self, database: AsyncEngine, healthy: health.aio.HealthServicer, services: Sequence[str], seconds: float
+        self,
+        database: AsyncEngine,
+        healthy: health.aio.HealthServicer,
+        services: Sequence[str],
+        seconds: float,
+        metrics: Metrics,
     ) -> None:
         """`services` are those whose health it tells; "" is the server's own."""
         self._database = database
         self._healthy = healthy
         self._services = ("", *services)
         self._seconds = seconds
+        self._metrics = metrics
         self._faults: list[str] = []
         self._serving: bool | None = None
 
@@ -56,6 +66,7 @@ class Watch:
             answers = True
         except Refusal:
             answers = False
+        self._metrics.serving(well=answers and not self._faults)
         await self._tell(serving=answers and not self._faults, answers=answers)
         return bool(self._serving)
 
@@ -79,9 +90,15 @@ class Watch:
         async with reading(self._database) as connection:
             if await connection.run_sync(_pending):
                 return ["the database is not at this program's version: run ledger migrate"]
+            await self._count(connection)
             rows = await connection.execute(_SETTINGS)
             unsafe = [f"{row.name} is {row.setting}: what is posted may be lost" for row in rows]
             return unsafe + [str(fault) for fault in await integrity.guards(connection)]
+
+    async def _count(self, connection: AsyncConnection) -> None:
+        waiting = await open_exceptions_by_book(connection)
+        clearing = await oldest_clearing(connection)
+        self._metrics.work(waiting, clearing, datetime.now(UTC).date())
 
     async def _tell(self, *, serving: bool, answers: bool) -> None:
         if serving == self._serving:

@@ -9,6 +9,7 @@ from sqlalchemy import Row, select, text, update
 from sqlalchemy.dialects.postgresql import insert as insert_into
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ledger.accounts import chart
 from ledger.accounts.account import Account, BalanceLimit, Side, Totals
 from ledger.errors import BookNotFound
 from ledger.schema import accounts, books, heads
@@ -34,6 +35,14 @@ _BALANCES = text("""
         AND (CAST(:as_of AS date) IS NULL OR d.effective_date <= CAST(:as_of AS date))
     WHERE a.book = :book AND (a.code = :code OR (:below AND a.code > :code || ':' AND a.code < :code || ';'))
     GROUP BY a.currency ORDER BY a.currency
+""")
+# The first day on which an account of payments without a deposit was used, where it is not at zero again.
+_OLDEST_CLEARING = text("""
+    SELECT b.book, min(d.effective_date) AS since
+    FROM balances AS b
+    JOIN daily_totals AS d ON d.book = b.book AND d.account = b.account
+    WHERE b.account > :clearing || ':' AND b.account < :clearing || ';' AND b.debits <> b.credits
+    GROUP BY b.book
 """)
 
 
@@ -127,6 +136,12 @@ async def sums(
     rows = (await connection.execute(_BALANCES, asked)).all()
     found = {row.currency: Totals(int(row.debits), int(row.credits)) for row in rows}
     return found, sum(row.account_count for row in rows)
+
+
+async def oldest_clearing(connection: AsyncConnection) -> dict[str, date]:
+    """Since when the oldest payment waits for its deposit, by book."""
+    rows = await connection.execute(_OLDEST_CLEARING, {"clearing": chart.REMITTANCE_CLEARING})
+    return {row.book: row.since for row in rows}
 
 
 def _account(row: Row[Any]) -> Account:

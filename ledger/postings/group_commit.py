@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -23,9 +24,10 @@ class _Waiting:
 class _Queue:
     """What waits for one book, and the task that posts it."""
 
-    def __init__(self, database: AsyncEngine, book: str) -> None:
+    def __init__(self, database: AsyncEngine, book: str, posted: Callable[[int], None]) -> None:
         self._database = database
         self._book = book
+        self._posted = posted
         self._waiting: deque[_Waiting] = deque()
         self._count = 0
         self._posting: asyncio.Task[None] | None = None
@@ -39,6 +41,10 @@ class _Queue:
         if self._posting is None:
             self._posting = asyncio.create_task(self._post_all())
         return await waiting.outcomes
+
+    @property
+    def count(self) -> int:
+        return self._count
 
     @property
     def idle(self) -> bool:
@@ -74,6 +80,7 @@ class _Queue:
                 if not waiting.outcomes.done():
                     waiting.outcomes.set_exception(failed)
             return
+        self._posted(sum(len(waiting.submission.requests) for waiting in taken))
         for waiting, answer in zip(taken, outcomes, strict=True):
             if not waiting.outcomes.done():
                 waiting.outcomes.set_result(answer)
@@ -82,9 +89,10 @@ class _Queue:
 class GroupCommit:
     """Posts what callers submit, batch by batch, each book in an order of its own."""
 
-    def __init__(self, database: AsyncEngine) -> None:
-        """Begins with no book; a queue is made for each on first use."""
+    def __init__(self, database: AsyncEngine, posted: Callable[[int], None]) -> None:
+        """Begins with no book; a queue is made for each on first use. `posted` is told the size of each batch."""
         self._database = database
+        self._posted = posted
         self._queues: dict[str, _Queue] = {}
 
     async def post(self, book: str, submission: Submission) -> list[Outcome]:
@@ -92,12 +100,16 @@ class GroupCommit:
 
         Raises BookNotFound, QueueFull, DatabaseUnavailable or OutcomeUnknown.
         """
-        queue = self._queues.setdefault(book, _Queue(self._database, book))
+        queue = self._queues.setdefault(book, _Queue(self._database, book, self._posted))
         try:
             return await queue.post(submission)
         finally:
             if queue.idle:
                 self._queues.pop(book, None)
+
+    def waiting(self) -> int:
+        """How many requests wait, of all books."""
+        return sum(queue.count for queue in self._queues.values())
 
     async def drained(self) -> None:
         """Returns when nothing waits any more."""

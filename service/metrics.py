@@ -1,0 +1,77 @@
+"""What Prometheus is told: how calls end and how long they take, batches, queues, and what waits for people.
+
+Labels are methods, outcomes and books; never a caller, a party or an amount of a person.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import date
+from threading import Thread
+from wsgiref.simple_server import WSGIServer
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+
+_SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)
+
+
+class Metrics:
+    """The figures of one server."""
+
+    def __init__(self) -> None:
+        """All at zero, in a registry of its own."""
+        self.registry = CollectorRegistry()
+        registry = self.registry
+        self._calls = Counter("ledger_calls", "Calls by how they ended.", ["method", "outcome"], registry=registry)
+        self._seconds = Histogram("ledger_call_seconds", "How long calls took.", ["method"], registry=registry)
+        self._batches = Histogram(
+            "ledger_batch_requests",
+            "Requests posted in one database transaction.",
+            buckets=_SIZES,
+            registry=registry,
+        )
+        self._serving = Gauge(
+            "ledger_serving", "1 while the database answers and its guards are in place.", registry=registry
+        )
+        self._exceptions = Gauge(
+            "ledger_exceptions_open", "Exceptions that wait for a person.", ["book"], registry=registry
+        )
+        self._clearing = Gauge(
+            "ledger_clearing_oldest_days",
+            "Age of the oldest payment without its deposit.",
+            ["book"],
+            registry=registry,
+        )
+        self._waiting = Gauge("ledger_queue_requests", "Requests that wait to be posted.", registry=registry)
+        self._connections = Gauge(
+            "ledger_connections_in_use", "Connections to the database in use.", registry=registry
+        )
+
+    def call(self, method: str, outcome: str, seconds: float) -> None:
+        """A call ended."""
+        self._calls.labels(method, outcome).inc()
+        self._seconds.labels(method).observe(seconds)
+
+    def batch(self, requests: int) -> None:
+        """A batch is posted."""
+        self._batches.observe(requests)
+
+    def watch(self, waiting: Callable[[], float], connections: Callable[[], float]) -> None:
+        """Where the queue's length and the pool's use are read whenever somebody asks."""
+        self._waiting.set_function(waiting)
+        self._connections.set_function(connections)
+
+    def serving(self, *, well: bool) -> None:
+        """The database was looked at."""
+        self._serving.set(well)
+
+    def work(self, exceptions: Mapping[str, int], clearing: Mapping[str, date], today: date) -> None:
+        """What waits for people, by book."""
+        self._exceptions.clear()
+        self._clearing.clear()
+        for book, count in exceptions.items():
+            self._exceptions.labels(book).set(count)
+        for book, since in clearing.items():
+            self._clearing.labels(book).set((today - since).days)
+
+    def offer(self, address: str, port: int) -> tuple[WSGIServer, Thread]:
+        """Answers GET /metrics there, in a thread of its own. Raises OSError where the port is taken."""
+        return start_http_server(port, address, self.registry)

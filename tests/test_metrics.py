@@ -1,0 +1,84 @@
+"""What Prometheus is told, and the one line that the log has for each call."""
+
+import json
+import socket
+import urllib.request
+from typing import Any
+
+from payers import claim, deliver, file, remittance
+from serving import BOOK, Ledger, Loop, client, cr, dr, entry, refused, session
+from test_command import connected, running
+
+from ledger.v1 import accounts_pb2 as ac
+from ledger.v1 import postings_pb2 as po
+
+FIELDS = {"method", "actor", "book", "code", "outcome", "entries", "milliseconds", "event", "level", "timestamp"}
+POSTING = "/ledger.v1.PostingsService"
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port: int = taken.getsockname()[1]
+        return port
+
+
+def figures(port: int) -> dict[str, float]:
+    """Each figure under its name with its labels."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+        lines = answer.read().decode().splitlines()
+    pairs = (line.rpartition(" ") for line in lines if not line.startswith("#"))
+    return {name: float(value) for name, _, value in pairs}
+
+
+def used(ledger: Ledger) -> None:
+    """A session, two batches of which one has a refusal in it, a refused call, and a remittance."""
+    ledger.postings.RecordSession(session("C1", patient_share="20.00", charge="150.00"))
+    lines = dr("Assets:Cash", "1.00"), cr("Liabilities:UnappliedCash", "1.00")
+    entries = [entry("2026-04-08", *lines), entry("2026-04-08"), entry("2026-04-08", *lines)]
+    ledger.postings.PostEntries(po.PostEntriesRequest(book=BOOK, entries=entries))
+    refused(ledger.accounts.GetBalance, ac.GetBalanceRequest(book=BOOK, account="Assets:Nowhere"))
+    short = claim("C1", "150.00", "90.00", "CO-45 30.00, CO-197 10.00, PR-3 20.00")
+    deliver(ledger, file(remittance("90.00", "EFT1", short)))
+
+
+def test_the_figures_and_the_log(loop: Loop, ledger: Ledger) -> None:
+    port = free_port()
+    started = running(
+        "serve", "--insecure", "--listen", "127.0.0.1:0",
+        database_url=ledger.url, metrics_listen=f"127.0.0.1:{port}", guard_seconds="0.1",
+    )  # fmt: skip
+    with started as (process, said):
+        with connected(said) as channel:
+            used(client(loop, ledger.url, channel))
+        found = until(port, f'ledger_exceptions_open{{book="{BOOK}"}}', 1)
+        process.terminate()
+        _, logged = process.communicate()
+    assert found[f'ledger_calls_total{{method="{POSTING}/RecordSession",outcome="OK"}}'] == 1
+    balance = "/ledger.v1.AccountsService/GetBalance"
+    assert found[f'ledger_calls_total{{method="{balance}",outcome="ACCOUNT_NOT_FOUND"}}'] == 1
+    assert found[f'ledger_call_seconds_count{{method="{POSTING}/PostEntries"}}'] == 1
+    assert found["ledger_batch_requests_sum"] == 3
+    assert found["ledger_serving"] == 1
+    assert found["ledger_queue_requests"] == 0
+    assert found[f'ledger_clearing_oldest_days{{book="{BOOK}"}}'] > 0
+    check_log([line for line in map(json.loads, logged.splitlines()) if line["event"] == "call"])
+
+
+def until(port: int, name: str, value: float) -> dict[str, float]:
+    """The figures, once the next look at the database has brought one of them."""
+    while (found := figures(port)).get(name) != value:
+        pass
+    return found
+
+
+def check_log(calls: list[dict[str, Any]]) -> None:
+    assert [call.keys() == FIELDS for call in calls] == [True] * len(calls)
+    told = {call["method"].rpartition("/")[2]: call for call in calls}
+    assert {
+        name: (call["code"], call["outcome"], call["entries"], call["book"]) for name, call in told.items()
+    } == {
+        "RecordSession": ("OK", "OK", "1", BOOK),
+        "PostEntries": ("OK", "OK", "2-3", BOOK),
+        "GetBalance": ("NOT_FOUND", "ACCOUNT_NOT_FOUND", "", BOOK),
+        "IngestRemittance": ("OK", "OK", "", BOOK),
+    }
