@@ -79,7 +79,7 @@ class OpenClaim:
         return ClaimPayment(
             line=self.line,
             claim_as_sent=clp.name(1),
-            status=clp.name(2),
+            status=clp.code(2),
             charge=charge,
             paid=paid,
             patient_responsibility=patient,
@@ -110,9 +110,9 @@ class OpenClaim:
     def cas(self, segment: Segment) -> None:
         """Reason, amount, quantity, up to six times. An amount without a reason counts all the same."""
         place, equation = self._place()
-        group = segment.name(1)
+        group = segment.code(1)
         for number in range(2, len(segment.elements), 3):
-            reason = segment.name(number)
+            reason = segment.code(number)
             if not reason and not segment.exact(number + 1):
                 continue
             amount = self._money(segment, number + 1, equation, required=True)

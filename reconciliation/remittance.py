@@ -43,7 +43,7 @@ from reconciliation.events import (
     Totals,
 )
 from reconciliation.header import HEADER, envelope_header, paid_by
-from reconciliation.x12 import Segment, Unreadable, day, segments, shortened
+from reconciliation.x12 import Segment, Unreadable, code, day, segments, shortened
 
 __all__ = [
     "MOST_PROBLEMS",
@@ -307,8 +307,8 @@ class _Remittance:
             amount = self._money(segment, number + 1)
             self._provider_level = added(self._provider_level, amount)
             if amount is not None:
-                code, reference = map(shortened, (*segment.parts(number), "")[:2])
-                item = ProviderLevelAdjustment(provider, period_end, code, reference, amount)
+                kind, reference = (*segment.parts(number), "")[:2]
+                item = ProviderLevelAdjustment(provider, period_end, code(kind), shortened(reference), amount)
                 self._events.append(item)
 
 

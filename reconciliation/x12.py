@@ -18,6 +18,8 @@ from typing import NamedTuple
 
 LONGEST_SEGMENT = 65_536  # bytes between two terminators
 LONGEST_NAME = 100  # characters of a claim id, trace, payer or other name; the 835 itself allows 60
+NO_CODE = "?"
+_CODE = re.compile(r"[A-Za-z]{1,2}|[A-Za-z]{0,2}[0-9]{1,4}[A-Za-z]?")
 _KEPT = 60
 _SLICE = 16_384  # bytes taken from the chunks at a time
 _NEAR = 512
@@ -68,6 +70,10 @@ class Segment(NamedTuple):
         """The element of this number where it names something, in at most LONGEST_NAME characters."""
         return shortened(self.at(number))
 
+    def code(self, number: int) -> str:
+        """The element of this number where it is from a list of codes; NO_CODE where it looks like none."""
+        return code(self.at(number))
+
     def exact(self, number: int) -> str:
         """The element of this number to the letter, for amounts, where a blank is a fault; "" where absent."""
         return self.elements[number] if number < len(self.elements) else ""
@@ -82,6 +88,14 @@ class Segment(NamedTuple):
         if self.component and self.component in text:
             return tuple(text.split(self.component))
         return tuple(text.split(text[2])) if len(text) > 2 and not text[2].isalnum() else (text,)
+
+
+def code(text: str) -> str:
+    """A text from a list of codes as it is ("CO", "45", "N30", "B2"), "" too; NO_CODE where it looks like none.
+
+    What stands in a code's place may be a patient's name, and codes are told to people.
+    """
+    return text if not text or _CODE.fullmatch(text) else NO_CODE
 
 
 def shortened(name: str) -> str:

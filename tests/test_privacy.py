@@ -1,0 +1,151 @@
+"""Who the patient is goes no further than the file: not into the log, nor the tables, nor any answer or report."""
+
+import re
+import subprocess
+from collections.abc import Iterator
+
+import grpc
+import psycopg
+import pytest
+import serving
+from payers import NPI, deliver, file, line, remittance
+from serving import Ledger, Loop, client, refusal, session
+from test_command import LEDGER, connected, environment, running
+
+from reconciliation.v1 import reconciliation_pb2 as pb
+from service.questions import QUESTIONS
+
+SECRETS = (
+    *("ZEBROWSKA", "QUILLA", "MIDDLEX", "SUBSCRIBERSON", "CORRECTEDNAME", "RENDERINGNAME", "CROSSOVERNAME"),
+    *("XMEMBER77", "XSUBSCRIBER88", "XCORRECTED99", "XGROUP55", "XSSN666", "XACCOUNT44", "19700101", "XPHONE33"),
+    *("13 SECRET LANE", "HIDDENTOWN", "XFREETEXT22", "XUNKNOWN11"),
+)
+CLAIM = (
+    "CLP*C1*1*150.00*{paid}*20.00*12*PCN1*11*1~"
+    "NM1*QC*1*ZEBROWSKA*QUILLA*MIDDLEX***MI*XMEMBER77~"
+    "NM1*IL*1*SUBSCRIBERSON*QUILLA****MI*XSUBSCRIBER88~"
+    "NM1*74*1*CORRECTEDNAME*QUILLA****C*XCORRECTED99~"
+    "NM1*82*1*RENDERINGNAME*ADA****XX*1112223334~"
+    "NM1*TT*1*CROSSOVERNAME*****PI*60054~"
+    "MOA***XFREETEXT22~REF*1L*XGROUP55~REF*SY*XSSN666~REF*EA*XACCOUNT44~"
+    "DMG*D8*19700101*F~N3*13 SECRET LANE~N4*HIDDENTOWN*NV*89000~PER*CX*ZEBROWSKA*TE*XPHONE33~"
+    "DTM*232*20260408~ZZZ*XUNKNOWN11~"
+)
+LINE = line("150.00", "100.00", "CO-45 30.00, PR-3 20.00", session="S1") + "LQ*HE*XFREETEXT22~"
+
+
+def told(paid: str = "100.00", trace: str = "EFT1", amount: str = "100.00", more: str = "") -> bytes:
+    """A file about a patient, with nothing wrong but what is changed."""
+    return file(remittance(amount, trace, CLAIM.format(paid=paid) + LINE + more))
+
+
+FILES = {
+    "sound": told(),
+    "another claim": told(trace="EFT2").replace(b"CLP*C1*", b"CLP*C9*"),
+    "another charge": told(trace="EFT3").replace(b"*150.00*", b"*151.00*"),
+    "unbalanced": told(paid="99.00", trace="EFT4"),
+    "an amount with a name in it": told(trace="EFT5").replace(b"CAS*CO*45*30.00", b"CAS*CO*45*ZEBROWSKA"),
+    "a payment with a name in it": told(trace="EFT6").replace(b"BPR*I*100.00", b"BPR*I*ZEBROWSKA"),
+    "a date with a name in it": told(trace="EFT7").replace(b"DTM*232*20260408", b"DTM*232*ZEBROWSKA"),
+    "a status with a name in it": told(trace="EFT8").replace(b"CLP*C1*1*", b"CLP*C1*ZEBROWSKA*"),
+    "a segment id with a name in it": told(trace="EFT9").replace(b"ZZZ*XUNKNOWN11", b"ZEBROWSKA QUILLA"),
+    "an adjustment's codes with a name in them": told(trace="EFT10").replace(
+        b"CAS*CO*45", b"CAS*ZEBROWSKA*QUILLA"
+    ),
+    "broken off": told(trace="EFT11")[:-120],
+    "broken off in a name": told(trace="EFT12")[: told(trace="EFT12").index(b"QUILLA") + 3],
+    "an envelope that contradicts itself": told(trace="EFT13").replace(b"SE*", b"ZEBROWSKA*"),
+    "no 835": b"ZEBROWSKA QUILLA XMEMBER77",
+    "a segment without an end": told(trace="EFT14") + b"NM1*QC*1*ZEBROWSKA" * 5_000,
+    "a provider-level adjustment": told(
+        trace="EFT15", amount="90.00", more=f"PLB*{NPI}*20261231*ZZ:XFREETEXT22*10.00~"
+    ),
+}
+# What a payer names in these is our own word for a payment, so it is kept: the reference of a PLB.
+KEPT = {"XFREETEXT22"}
+
+
+def named(text: str) -> set[str]:
+    return {secret for secret in SECRETS if secret.lower() in text.lower()}
+
+
+def test_the_files_hold_what_is_looked_for() -> None:
+    """Or nothing would be found where there is something to find."""
+    assert named(FILES["sound"].decode()) == set(SECRETS)
+
+
+@pytest.fixture(scope="module")
+def taken_in(loop: Loop, server: Ledger, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """All that anybody was told while every file was taken in, over gRPC and by the command."""
+    folder = tmp_path_factory.mktemp("files")
+    for book in ("main", "typed"):
+        serving.open_book(server, book)
+        server.postings.RecordSession(session("C1", book=book, patient_share="20.00", charge="150.00"))
+    answers: list[str] = []
+    with running("serve", "--insecure", "--listen", "127.0.0.1:0", database_url=server.url) as (process, said):
+        with connected(said) as channel:
+            there = client(loop, server.url, channel)
+            answers += (answered(there, data) for data in FILES.values())
+            answers += asked(there)
+        process.terminate()
+        _, logged = process.communicate()
+    paths = [folder / f"{number}.835" for number in range(len(FILES))]
+    for path, data in zip(paths, FILES.values(), strict=True):
+        path.write_bytes(data)
+    typed = typing("ingest", "--book", "typed", *map(str, paths), url=server.url)
+    reports = [typing("report", name, "--format", "json", url=server.url) for name in QUESTIONS]
+    return {"answers": "\n".join(answers), "log": logged, "command": typed, "reports": "\n".join(reports)}
+
+
+def typing(*arguments: str, url: str) -> str:
+    """All that a command says."""
+    command = [LEDGER, *arguments]
+    done = subprocess.run(command, env=environment(database_url=url), check=False, capture_output=True, text=True)
+    return done.stdout + done.stderr
+
+
+def answered(there: Ledger, data: bytes) -> str:
+    try:
+        return str(deliver(there, data))
+    except grpc.RpcError as error:
+        return str(refusal(error))
+
+
+def asked(there: Ledger) -> Iterator[str]:
+    """Everything that can be asked about remittances."""
+    listed = there.reconciliation.ListRemittances(pb.ListRemittancesRequest(book="main")).remittances
+    yield str(listed)
+    yield str(there.reconciliation.ListExceptions(pb.ListExceptionsRequest(book="main", page_size=1000)))
+    for one in listed:
+        yield str(there.reconciliation.GetRemittance(pb.GetRemittanceRequest(book="main", id=one.id)))
+    yield str(there.of("main").entries())
+
+
+def test_the_sound_ones_are_settled(taken_in: dict[str, str]) -> None:
+    """So that what is stored of a patient who is matched is looked at too."""
+    for decision in ("DECISION_PAID_IN_FULL", "DECISION_SUSPENDED", "REMITTANCE_STATE_QUARANTINED"):
+        assert decision in taken_in["answers"]
+
+
+@pytest.mark.parametrize("place", ["answers", "log", "command", "reports"])
+def test_nobody_is_told(taken_in: dict[str, str], place: str) -> None:
+    assert len(taken_in[place]) > 500
+    assert named(taken_in[place]) - KEPT == set()
+
+
+def test_no_table_holds_it(taken_in: dict[str, str], server: Ledger) -> None:
+    """Every column of every table as text, but for the bytes of the files themselves."""
+    assert taken_in
+    for table, text in tables(server.url):
+        assert named(text) - KEPT == set(), table
+
+
+def tables(url: str) -> Iterator[tuple[str, str]]:
+    relations = """
+        SELECT c.oid::regclass::text FROM pg_class AS c
+        WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace AND c.relname <> 'delivery_parts'
+    """
+    with psycopg.connect(url.replace("+psycopg", "")) as connection:
+        for (table,) in connection.execute(relations).fetchall():
+            assert re.fullmatch("[a-z_]+", table)
+            yield table, "\n".join(row for (row,) in connection.execute(f"SELECT t::text FROM {table} AS t"))
