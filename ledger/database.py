@@ -1,6 +1,5 @@
 """How the books reach PostgreSQL: migrations, connections under the program's own role, and what goes wrong."""
 
-import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib.resources import files
@@ -20,22 +19,20 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeEngine
 
 from ledger.errors import DatabaseUnavailable, OutcomeUnknown
+from ledger.psql import with_parameters
 
 PROGRAM_ROLE = "ledger_program"
 _LOCK_SECONDS = 15
 _IDLE_SECONDS = 10
 _OLDEST = 150_000
 _LOST = (OperationalError, InterfaceError, NoConnectionFree)
-_COMMENT = re.compile(r"('(?:[^']|'')*')|--[^\n]*")
-"""A text in quotes, which stays as it is, or a comment, whose colons would be taken for parameters."""
-_PSQL_VARIABLE = re.compile(r":'([a-z_]+)'")
 
 
 class DatabaseUnfit(Exception):
     """This PostgreSQL cannot hold the books; the message says what must be done."""
 
 
-def engine(url: str, pool_size: int = 10, longest_statement_seconds: float = 0) -> AsyncEngine:
+def engine(url: str, pool_size: int = 10, longest_statement_seconds: int = 0) -> AsyncEngine:
     """Connections that work under the program's own role, whatever the URL's user may do.
 
     None of them waits for a lock, or holds one while its process does nothing, for longer than others can wait.
@@ -128,12 +125,13 @@ def columns(table: Table, rows: Sequence[Sequence[object]]) -> dict[str, list[ob
 def query(package: str, name: str) -> TextClause:
     """A query kept as a .sql file in a package, written so that psql takes it too.
 
-    There `:'book'` is a variable that psql quotes; here it becomes a bound parameter. Lines that begin with a
-    backslash are psql's own.
+    There `:'book'` is a variable that psql quotes; here it becomes a bound parameter. Raises ValueError for SQL
+    that cannot be read so.
     """
-    sql = files(package).joinpath(name).read_text()
-    lines = "\n".join(line for line in sql.splitlines() if not line.startswith("\\"))
-    return text(_PSQL_VARIABLE.sub(r":\1", _COMMENT.sub(lambda found: found[1] or "", lines)))
+    try:
+        return text(with_parameters(files(package).joinpath(name).read_text()))
+    except ValueError as unread:
+        raise ValueError(f"{name}, {unread}") from None
 
 
 def migrate(url: str) -> list[str]:

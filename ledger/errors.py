@@ -21,6 +21,11 @@ class Refusal(Exception):
         """The wire's name of this refusal, without its prefix: `ENTRY_UNBALANCED`."""
         return re.sub(r"(?<=[a-z])(?=[A-Z0-9])", "_", type(self).__name__).upper()
 
+    def within(self, place: str) -> "Refusal":
+        """The same refusal of a field that is part of another: `amount` within `postings[2]`."""
+        field = f"{place}.{self.facts['field']}" if "field" in self.facts else place
+        return type(self)(f"{place}: {self.message}", **(self.facts | {"field": field}))
+
 
 # --- the groups, one gRPC code each -------------------------------------------------------------------
 
@@ -120,6 +125,10 @@ class CurrenciesMixed(Invalid):
     """The amounts of one request are in different currencies."""
 
 
+class ChoiceInvalid(Invalid):
+    """A number that stands for none of a field's choices."""
+
+
 # --- what is not there --------------------------------------------------------------------------------
 
 
@@ -137,6 +146,10 @@ class EntryNotFound(NotThere):
 
 class ClaimNotFound(NotThere):
     """Nothing is open, or absorbed, under this claim."""
+
+
+class DeliveryNotFound(NotThere):
+    """No file with these bytes was delivered to the book."""
 
 
 class RemittanceNotFound(NotThere):
@@ -265,3 +278,11 @@ class CallerNotAuthenticated(Unproven):
 
 class CallNotPermitted(Forbidden):
     """The caller has no role in this book that may call the method."""
+
+
+class FileKeyUnknown(NotAllowedNow):
+    """A file is sealed under a key that the service was not given."""
+
+
+class FileDamaged(NotAllowedNow):
+    """The bytes of a file that are kept are not those that came."""

@@ -1,9 +1,14 @@
-"""Reads the single fields of a request: texts, names and dates. Each refuses by the field's own name."""
+"""Reads the single fields of a request: texts, names, dates and choices. Each refuses by the field's own name."""
 
 import re
+from collections.abc import Mapping
 from datetime import date
+from typing import TypeVar
 
-from ledger.errors import DateInvalid, FieldMissing, TextInvalid
+from ledger.errors import ChoiceInvalid, CurrencyUnknown, DateInvalid, FieldMissing, TextInvalid
+from ledger.money import fraction_digits
+
+Choice = TypeVar("Choice")
 
 NAME_LENGTH = 100
 """Longest party, claim, session or other name."""
@@ -60,3 +65,19 @@ def day(field: str, value: str) -> date:
 def optional_day(field: str, value: str) -> date | None:
     """A date that may be absent: an empty one is None."""
     return day(field, value) if value else None
+
+
+def currency(field: str, value: str) -> str:
+    """A currency of ISO 4217 that is in use. Raises CurrencyUnknown."""
+    try:
+        fraction_digits(value)
+    except CurrencyUnknown as unknown:
+        raise CurrencyUnknown(unknown.message, field=field, currency=value) from None
+    return value
+
+
+def choice(field: str, value: int, known: Mapping[int, Choice]) -> Choice | None:
+    """One of a field's choices; None where the caller makes none. Raises ChoiceInvalid."""
+    if value and value not in known:
+        raise ChoiceInvalid(f"{field} {value} is no choice that this version knows", field=field, value=value)
+    return known.get(value)

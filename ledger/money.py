@@ -9,12 +9,29 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 
-from moneyed import CurrencyDoesNotExist, Money, get_currency
+from moneyed import Money, get_currency
 
 from ledger.errors import AmountInvalid, AmountTooPrecise, CurrenciesMixed, CurrencyUnknown
 
 LARGEST = 10**15
 """No posting exceeds this many minor units, so that sums stay far from the end of 63 bits."""
+
+_LISTED = """
+    AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD
+    CDF CHE CHF CHW CLF CLP CNY COP COU CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS
+    GIP GMD GNF GTQ GYD HKD HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD
+    KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK
+    NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP
+    STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD USN UYI UYU UYW UZS VED VES VND VUV WST
+    XAF XAG XAU XBA XBB XBC XBD XCD XDR XOF XPD XPF XPT XSU XTS XUA XXX YER ZAR ZMW
+"""
+IN_USE = frozenset(_LISTED.split())
+"""ISO 4217, list one: the currencies in use, as far as py-moneyed knows them.
+
+py-moneyed knows withdrawn ones too (DEM, HRK) and some that were never in the standard (CNH), and what it says of
+countries follows its locale data: SVC, which the standard lists, has none there. A code stays in this list when
+ISO withdraws it, or the books that are kept in it could no longer be read.
+"""
 
 _DEEPEST = 40
 """Digits of a decimal that are looked at: beyond it even an exact value costs more than it is worth."""
@@ -24,17 +41,10 @@ _PLAIN = re.compile(r"-?[0-9]{1,16}(\.[0-9]{1,8})?")
 
 @cache
 def fraction_digits(currency: str) -> int:
-    """Digits after the point: 2 for USD, 0 for JPY, 3 for BHD. Raises CurrencyUnknown.
-
-    A currency that no country uses any more (DEM, HRK) is as unknown as one that never was.
-    """
-    try:
-        found = get_currency(currency)
-    except CurrencyDoesNotExist:
-        raise CurrencyUnknown(f"{currency!r} is not an ISO 4217 currency code", currency=currency) from None
-    if not found.countries:
-        raise CurrencyUnknown(f"{currency} is withdrawn: no country uses it", currency=currency)
-    return len(str(found.sub_unit)) - 1
+    """Digits after the point: 2 for USD, 0 for JPY, 3 for BHD. Raises CurrencyUnknown."""
+    if currency not in IN_USE:
+        raise CurrencyUnknown(f"{currency!r} is not a currency of ISO 4217 that is in use", currency=currency)
+    return len(str(get_currency(currency).sub_unit)) - 1
 
 
 @dataclass(frozen=True, slots=True, order=True)

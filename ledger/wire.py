@@ -12,6 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 if TYPE_CHECKING:
     import grpc
 
+from ledger import fields
 from ledger.accounts.account import Side, Totals
 from ledger.errors import FieldMissing, PageInvalid, TotalOutOfRange
 from ledger.money import Amount
@@ -38,7 +39,7 @@ def optional_amount(field: str, message: Message) -> Amount | None:
     if not message.HasField(field):
         return None
     value = getattr(message, field)
-    return Amount(value.minor_units, value.currency_code)
+    return Amount(value.minor_units, fields.currency(field, value.currency_code))
 
 
 def money(value: Amount) -> money_pb2.Money:

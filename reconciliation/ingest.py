@@ -28,6 +28,7 @@ from ledger.postings import store as books
 from ledger.postings.batch import Head
 from reconciliation import store
 from reconciliation.chunk import Chunk, settle_chunk
+from reconciliation.files import Files
 from reconciliation.quarantine import identifiers_of, quarantined, raised_by_header, row_of, signed_by
 from reconciliation.reasons import Decision, ExceptionReason, RemittanceState
 from reconciliation.rematch import match_again
@@ -70,6 +71,7 @@ class Ingested:
 
 async def ingest(
     database: AsyncEngine,
+    files: Files,
     book: str,
     file_name: str,
     actor: str,
@@ -83,7 +85,7 @@ async def ingest(
     """
     delivery = await asyncio.to_thread(_delivery, book, file_name, actor, file)
     surveys = await asyncio.to_thread(_surveyed, file)
-    new = await _kept(database, delivery, file)
+    new = await _kept(database, files, delivery, file)
     await _settle_all(database, delivery, file, surveys, progress)
     async with reading(database) as connection:
         found = await store.of_delivery(connection, delivery)
@@ -96,14 +98,14 @@ async def ingest(
         )
 
 
-async def resume(database: AsyncEngine) -> int:
+async def resume(database: AsyncEngine, files: Files) -> int:
     """Finishes what an earlier run left half done, from the bytes that were kept; returns how many files."""
     async with reading(database) as connection:
         left = await store.unfinished(connection)
     for delivery in left:
         with tempfile.TemporaryFile() as file:
             async with reading(database) as connection:
-                async for content in store.parts(connection, delivery):
+                async for content in files.parts(connection, delivery):
                     file.write(content)
             surveys = await asyncio.to_thread(_surveyed, file)
             await _settle_all(database, delivery, file, surveys, _silent)
@@ -138,14 +140,14 @@ def _surveyed(file: IO[bytes]) -> list[Survey]:
     return surveys
 
 
-async def _kept(database: AsyncEngine, delivery: store.Delivery, file: IO[bytes]) -> bool:
+async def _kept(database: AsyncEngine, files: Files, delivery: store.Delivery, file: IO[bytes]) -> bool:
     """Keeps the bytes; False where they are kept already."""
     async with recording(database) as connection:
         await accounts.existing_book(connection, delivery.book)
         new = await store.deliver(connection, delivery)
         if new:
             for part, content in enumerate(_bytes(file), 1):
-                await store.add_part(connection, delivery, part, content)
+                await files.add_part(connection, delivery, part, content)
     return new
 
 

@@ -7,13 +7,20 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, literal, tuple_
 
-from ledger import wire
+from ledger import fields, wire
 from ledger.errors import PageInvalid
 from ledger.money import Amount
 from ledger.v1 import money_pb2
 from reconciliation.ingest import Ingested
 from reconciliation.reasons import Decision, ExceptionReason, RemittanceState
 from reconciliation.v1 import reconciliation_pb2 as pb
+
+_STATES: Mapping[int, RemittanceState] = {
+    pb.RemittanceState.Value(f"REMITTANCE_STATE_{one.upper()}"): one for one in RemittanceState
+}
+_REASONS: Mapping[int, ExceptionReason] = {
+    pb.ExceptionReason.Value(f"EXCEPTION_REASON_{one.upper()}"): one for one in ExceptionReason
+}
 
 
 def ingested(found: Ingested) -> pb.IngestRemittanceResponse:
@@ -95,14 +102,14 @@ def exception(row: Row[Any]) -> pb.Exception:
     )
 
 
-def state(value: pb.RemittanceState.ValueType) -> RemittanceState:
-    """A state as the mail room spells it."""
-    return RemittanceState(pb.RemittanceState.Name(value).removeprefix("REMITTANCE_STATE_").lower())
+def state(value: int) -> RemittanceState | None:
+    """A state as the mail room spells it; None where none is asked for. Raises ChoiceInvalid."""
+    return fields.choice("state", value, _STATES)
 
 
-def reason(value: pb.ExceptionReason.ValueType) -> ExceptionReason:
-    """A reason as the mail room spells it."""
-    return ExceptionReason(pb.ExceptionReason.Name(value).removeprefix("EXCEPTION_REASON_").lower())
+def reason(value: int) -> ExceptionReason | None:
+    """A reason as the mail room spells it; None where none is asked for. Raises ChoiceInvalid."""
+    return fields.choice("reason", value, _REASONS)
 
 
 def place(token: str) -> ColumnElement[Any]:

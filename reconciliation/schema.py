@@ -1,6 +1,18 @@
 """The tables of the mail room, as the migrations make them (a test compares the two)."""
 
-from sqlalchemy import BigInteger, Date, DateTime, Integer, LargeBinary, MetaData, Table, Text, Uuid
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Date,
+    DateTime,
+    Identity,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    Uuid,
+)
 
 from ledger.database import column
 
@@ -36,6 +48,19 @@ delivery_parts = Table(
     column("sha256", LargeBinary, key=True),
     column("part", Integer, key=True),
     column("content", LargeBinary),
+    column("key_name", Text),
+    column("nonce", LargeBinary),
+)
+
+file_reads = Table(
+    "file_reads",
+    metadata,
+    column("book", Text, key=True),
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    column("sha256", LargeBinary),
+    column("actor", Text),
+    column("reason", Text),
+    column("read_at", DateTime(timezone=True)),
 )
 
 remittances = Table(

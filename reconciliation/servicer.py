@@ -11,21 +11,33 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from ledger import caller, fields, wire
 from ledger.accounts.store import existing_book
 from ledger.database import reading, recording
-from ledger.errors import FieldMissing, FileTooLarge, RemittanceNotFound, StreamMisordered, TextInvalid
+from ledger.errors import (
+    DeliveryNotFound,
+    FieldMissing,
+    FileTooLarge,
+    RemittanceNotFound,
+    StreamMisordered,
+    TextInvalid,
+)
 from ledger.wire import Context
 from reconciliation import messages, store
+from reconciliation.files import Files, record_read
 from reconciliation.ingest import LARGEST_FILE, ingest
 from reconciliation.schema import exceptions, remittances
 from reconciliation.v1 import reconciliation_pb2 as pb
 from reconciliation.v1.reconciliation_pb2_grpc import ReconciliationServiceServicer
 
+_CHUNK = 256 * 1024
+"""Bytes of a file in one message."""
+
 
 class ReconciliationServicer(ReconciliationServiceServicer):
     """Answers ReconciliationService from PostgreSQL."""
 
-    def __init__(self, database: AsyncEngine) -> None:
-        """`database` works under the program's own role."""
+    def __init__(self, database: AsyncEngine, files: Files) -> None:
+        """`database` works under the program's own role; `files` has the keys of what is kept in it."""
         self._database = database
+        self._files = files
 
     async def IngestRemittance(
         self, request_iterator: AsyncIterator[pb.IngestRemittanceRequest], context: Context
@@ -35,8 +47,30 @@ class ReconciliationServicer(ReconciliationServiceServicer):
             header = await _received(request_iterator, file)
             book = fields.book_name(header.book)
             name = fields.text("file_name", header.file_name)
-            ingested = await ingest(self._database, book, name, caller.actor.get(), file)
+            ingested = await ingest(self._database, self._files, book, name, caller.actor.get(), file)
         return messages.ingested(ingested)
+
+    async def ReadDelivery(
+        self, request: pb.ReadDeliveryRequest, context: Context
+    ) -> AsyncIterator[pb.ReadDeliveryResponse]:
+        """The bytes of a file as they came. Who reads it and why is recorded first.
+
+        Raises FieldMissing, DeliveryNotFound, FileKeyUnknown or FileDamaged.
+        """
+        book, reason = (
+            fields.book_name(request.book),
+            fields.required("reason", request.reason, fields.TEXT_LENGTH),
+        )
+        async with recording(self._database) as connection:
+            await existing_book(connection, book)
+            delivery = await store.delivered(connection, book, request.file_sha256)
+            if delivery is None:
+                raise DeliveryNotFound("no file with this SHA-256 was delivered", sha256=request.file_sha256.hex())
+            await record_read(connection, delivery, caller.actor.get(), reason)
+        async with reading(self._database) as connection:
+            async for content in self._files.parts(connection, delivery):
+                for start in range(0, len(content), _CHUNK):
+                    yield pb.ReadDeliveryResponse(chunk=content[start : start + _CHUNK])
 
     async def GetRemittance(self, request: pb.GetRemittanceRequest, context: Context) -> pb.GetRemittanceResponse:
         """One remittance with its claim payments, a page at a time. Raises RemittanceNotFound."""
@@ -63,7 +97,8 @@ class ReconciliationServicer(ReconciliationServiceServicer):
     ) -> pb.ListRemittancesResponse:
         """Remittances, newest first, a page at a time."""
         book, size = fields.book_name(request.book), wire.page_size(request.page_size)
-        conditions = [remittances.c.state == messages.state(request.state)] if request.state else []
+        state = messages.state(request.state)
+        conditions = [remittances.c.state == state] if state else []
         if start := wire.page_start(request):
             conditions.append(tuple_(remittances.c.received_at, remittances.c.id) < messages.place(start))
         async with reading(self._database) as connection:
@@ -81,7 +116,8 @@ class ReconciliationServicer(ReconciliationServiceServicer):
     ) -> pb.ListExceptionsResponse:
         """Open exceptions, oldest first, a page at a time."""
         book, size = fields.book_name(request.book), wire.page_size(request.page_size)
-        conditions = [exceptions.c.reason == messages.reason(request.reason)] if request.reason else []
+        reason = messages.reason(request.reason)
+        conditions = [exceptions.c.reason == reason] if reason else []
         if start := wire.page_start(request):
             conditions.append(tuple_(exceptions.c.opened_at, exceptions.c.id) > messages.place(start))
         async with reading(self._database) as connection:

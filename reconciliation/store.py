@@ -1,7 +1,7 @@
 """Where deliveries, remittances, decisions and exceptions are kept."""
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -14,7 +14,6 @@ from reconciliation.reasons import Decision, RemittanceState
 from reconciliation.schema import (
     claim_payments,
     deliveries,
-    delivery_parts,
     exceptions,
     payer_identifiers,
     provider_level_adjustments,
@@ -107,18 +106,11 @@ async def deliver(connection: AsyncConnection, delivery: Delivery) -> bool:
     return (await connection.execute(written)).one_or_none() is not None
 
 
-async def add_part(connection: AsyncConnection, delivery: Delivery, part: int, content: bytes) -> None:
-    """Writes one part of a delivery's bytes."""
-    values = {"book": delivery.book, "sha256": delivery.sha256, "part": part, "content": content}
-    await connection.execute(insert(delivery_parts).values(values))
-
-
-async def parts(connection: AsyncConnection, delivery: Delivery) -> AsyncIterator[bytes]:
-    """The bytes of a delivery, part by part."""
-    wanted = select(delivery_parts.c.content).where(_of_delivery(delivery_parts, delivery))
-    rows = await connection.stream(wanted.order_by(delivery_parts.c.part).execution_options(yield_per=1))
-    async for row in rows:
-        yield row.content
+async def delivered(connection: AsyncConnection, book: str, sha256: bytes) -> Delivery | None:
+    """A delivery by what its bytes amount to."""
+    wanted = select(deliveries).where(deliveries.c.book == book, deliveries.c.sha256 == sha256)
+    row = (await connection.execute(wanted)).one_or_none()
+    return None if row is None else Delivery(row.book, row.sha256, row.file_name, row.size, row.received_by)
 
 
 async def unfinished(connection: AsyncConnection) -> list[Delivery]:

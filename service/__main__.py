@@ -2,14 +2,10 @@
 
 import os
 import signal
-import socket
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, date, datetime
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NoReturn, TextIO
+from typing import Annotated, NoReturn
 
 import structlog
 import typer
@@ -23,11 +19,19 @@ from ledger.accounts.servicer import open_book
 from ledger.audit import integrity
 from ledger.database import DatabaseUnfit, migrate, reading
 from ledger.errors import Refusal
-from ledger.reports import export, report
+from ledger.reports import report
 from ledger.reports.report import Question, Report
-from service import backup, demo, ingesting, printing, server, settings, telemetry
+from service import backup, demo, exporting, ingesting, printing, server, settings, telemetry
 from service.admission import OPEN, Admission, admission
-from service.connecting import looked_up, reached, refuse_unguarded, refuse_unmigrated, run, without_password
+from service.connecting import (
+    files_of,
+    looked_up,
+    reached,
+    refuse_unguarded,
+    refuse_unmigrated,
+    run,
+    without_password,
+)
 from service.identity import UNNAMED
 from service.postgres import PostgresUnavailable, Urls
 from service.printing import Format
@@ -58,14 +62,10 @@ class CommandFailed(Exception):
     """What was asked cannot be done; the message is the sentence that people see."""
 
 
-FAILURES = (CommandFailed, Refusal, SettingRefused, DatabaseUnfit, PostgresUnavailable, backup.BackupFailed)
-
-
-class ExportFormat(StrEnum):
-    """Whose journal an export is."""
-
-    BEANCOUNT = "beancount"
-    HLEDGER = "hledger"
+FAILURES = (
+    *(CommandFailed, Refusal, SettingRefused, DatabaseUnfit, PostgresUnavailable),
+    *(server.AddressRefused, backup.BackupFailed),
+)
 
 
 # --- running the service ------------------------------------------------------------------------------
@@ -81,7 +81,7 @@ def up(listen: Listen = None) -> None:
     Example: ledger up
     """
     known = settings.read()
-    address = _address(listen or known.listen)
+    address = server.listening(listen or known.listen)
     door = admission(known, address, insecure=not settings.asks_for_proof(known))
     with reached(known) as urls:
         _migrate(urls)
@@ -105,7 +105,7 @@ def serve(
     Example: ledger serve --listen 127.0.0.1:50051 --insecure
     """
     known = settings.read()
-    address = _address(listen or known.listen)
+    address = server.listening(listen or known.listen)
     door = admission(known, address, insecure=insecure)
     with reached(known) as urls:
         _serve(urls.server, address, door, known, f"stop with Ctrl-C, or kill {os.getpid()}")
@@ -148,7 +148,9 @@ def ingest(
     known = settings.read()
     with reached(known) as urls:
         refuse_unmigrated(urls.server)
-        raise typer.Exit(0 if ingesting.ingest_files(urls.server, book or known.book, files) else 1)
+        raise typer.Exit(
+            0 if ingesting.ingest_files(urls.server, files_of(known), book or known.book, files) else 1
+        )
 
 
 @app.command("report")
@@ -214,12 +216,26 @@ def restore_command(file: Annotated[Path, typer.Argument(help="What ledger backu
     check()
 
 
+@app.command()
+def seal() -> None:
+    """Seal the remittance files that are kept under another key, or none, with the first of LEDGER_FILE_KEYS.
+
+    Put a new key first, run this, and then take the old one away.
+
+    Example: ledger seal
+    """
+    known = settings.read()
+    with reached(known) as urls:
+        refuse_unmigrated(urls.owner)
+        print(f"{run(urls.owner, files_of(known).reseal)} parts of files were sealed anew")
+
+
 @app.command("export")
 def export_command(
     book: Book = None,
     form: Annotated[
-        ExportFormat, typer.Option("--format", help="Whose journal to write.")
-    ] = ExportFormat.BEANCOUNT,
+        exporting.ExportFormat, typer.Option("--format", help="Whose journal to write.")
+    ] = exporting.ExportFormat.BEANCOUNT,
     output: Annotated[Path | None, typer.Option(help="The file to write, instead of showing it.")] = None,
 ) -> None:
     """Write a whole book as a journal that beancount or hledger reads.
@@ -228,10 +244,10 @@ def export_command(
     """
     wanted = fields.book_name(book or settings.read().book)
     if output is None:
-        looked_up(_write, wanted, form, sys.stdout)
+        looked_up(exporting.write, wanted, form, sys.stdout)
         return
-    with _whole_file(output) as file:
-        looked_up(_write, wanted, form, file)
+    with exporting.whole_file(output) as file:
+        looked_up(exporting.write, wanted, form, file)
 
 
 @books.command("open")
@@ -289,23 +305,6 @@ async def _faults(connection: AsyncConnection) -> list[integrity.Fault]:
     return found + await integrity.found_by(connection, "reconciliation.reports", "integrity.sql")
 
 
-async def _write(connection: AsyncConnection, book: str, form: ExportFormat, out: TextIO) -> None:
-    async for line in export.lines(connection, book, form):
-        out.write(f"{line}\n")
-
-
-@contextmanager
-def _whole_file(path: Path) -> Iterator[TextIO]:
-    """A file that is there once it is complete, and not before."""
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    try:
-        with unfinished.open("w", encoding="utf-8") as file:
-            yield file
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
 async def _open_first_book(database: AsyncEngine, book: str) -> None:
     async with reading(database) as connection:
         if await store.find_books(connection):
@@ -317,14 +316,17 @@ async def _open_first_book(database: AsyncEngine, book: str) -> None:
 def _serve(url: str, address: str, door: Admission, known: Settings, more: str) -> None:
     refuse_unmigrated(url)
     refuse_unguarded(url)
+    files = files_of(known)
     if door is OPEN:
         log.warning("callers are believed, not known", address=address)
+    elif not files.sealing.keys:
+        raise CommandFailed("LEDGER_FILE_KEYS is not set: remittance files, which name patients, would lie open")
 
-    metrics = _listening(known.metrics_listen) if known.metrics_listen else None
+    metrics = server.parts(server.listening(known.metrics_listen)) if known.metrics_listen else None
 
     async def serving() -> None:
         started = await server.start(
-            url, address, door, calls_per_caller=known.calls_per_caller, guard_seconds=known.guard_seconds
+            url, address, door, files, calls_per_caller=known.calls_per_caller, guard_seconds=known.guard_seconds
         )
         if metrics is not None:
             started.metrics.offer(*metrics)
@@ -336,26 +338,6 @@ def _serve(url: str, address: str, door: Admission, known: Settings, more: str) 
     finally:  # from here on nothing interrupts the clean stop
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
-
-
-def _address(address: str) -> str:
-    """An address and port of this machine that nobody else listens on."""
-    _listening(address)
-    return address
-
-
-def _listening(address: str) -> tuple[str, int]:
-    """The two parts of an address, once it was tried that one can listen there."""
-    host, _, port = address.rpartition(":")
-    if not (host and port.isdecimal() and int(port) < 65_536):
-        raise CommandFailed(f"{address!r} is not an address and port such as 127.0.0.1:50051")
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        socket.create_server((host.strip("[]"), int(port)), family=family).close()
-    except OSError as taken:
-        reason = (taken.strerror or str(taken)).partition(" (")[0]
-        raise CommandFailed(f"cannot listen on {address}: {reason}") from taken
-    return host.strip("[]"), int(port)
 
 
 def main() -> NoReturn:

@@ -1,8 +1,12 @@
 """The database that a command works on, and work done on it from the command line."""
 
 import asyncio
+import base64
+import os
+import secrets
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import create_engine, make_url
@@ -13,9 +17,11 @@ from sqlalchemy.pool import NullPool
 from ledger.audit import integrity
 from ledger.database import DatabaseUnfit, engine, migrations_pending, reading
 from ledger.errors import DatabaseUnavailable
+from reconciliation.files import Files
+from reconciliation.sealing import KeysRefused, Sealing, read_keys
 from service import settings
 from service.postgres import Urls, embedded
-from service.settings import Settings
+from service.settings import SettingRefused, Settings
 
 T = TypeVar("T")
 
@@ -29,6 +35,39 @@ def reached(known: Settings) -> Iterator[Urls]:
     else:
         with embedded(known.data_folder) as urls:
             yield urls
+
+
+def files_of(known: Settings) -> Files:
+    """The files under the keys that the settings give, or else under a key beside the embedded database.
+
+    A database of one's own without a key keeps files in the open. Raises SettingRefused for a key of no use.
+    """
+    if known.file_keys is not None:
+        return Files(_keys(known.file_keys.get_secret_value()))
+    if known.database_url is None:
+        own = known.data_folder.expanduser() / "file_key"
+        return Files(_keys(own.read_text() if own.exists() else _own_key(own)))
+    return Files(Sealing())
+
+
+def _keys(text: str) -> Sealing:
+    try:
+        return read_keys(text)
+    except KeysRefused as refused:
+        raise SettingRefused(f"LEDGER_FILE_KEYS: {refused}") from None
+
+
+def _own_key(path: Path) -> str:
+    """A key made once, beside the database and not in it: a copy of the database alone tells nothing."""
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
+    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(f"local:{base64.b64encode(secrets.token_bytes(32)).decode()}")
+        file.flush()
+        os.fsync(file.fileno())
+    with suppress(FileExistsError):
+        os.link(unfinished, path)  # whole or not at all, and never over another
+    unfinished.unlink()
+    return path.read_text()
 
 
 def refuse_unmigrated(url: str) -> None:

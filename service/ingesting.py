@@ -18,6 +18,7 @@ from ledger import fields
 from ledger.database import engine
 from ledger.errors import NotThere, Refusal
 from ledger.money import Amount
+from reconciliation.files import Files
 from reconciliation.ingest import Ingested, ingest
 from reconciliation.ingest import Progress as Told
 from reconciliation.reasons import RemittanceState
@@ -31,23 +32,23 @@ _NUMBERS = ("paid", "posted", "in suspense", "claims", "exceptions")
 _IN_BOOKS = (RemittanceState.SETTLED, RemittanceState.DUPLICATE)
 
 
-def ingest_files(url: str, book: str, files: Sequence[Path]) -> bool:
+def ingest_files(url: str, kept: Files, book: str, paths: Sequence[Path]) -> bool:
     """Takes files in and prints what became of each.
 
     True where everything is settled, or was before. A file that is refused is told in one sentence, and the
     next one goes on. Raises BookNotFound.
     """
-    return asyncio.run(_ingest_files(url, book, files))
+    return asyncio.run(_ingest_files(url, kept, book, paths))
 
 
-async def _ingest_files(url: str, book: str, files: Sequence[Path]) -> bool:
+async def _ingest_files(url: str, kept: Files, book: str, paths: Sequence[Path]) -> bool:
     database, console = engine(url), Console()
     settled: list[Ingested] = []
     refused: list[str] = []
     try:
-        for path in files:
+        for path in paths:
             try:
-                settled.append(await _ingest_file(database, book, path, console))
+                settled.append(await _ingest_file(database, kept, book, path, console))
             except NotThere:
                 raise
             except (Refusal, OSError) as refusal:
@@ -58,9 +59,9 @@ async def _ingest_files(url: str, book: str, files: Sequence[Path]) -> bool:
     return not refused and all(row.state in _IN_BOOKS for one in settled for row in one.remittances)
 
 
-async def _ingest_file(database: AsyncEngine, book: str, path: Path, console: Console) -> Ingested:
+async def _ingest_file(database: AsyncEngine, kept: Files, book: str, path: Path, console: Console) -> Ingested:
     with path.open("rb") as file, _bar(console, path, file) as told:
-        return await ingest(database, book, _name(path), _actor(), file, told)
+        return await ingest(database, kept, book, _name(path), _actor(), file, told)
 
 
 @contextmanager

@@ -63,6 +63,7 @@ RIGHTS: dict[str, Right] = {
     "/ledger.v1.ReportsService/GetProviderPayables": _REPORTS,
     "/ledger.v1.ReportsService/GetSessionMargin": _REPORTS,
     "/reconciliation.v1.ReconciliationService/IngestRemittance": _RECORDS,
+    "/reconciliation.v1.ReconciliationService/ReadDelivery": _FILES,
     "/reconciliation.v1.ReconciliationService/GetRemittance": _REPORTS,
     "/reconciliation.v1.ReconciliationService/ListRemittances": _REPORTS,
     "/reconciliation.v1.ReconciliationService/ListExceptions": _REPORTS,

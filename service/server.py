@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 from dataclasses import dataclass
 from typing import cast
 
@@ -22,6 +23,7 @@ from ledger.v1 import accounts_pb2, postings_pb2, reports_pb2
 from ledger.v1.accounts_pb2_grpc import add_AccountsServiceServicer_to_server
 from ledger.v1.postings_pb2_grpc import add_PostingsServiceServicer_to_server
 from ledger.v1.reports_pb2_grpc import add_ReportsServiceServicer_to_server
+from reconciliation.files import IN_THE_OPEN, Files
 from reconciliation.ingest import resume
 from reconciliation.servicer import ReconciliationServicer
 from reconciliation.v1 import reconciliation_pb2
@@ -44,6 +46,10 @@ DESCRIPTORS = (
     reconciliation_pb2.DESCRIPTOR.services_by_name["ReconciliationService"],
 )
 SERVICES = tuple(one.full_name for one in DESCRIPTORS)
+
+
+class AddressRefused(Exception):
+    """Nobody can listen there; the message says why."""
 
 
 @dataclass(slots=True)
@@ -70,7 +76,13 @@ class Server:
 
 
 async def start(
-    url: str, listen: str, admission: Admission = OPEN, *, calls_per_caller: int = 512, guard_seconds: float = 15
+    url: str,
+    listen: str,
+    admission: Admission = OPEN,
+    files: Files = IN_THE_OPEN,
+    *,
+    calls_per_caller: int = 512,
+    guard_seconds: float = 15,
 ) -> Server:
     """Starts serving; port 0 takes a free one. Raises ValueError for an open door that others could reach."""
     refuse_incomplete(DESCRIPTORS)
@@ -93,14 +105,14 @@ async def start(
     add_AccountsServiceServicer_to_server(AccountsServicer(database), grpc_server)
     add_PostingsServiceServicer_to_server(PostingsServicer(database, group_commit), grpc_server)
     add_ReportsServiceServicer_to_server(ReportsServicer(database), grpc_server)
-    add_ReconciliationServiceServicer_to_server(ReconciliationServicer(database), grpc_server)
+    add_ReconciliationServiceServicer_to_server(ReconciliationServicer(database, files), grpc_server)
     health_pb2_grpc.add_HealthServicer_to_server(healthy, grpc_server)
     reflection.enable_server_reflection([*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME], grpc_server)
     port = _opened(grpc_server, listen, admission)
     await watch.look()
     await watch.warn()
     await grpc_server.start()
-    tasks = (asyncio.create_task(_finish(database)), asyncio.create_task(watch.look_for_ever()))
+    tasks = (asyncio.create_task(_finish(database, files)), asyncio.create_task(watch.look_for_ever()))
     return Server(grpc_server, tasks, database, group_commit, healthy, metrics, port)
 
 
@@ -110,10 +122,10 @@ def _opened(grpc_server: grpc.aio.Server, listen: str, admission: Admission) -> 
     return grpc_server.add_secure_port(listen, admission.credentials)
 
 
-async def _finish(database: AsyncEngine) -> None:
+async def _finish(database: AsyncEngine, files: Files) -> None:
     """Remittances that an earlier run left half settled are finished while the server already serves."""
     try:
-        if count := await resume(database):
+        if count := await resume(database, files):
             log.info("deliveries finished", count=count)
     except Refusal as refusal:
         log.warning("deliveries not finished yet", reason=refusal.reason)
@@ -126,3 +138,22 @@ async def serve(server: Server, grace_seconds: float) -> None:
         asyncio.get_running_loop().add_signal_handler(number, told.set)
     await told.wait()
     await server.stop(grace_seconds)
+
+
+def listening(address: str) -> str:
+    """An address and port of this machine, once it was tried that one can listen there. Raises AddressRefused."""
+    host, port = parts(address)
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as taken:
+        reason = (taken.strerror or str(taken)).partition(" (")[0]
+        raise AddressRefused(f"cannot listen on {address}: {reason}") from taken
+    return address
+
+
+def parts(address: str) -> tuple[str, int]:
+    """Host and port of an address. Raises AddressRefused."""
+    host, _, port = address.rpartition(":")
+    if not (host and port.isdecimal() and int(port) < 65_536):
+        raise AddressRefused(f"{address!r} is not an address and port such as 127.0.0.1:50051")
+    return host.strip("[]"), int(port)

@@ -38,6 +38,9 @@ class Settings(BaseSettings):
     grace_seconds: float = Field(10, ge=0)
     """How long calls in flight may finish when the server is told to stop."""
 
+    file_keys: SecretStr | None = None
+    """The keys that seal remittance files: `name:base64-of-32-bytes, …`, the one that seals first."""
+
     callers: Path | None = None
     """The callers file: who has which roles in which books. Needed wherever callers prove who they are."""
 

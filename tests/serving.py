@@ -21,6 +21,7 @@ from ledger.v1 import postings_pb2 as postings
 from ledger.v1.accounts_pb2_grpc import AccountsServiceStub
 from ledger.v1.postings_pb2_grpc import PostingsServiceStub
 from ledger.v1.reports_pb2_grpc import ReportsServiceStub
+from reconciliation.files import IN_THE_OPEN, Files
 from reconciliation.v1.reconciliation_pb2_grpc import ReconciliationServiceStub
 from service.admission import OPEN, Admission
 from service.server import start
@@ -130,10 +131,15 @@ class Ledger:
 
 @contextmanager
 def serving(
-    loop: Loop, url: str, door: Admission = OPEN, trust: grpc.ChannelCredentials | None = None, **limits: Any
+    loop: Loop,
+    url: str,
+    door: Admission = OPEN,
+    trust: grpc.ChannelCredentials | None = None,
+    files: Files = IN_THE_OPEN,
+    **limits: Any,
 ) -> Iterator[Ledger]:
     """A server on a database, and a client of it; both gone after the block."""
-    server = loop.run(start(url, "127.0.0.1:0", door, **limits))
+    server = loop.run(start(url, "127.0.0.1:0", door, files, **limits))
     where = f"localhost:{server.port}"
     channel = grpc.secure_channel(where, trust) if trust else grpc.insecure_channel(where)
     try:

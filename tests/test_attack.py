@@ -208,6 +208,19 @@ ATTACKS: dict[str, tuple[list[str], type[Exception]]] = {
         ["UPDATE accounts SET closed_at = now() WHERE code = 'Assets:Shut'"],
         errors.RestrictViolation,
     ),
+    "a closed account closed by another": (
+        ["UPDATE accounts SET closed_by = 'eve' WHERE code = 'Assets:Shut'"],
+        errors.RestrictViolation,
+    ),
+    "an open account closed by nobody": (
+        [f"UPDATE accounts SET closed_at = now() WHERE code = '{CASH}'"],
+        errors.CheckViolation,
+    ),
+    "an account closed and changed at once": (
+        [f"UPDATE accounts SET closed_at = now(), closed_by = 'eve', opened_by = 'eve' WHERE code = '{CASH}'"],
+        DENIED,
+    ),
+    "no accounts": (["TRUNCATE accounts CASCADE"], DENIED),
     "no account": (["DELETE FROM accounts WHERE code = 'Assets:Shut'"], DENIED),
     "another name for a book": (["UPDATE books SET name = 'other'"], DENIED),
     "switch the triggers off": (["ALTER TABLE entries DISABLE TRIGGER ALL"], DENIED),
@@ -235,6 +248,15 @@ def test_the_program_cannot(program: Connection, case: str) -> None:
         attack(program, statements)
 
 
+def test_the_program_can_close_an_account(program: Connection) -> None:
+    """Once, and nothing else of it: so the attacks on accounts fail for what is wrong with them."""
+    closing = f"UPDATE accounts SET closed_at = now(), closed_by = 'ada' WHERE code = '{CASH}'"
+    with undone(program):
+        attack(program, [closing])
+        with pytest.raises(errors.RestrictViolation):
+            attack(program, [closing])
+
+
 def test_the_program_can_post_what_is_sound(program: Connection) -> None:
     """The same statements where nothing is wrong with them: so the attacks fail for what is wrong."""
     with undone(program):
@@ -252,6 +274,16 @@ CHANGES = {
     "delete postings": "DELETE FROM postings WHERE entry_number = 2",
     "empty entries": "TRUNCATE entries CASCADE",
     "empty postings": "TRUNCATE postings",
+    "open a closed account": "UPDATE accounts SET closed_at = NULL, closed_by = NULL WHERE code = 'Assets:Shut'",
+    "close a closed account later": "UPDATE accounts SET closed_at = now() WHERE code = 'Assets:Shut'",
+    "change what an account is": f"UPDATE accounts SET item_required = true WHERE code = '{CASH}'",
+    "change it as it closes": (
+        "UPDATE accounts SET closed_at = now(), closed_by = 'eve', balance_limit = 'must_not_go_debit'"
+        f" WHERE code = '{CASH}'"
+    ),
+    "delete an account": "DELETE FROM accounts WHERE code = 'Assets:Shut'",
+    "delete no account": "DELETE FROM accounts WHERE false",
+    "empty accounts": "TRUNCATE accounts CASCADE",
 }
 
 
@@ -294,6 +326,8 @@ PREVENTED = {
     "postings_never_change": ("postings", [CHANGES["change a posting"]]),
     "entries_are_whole": ("entries", [f"SET LOCAL ROLE {PROGRAM_ROLE}", *UNBALANCED]),
     "postings_come_first": ("postings", [f"SET LOCAL ROLE {PROGRAM_ROLE}", *LATE]),
+    "accounts_close_once": ("accounts", [CHANGES["open a closed account"], CHANGES["change what an account is"]]),
+    "accounts_stay": ("accounts", [CHANGES["delete an account"]]),
 }
 
 
@@ -302,7 +336,7 @@ def test_every_trigger_has_a_control(owner: Connection) -> None:
     with undone(owner):
         found = owner.execute(
             "SELECT tgname, tgenabled FROM pg_trigger "
-            "WHERE NOT tgisinternal AND tgrelid IN ('entries'::regclass, 'postings'::regclass)"
+            "WHERE NOT tgisinternal AND tgrelid = ANY (ARRAY['accounts', 'entries', 'postings']::regclass[])"
         ).fetchall()
     assert dict(found) == dict.fromkeys(PREVENTED, "A")
 

@@ -55,6 +55,10 @@ def recovered(claim: str = "C1", **more: Any) -> RecoverDenial:
     return RecoverDenial(claim, LATER, "appeal", **more)
 
 
+def undo(number: int, reason: str = "why", posting_count: int = 2) -> ReverseEntry:
+    return ReverseEntry(number, LATER, reason, posting_count)
+
+
 def posted(number: int, command: Command, entry: JournalEntry, key: str) -> PostedEntry:
     """An entry posted before this batch."""
     return PostedEntry(
@@ -65,7 +69,7 @@ def posted(number: int, command: Command, entry: JournalEntry, key: str) -> Post
 FIRST = manual(CASH, OPENING, description="first")
 EARLIER = posted(3, FIRST, FIRST.complete, "used")
 UNDONE = posted(4, manual(CASH, OPENING), manual(CASH, OPENING).complete, "undone")
-UNDOING = posted(5, ReverseEntry(4, DAY, "why"), reversal(UNDONE.entry, 4, DAY, "why"), "undoing")
+UNDOING = posted(5, ReverseEntry(4, DAY, "why", 2), reversal(UNDONE.entry, 4, DAY, "why"), "undoing")
 
 
 def facts() -> Facts:
@@ -142,10 +146,11 @@ ONE: dict[str, tuple[Command, str]] = {
     "all that was absorbed": (recovered(), "11"),
     "more than was absorbed": (recovered(amount=usd("30.01")), "CLAIM_EXCEEDED"),
     "nothing absorbed": (recovered("C2"), "CLAIM_NOT_FOUND"),
-    "an entry undone": (ReverseEntry(3, LATER, "why"), "11"),
-    "an entry undone before": (ReverseEntry(4, LATER, "why"), "ENTRY_ALREADY_REVERSED"),
-    "a reversal undone": (ReverseEntry(5, LATER, "why"), "REVERSAL_NOT_REVERSIBLE"),
-    "no entry": (ReverseEntry(9, LATER, "why"), "ENTRY_NOT_FOUND"),
+    "an entry undone": (undo(3), "11"),
+    "an entry undone before": (undo(4), "ENTRY_ALREADY_REVERSED"),
+    "a reversal undone": (undo(5), "REVERSAL_NOT_REVERSIBLE"),
+    "no entry": (undo(9), "ENTRY_NOT_FOUND"),
+    "no entry when it was asked for": (undo(9, posting_count=0), "ENTRY_NOT_FOUND"),
 }
 
 
@@ -176,9 +181,9 @@ def test_a_refused_request_leaves_no_trace() -> None:
 # Each request deserves two refusals; errors.proto says which one is given.
 PRECEDENCE: dict[str, tuple[Request, str]] = {
     "the key before the accounts": (ask(manual(GONE, OPENING), "used"), "IDEMPOTENCY_KEY_REUSED"),
-    "the key before what is reversed": (ask(ReverseEntry(4, LATER, "why"), "used"), "IDEMPOTENCY_KEY_REUSED"),
+    "the key before what is reversed": (ask(undo(4), "used"), "IDEMPOTENCY_KEY_REUSED"),
     "the key before what is settled": (ask(absorbed("C9"), "used"), "IDEMPOTENCY_KEY_REUSED"),
-    "what is reversed before its accounts": (ask(ReverseEntry(4, LATER, "why")), "ENTRY_ALREADY_REVERSED"),
+    "what is reversed before its accounts": (ask(undo(4)), "ENTRY_ALREADY_REVERSED"),
     "what is payable before the account": (
         ask(PayProvider("ada", Amount(9_000, "EUR"), LATER)),
         "PAYABLE_EXCEEDED",
@@ -254,7 +259,7 @@ NEIGHBOURS: dict[str, tuple[list[Command], list[str], list[str]]] = {
     ),
     "absorbed and recovered again": ([absorbed(), recovered(amount=usd("130.00"))], ["11", "12"], ["11", "12"]),
     "reversed once": (
-        [ReverseEntry(3, LATER, "one"), ReverseEntry(3, LATER, "two")],
+        [undo(3, "one"), undo(3, "two")],
         ["11", "ENTRY_ALREADY_REVERSED"],
         ["ENTRY_ALREADY_REVERSED"] * 2,
     ),
@@ -367,8 +372,8 @@ REUSED: dict[str, tuple[Command, Command, str]] = {
     "how much of a denial": (absorbed(amount=usd("10.00")), absorbed(amount=usd("20.00")), "amount"),
     "how much of a recovery": (recovered(amount=usd("10.00")), recovered(), "amount"),
     "which denial": (absorbed("C1"), absorbed("C2", payer="AETNA"), "claim"),
-    "why it is undone": (ReverseEntry(3, LATER, "one"), ReverseEntry(3, LATER, "two"), "description"),
-    "what is undone": (ReverseEntry(3, LATER, "one"), ReverseEntry(4, LATER, "one"), "reverses"),
+    "why it is undone": (undo(3, "one"), undo(3, "two"), "description"),
+    "what is undone": (undo(3, "one"), undo(4, "one"), "reverses"),
 }
 
 
@@ -439,6 +444,44 @@ def test_ten_thousand_and_one_postings_are_too_many() -> None:
     with pytest.raises(BatchTooLarge) as refused:
         Submission([whole, whole, ask(FIRST)])
     assert refused.value.facts == {"postings": "10002", "limit": "10000"}
+
+
+# What is asked for, and how many postings of it.
+COUNTED: dict[str, tuple[Command, int]] = {
+    "an entry": (FIRST, 2),
+    "a payout": (paid("1.00"), 2),
+    "an absorbed denial": (absorbed(), 2),
+    "an absorbed denial of one payer": (absorbed("C2", payer="CIGNA"), 2),
+    "a recovered denial": (recovered(), 2),
+    "a reversal": (undo(3), 2),
+    "a reversal of a large entry": (undo(3, posting_count=10_000), 10_000),
+    "a reversal of no entry": (undo(9, posting_count=0), 0),
+}
+
+
+@pytest.mark.parametrize("case", COUNTED)
+def test_how_many_postings_are_asked_for(case: str) -> None:
+    command, count = COUNTED[case]
+    assert Submission([ask(command)]).postings == count
+
+
+@pytest.mark.parametrize("case", [case for case in COUNTED if "large" not in case and "no entry" not in case])
+def test_as_many_are_posted_as_were_asked_for(case: str) -> None:
+    command, count = COUNTED[case]
+    [entry] = decided(command).entries
+    assert len(entry.entry.postings) == count
+
+
+def test_reversals_of_large_entries_are_too_many() -> None:
+    """They name none of the postings that they would make, and yet they count."""
+    assert Submission([ask(undo(n, posting_count=2_500)) for n in range(1, 5)]).postings == 10_000
+    with pytest.raises(BatchTooLarge) as refused:
+        Submission([ask(undo(number, posting_count=11)) for number in range(1, 1_001)])
+    assert refused.value.facts == {"postings": "11000", "limit": "10000"}
+
+
+def test_nothing_is_read_of_an_entry_that_was_not_there_to_be_counted() -> None:
+    assert ([*undo(9, posting_count=0).originals()], [*undo(9).originals()]) == ([], [9])
 
 
 def test_a_total_never_passes_63_bits() -> None:

@@ -60,6 +60,7 @@ TABLE = """
     GetProviderPayables  . f a u .
     GetSessionMargin     . f a u .
     IngestRemittance     p f . . .
+    ReadDelivery         . f . u .
     GetRemittance        . f a u .
     ListRemittances      . f a u .
     ListExceptions       . f a u .

@@ -1,25 +1,82 @@
-"""Queries are kept as psql takes them, and reach the database as the same question."""
+"""Queries are kept as psql takes them, and reach the database as the same question, or are refused when loaded."""
 
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import psycopg
 
-from ledger import database
+from ledger.database import query
+from ledger.psql import with_parameters
 
+# As psql takes it, and as it reaches the database: %% there is one percent sign.
 QUERIES = {
     "a comment": ("SELECT 1 -- one :not_a_parameter", "SELECT 1 "),
     "a line of psql's own": ("\\set book 'main'\nSELECT 1", "SELECT 1"),
-    "a variable": ("SELECT :'book', :'as_of'", "SELECT :book, :as_of"),
+    "a backslash further on": ("SELECT '\\xff'", "SELECT '\\xff'"),
+    "a variable": ("SELECT :'book', :'as_of'", "SELECT %(book)s, %(as_of)s"),
     "dashes in a text": ("SELECT 'a -- b', 1 -- c", "SELECT 'a -- b', 1 "),
+    "dashes in a name": ('SELECT 1 AS "a -- b" -- c', 'SELECT 1 AS "a -- b" '),
+    "a text of two lines": ("SELECT 'a\n-- b', 1 -- c", "SELECT 'a\n-- b', 1 "),
     "an apostrophe in a comment": ("SELECT 1 -- the payer's\n, 'x'", "SELECT 1 \n, 'x'"),
     "an apostrophe in a text": ("SELECT 'it''s -- so' -- c", "SELECT 'it''s -- so' "),
+    "an apostrophe in a name": ("SELECT 1 AS \"it's\" -- so'", 'SELECT 1 AS "it\'s" '),
+    "a quotation mark in a text": ("SELECT '\"', 1 -- \"", "SELECT '\"', 1 "),
+    "a colon in a text": ("SELECT 'at :noon', :'book'", "SELECT 'at :noon', %(book)s"),
+    "colons in a text": ("SELECT ':a:b ::c: d'", "SELECT ':a:b ::c: d'"),
+    "an account in a text": ("SELECT 'Assets:Cash:'", "SELECT 'Assets:Cash:'"),
+    "a text that ends in a colon": ("SELECT 'a:'AS'b'", "SELECT 'a:'AS'b'"),
+    "a text that ends in a colon before a word in quotes": ("SELECT 'a:'or'b'", "SELECT 'a:'or'b'"),
+    "a cast": ("SELECT '1'::integer", "SELECT '1'::integer"),
+    "a slice": ("SELECT (ARRAY[1, 2])[1:2]", "SELECT (ARRAY[1, 2])[1:2]"),
+    "a percent sign": ("SELECT 'x' LIKE '%'", "SELECT 'x' LIKE '%%'"),
     "no more than asked": ("SELECT 1 - -1", "SELECT 1 - -1"),
+    "subtraction without blanks": ("SELECT 2-1", "SELECT 2-1"),
+}
+
+# What it does not read, it refuses, by its line.
+UNREAD = {
+    "a block comment": "SELECT 1 /* the payer's */",
+    "a dollar quote": "SELECT $$it's$$",
+    "a dollar quote with a tag": "SELECT $of$it's$of$",
+    "a text with escapes": r"SELECT E'it\'s -- so'",
+    "a variable without quotes": "SELECT :book",
+    "a variable as a name": 'SELECT :"book"',
+    "a text without an end": "SELECT 'a -- b",
+    "a name without an end": 'SELECT 1 AS "a',
+    "a backslash before a colon": r"SELECT 'a\:b'",
 }
 
 
+def sent(sql: str) -> str:
+    """The SQL as the driver gets it."""
+    return str(text(with_parameters(sql)).compile(dialect=psycopg.dialect()))
+
+
 @pytest.mark.parametrize("case", QUERIES)
-def test_a_query_as_psql_takes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str) -> None:
+def test_a_query_as_psql_takes_it(case: str) -> None:
     written, expected = QUERIES[case]
-    (tmp_path / "asked.sql").write_text(written)
-    monkeypatch.setattr(database, "files", lambda package: tmp_path)
-    assert database.query("anywhere", "asked.sql").text == expected
+    assert sent(written) == expected
+
+
+@pytest.mark.parametrize("case", UNREAD)
+def test_what_is_not_read_is_refused(case: str) -> None:
+    with pytest.raises(ValueError, match=r"^line 2: "):
+        with_parameters(f"-- it's\n{UNREAD[case]}")
+
+
+QUERY_FILES = [
+    (package, file.name)
+    for package in ("ledger.audit", "ledger.reports", "reconciliation.reports")
+    for file in files(package).iterdir()
+    if Path(file.name).suffix == ".sql"
+]
+
+
+@pytest.mark.parametrize(("package", "name"), QUERY_FILES)
+def test_every_query_of_ours_is_read(package: str, name: str) -> None:
+    """Its parameters are the variables of its file, and no comment is left in it."""
+    found = query(package, name).compile(dialect=psycopg.dialect())
+    assert set(found.params) <= {"book", "as_of"}
+    assert "--" not in str(found)

@@ -1,5 +1,6 @@
 """Holding a JournalEntry is proof that it balances; whatever else is asked for is refused."""
 
+import re
 from datetime import date
 from hashlib import sha256
 
@@ -217,12 +218,31 @@ def test_the_chart_opens_itself(code: str, expected: tuple[Side, bool] | None) -
     assert (account and (account.normal_side, account.item_required)) == expected
 
 
-@given(st.text(min_size=1, max_size=100), st.text(min_size=1, max_size=100))
+NAMES = st.text(min_size=1, max_size=100)
+PLAIN = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9-]{0,48}[A-Za-z0-9])?", fullmatch=True)
+AS_IF_SUFFIXED = re.compile(r"-[0-9a-f]{8}")
+
+
+@given(NAMES | PLAIN, NAMES | PLAIN)
 def test_two_parties_never_share_an_account(one: str, other: str) -> None:
     """Whatever they are called, their parts of a code are valid and differ."""
     assert opened_by_rule(f"Assets:Receivable:Insurer:{segment(one)}", "USD")
     if one != other:
         assert segment(one) != segment(other)
+
+
+@given(NAMES | PLAIN)
+def test_nobody_gets_an_account_by_the_name_of_its_part(name: str) -> None:
+    """A name, its part, the part of its part and so on: where the names differ, so do their parts."""
+    names = [name]
+    for _ in range(3):
+        names.append(segment(names[-1]))
+    assert len({segment(one) for one in names}) == len(set(names))
+
+
+@given(PLAIN.filter(lambda name: not AS_IF_SUFFIXED.fullmatch(name[-9:])))
+def test_a_plain_name_is_its_own_part(name: str) -> None:
+    assert segment(name) == name
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import inspect
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import combinations
 from queue import Queue
 from typing import Any
 
@@ -189,25 +190,32 @@ FORM: dict[str, tuple[Message, str]] = {
     "no entry": (po.PostEntryRequest(book=BOOK), "FIELD_MISSING field=idempotency_key"),
     "blank key": (simple(key="  "), "FIELD_MISSING field=idempotency_key"),
     "no date": (simple(day=""), "FIELD_MISSING field=effective_date"),
-    "no account": (without(simple(), "entry.postings.0.account"), "FIELD_MISSING field=account"),
-    "no amount": (without(simple(), "entry.postings.1.amount"), "FIELD_MISSING field=amount"),
-    "no side": (without(simple(), "entry.postings.1.side"), "SIDE_MISSING line=2"),
-    "no currency": (of_minor_units(5, 5, ""), "CURRENCY_UNKNOWN currency="),
-    "unknown currency": (of_minor_units(5, 5, "USX"), "CURRENCY_UNKNOWN currency=USX"),
-    "lower-case currency": (of_minor_units(5, 5, "usd"), "CURRENCY_UNKNOWN currency=usd"),
-    "zero": (of_minor_units(0, 0), "AMOUNT_INVALID account=Assets:Cash; minor_units=0"),
-    "negative": (of_minor_units(-5, -5), "AMOUNT_INVALID account=Assets:Cash; minor_units=-5"),
+    "no account": (without(simple(), "entry.postings.0.account"), "FIELD_MISSING field=postings[1].account"),
+    "no amount": (without(simple(), "entry.postings.1.amount"), "FIELD_MISSING field=postings[2].amount"),
+    "no side": (without(simple(), "entry.postings.1.side"), "SIDE_MISSING field=postings[2].side"),
+    "no currency": (of_minor_units(5, 5, ""), "CURRENCY_UNKNOWN currency=; field=postings[1].amount"),
+    "unknown currency": (of_minor_units(5, 5, "USX"), "CURRENCY_UNKNOWN currency=USX; field=postings[1].amount"),
+    "a currency of former times": (
+        of_minor_units(5, 5, "DEM"),
+        "CURRENCY_UNKNOWN currency=DEM; field=postings[1].amount",
+    ),
+    "lower-case currency": (
+        of_minor_units(5, 5, "usd"),
+        "CURRENCY_UNKNOWN currency=usd; field=postings[1].amount",
+    ),
+    "zero": (of_minor_units(0, 0), "AMOUNT_INVALID field=postings[1].amount; minor_units=0"),
+    "negative": (of_minor_units(-5, -5), "AMOUNT_INVALID field=postings[1].amount; minor_units=-5"),
     "one beyond the largest": (
         of_minor_units(BIG + 1, BIG + 1),
-        f"AMOUNT_INVALID account=Assets:Cash; minor_units={BIG + 1}",
+        f"AMOUNT_INVALID field=postings[1].amount; minor_units={BIG + 1}",
     ),
     "the largest int64": (
         of_minor_units(INT64, INT64),
-        f"AMOUNT_INVALID account=Assets:Cash; minor_units={INT64}",
+        f"AMOUNT_INVALID field=postings[1].amount; minor_units={INT64}",
     ),
     "the smallest int64": (
         of_minor_units(-INT64 - 1, 5),
-        f"AMOUNT_INVALID account=Assets:Cash; minor_units={-INT64 - 1}",
+        f"AMOUNT_INVALID field=postings[1].amount; minor_units={-INT64 - 1}",
     ),
     "no postings": (posting(), "POSTING_COUNT_INVALID limit=10000; postings=0"),
     "one posting": (posting(dr(CASH, "5.00")), "POSTING_COUNT_INVALID limit=10000; postings=1"),
@@ -225,17 +233,29 @@ FORM: dict[str, tuple[Message, str]] = {
     ),
     "1,001 entries": (many(1_001), "BATCH_TOO_LARGE entries=1001; limit=1000"),
     "10,002 postings in a batch": (many(3, 3_334), "BATCH_TOO_LARGE limit=10000; postings=10002"),
-    "not an account code": (between("assets::cash", OPENING), "ACCOUNT_CODE_INVALID account=assets::cash"),
-    "an account without a type": (between("Cash", OPENING), "ACCOUNT_CODE_INVALID account=Cash"),
-    "a type without an account": (between("Assets", OPENING), "ACCOUNT_CODE_INVALID account=Assets"),
-    "an account with an accent": (between("Assets:Cassé", OPENING), "ACCOUNT_CODE_INVALID account=Assets:Cassé"),
+    "not an account code": (
+        between("assets::cash", OPENING),
+        "ACCOUNT_CODE_INVALID account=assets::cash; field=postings[1].account",
+    ),
+    "an account without a type": (
+        between("Cash", OPENING),
+        "ACCOUNT_CODE_INVALID account=Cash; field=postings[1].account",
+    ),
+    "a type without an account": (
+        between("Assets", OPENING),
+        "ACCOUNT_CODE_INVALID account=Assets; field=postings[1].account",
+    ),
+    "an account with an accent": (
+        between("Assets:Cassé", OPENING),
+        "ACCOUNT_CODE_INVALID account=Assets:Cassé; field=postings[1].account",
+    ),
     "an account with a line feed last": (
         between("Assets:Cash\n", OPENING),
-        "TEXT_INVALID field=account; limit=200",
+        "TEXT_INVALID field=postings[1].account; limit=200",
     ),
     "an account of 201 letters": (
         between("Assets:" + "x" * 194, OPENING),
-        "TEXT_INVALID field=account; limit=200",
+        "TEXT_INVALID field=postings[1].account; limit=200",
     ),
     "NUL in a description": (simple(description="a\0b"), "TEXT_INVALID field=description; limit=500"),
     "control characters in a key": (simple(key="a\tb"), "TEXT_INVALID field=idempotency_key; limit=200"),
@@ -247,7 +267,7 @@ FORM: dict[str, tuple[Message, str]] = {
     "a key of 201 letters": (simple(key="k" * 201), "TEXT_INVALID field=idempotency_key; limit=200"),
     "an item of 101 letters": (
         posting(dr(CASH, "1.00", item="i" * 101), cr(OPENING, "1.00")),
-        "TEXT_INVALID field=item; limit=100",
+        "TEXT_INVALID field=postings[1].item; limit=100",
     ),
     "a payer of 101 letters": (
         simple(dimensions=po.Dimensions(payer="p" * 101)),
@@ -294,13 +314,19 @@ FORM: dict[str, tuple[Message, str]] = {
         po.ListEntriesRequest(book=BOOK, item="a\0b"),
         "TEXT_INVALID field=item; limit=100",
     ),
-    "a kind that is none": (po.ListEntriesRequest(book=BOOK, kind=99), "TEXT_INVALID field=kind"),
+    "a kind that is none": (po.ListEntriesRequest(book=BOOK, kind=99), "CHOICE_INVALID field=kind; value=99"),
     "a side that is none": (
         posting(dr(CASH, "5.00"), po.Posting(account=OPENING, side=9, amount=usd("5.00"))),
-        "SIDE_MISSING line=2",
+        "CHOICE_INVALID field=postings[2].side; value=9",
     ),
-    "a normal side that is none": (opening("Assets:Odd", normal_side=9), "TEXT_INVALID field=normal_side"),
-    "a limit that is none": (opening("Assets:Odd", balance_limit=9), "TEXT_INVALID field=balance_limit"),
+    "a normal side that is none": (
+        opening("Assets:Odd", normal_side=9),
+        "CHOICE_INVALID field=normal_side; value=9",
+    ),
+    "a limit that is none": (
+        opening("Assets:Odd", balance_limit=9),
+        "CHOICE_INVALID field=balance_limit; value=9",
+    ),
     "a page of 1,001": (
         po.ListEntriesRequest(book=BOOK, page_size=1_001),
         "PAGE_INVALID limit=1000; page_size=1001",
@@ -339,6 +365,10 @@ FORM: dict[str, tuple[Message, str]] = {
         session("C9", provider_rate=minor(-1)),
         "AMOUNT_INVALID field=provider_rate; minor_units=-1",
     ),
+    "an allowed amount beyond the largest": (
+        session("C9", allowed="10000000000000.01"),
+        f"AMOUNT_INVALID field=allowed; minor_units={BIG + 1}",
+    ),
     "a session in two currencies": (
         session("C9", provider_rate=money("105.00", "EUR")),
         "CURRENCIES_MIXED currencies=EUR USD",
@@ -353,7 +383,7 @@ FORM: dict[str, tuple[Message, str]] = {
     "a book without a name": (ac.OpenBookRequest(book="new"), "FIELD_MISSING field=name"),
     "an account in an unknown currency": (
         opening("Assets:New", currency_code="EURO"),
-        "CURRENCY_UNKNOWN currency=EURO",
+        "CURRENCY_UNKNOWN currency=EURO; field=currency_code",
     ),
     "an account without a currency": (
         opening("Assets:New", currency_code=""),
@@ -361,7 +391,7 @@ FORM: dict[str, tuple[Message, str]] = {
     ),
     "a prefix that is none": (
         ac.ListAccountsRequest(book=BOOK, prefix="assets"),
-        "ACCOUNT_CODE_INVALID account=assets",
+        "ACCOUNT_CODE_INVALID account=assets; field=prefix",
     ),
 }
 
@@ -475,6 +505,9 @@ ELSEWHERE = {
     "FILE_SEGMENT_TOO_LONG": "the tests of remittances",
     "FILE_TOO_LARGE": "the tests of remittances",
     "STREAM_MISORDERED": "the tests of remittances",
+    "DELIVERY_NOT_FOUND": "test_sealing",
+    "FILE_KEY_UNKNOWN": "test_sealing",
+    "FILE_DAMAGED": "test_sealing",
     "CALLER_NOT_AUTHENTICATED": "test_callers",
     "CALL_NOT_PERMITTED": "test_callers",
     "CALLS_TOO_MANY": "test_callers",
@@ -528,6 +561,191 @@ def test_refused_alike_when_only_validated(books: Ledger, case: str) -> None:
     asked = without(request)
     asked.validate_only = True
     assert said(refused(rpc_of(books, asked), asked)) == expected
+
+
+# --- which refusal comes first ------------------------------------------------------------------------
+
+ACCOUNTED = ac.GetBalanceRequest(book=BOOK, account=CASH)
+NO_BOOK = ("book", "other", "BOOK_NOT_FOUND book=other")
+USED_KEY = ("idempotency_key", "used", "IDEMPOTENCY_KEY_REUSED")
+
+# A request with nothing wrong, and what can be made wrong with it, in the order in which errors.proto has it
+# refused: the field, what is put there, and how the refusal begins.
+ORDER: dict[str, tuple[Message, list[tuple[str, Any, str]]]] = {
+    "an entry": (
+        simple(),
+        [
+            ("book", "a/b", "TEXT_INVALID field=book"),
+            ("entry.idempotency_key", "", "FIELD_MISSING field=idempotency_key"),
+            ("entry.effective_date", "2026-02-30", "DATE_INVALID field=effective_date"),
+            ("entry.description", "a\0b", "TEXT_INVALID field=description"),
+            ("entry.dimensions.payer", "a\0b", "TEXT_INVALID field=payer"),
+            ("entry.dimensions.pay_cycle", "a\0b", "TEXT_INVALID field=pay_cycle"),
+            ("entry.dimensions.service_date", "yesterday", "DATE_INVALID field=service_date"),
+            ("entry.dimensions.charge", minor(0), "AMOUNT_INVALID field=charge"),
+            ("entry.postings.0.account", "cash", "ACCOUNT_CODE_INVALID account=cash; field=postings[1].account"),
+            ("entry.postings.0.side", 7, "CHOICE_INVALID field=postings[1].side; value=7"),
+            (
+                "entry.postings.0.amount",
+                minor(5, "USX"),
+                "CURRENCY_UNKNOWN currency=USX; field=postings[1].amount",
+            ),
+            ("entry.postings.0.item", "a\0b", "TEXT_INVALID field=postings[1].item"),
+            ("entry.postings.1.account", "", "FIELD_MISSING field=postings[2].account"),
+            ("entry.postings.1.side", 0, "SIDE_MISSING field=postings[2].side"),
+            ("entry.postings.1.amount", minor(-5), "AMOUNT_INVALID field=postings[2].amount; minor_units=-5"),
+            ("entry.postings.1.item", "a\0b", "TEXT_INVALID field=postings[2].item"),
+            ("entry.postings.1.amount", usd("4.00"), "ENTRY_UNBALANCED"),
+            NO_BOOK,
+            ("entry.idempotency_key", "used", "IDEMPOTENCY_KEY_REUSED"),
+            ("entry.postings.0.account", "Assets:Gone", "ACCOUNT_CLOSED"),
+            ("entry.postings.1.account", "Assets:Unheard", "ACCOUNT_NOT_FOUND"),
+            ("entry.postings.1.account", "Assets:Petty", "BALANCE_LIMIT_PASSED"),
+        ],
+    ),
+    "a session": (
+        session("C9", patient_share="20.00", charge="200.00"),
+        [
+            ("book", "a/b", "TEXT_INVALID field=book"),
+            ("idempotency_key", "", "FIELD_MISSING field=idempotency_key"),
+            *((name, "", f"FIELD_MISSING field={name}") for name in ("session", "claim", "payer", "provider")),
+            *(
+                (name, "a\0b", f"TEXT_INVALID field={name}")
+                for name in ("plan", "service_code", "licence_type", "state")
+            ),
+            ("service_date", "2026-06-31", "DATE_INVALID field=service_date"),
+            ("effective_date", "today", "DATE_INVALID field=effective_date"),
+            ("allowed", minor(-1), "AMOUNT_INVALID field=allowed"),
+            ("patient_share", minor(5, "USX"), "CURRENCY_UNKNOWN currency=USX; field=patient_share"),
+            ("provider_rate", minor(BIG + 1), "AMOUNT_INVALID field=provider_rate"),
+            ("charge", minor(0), "AMOUNT_INVALID field=charge"),
+            ("provider_rate", money("105.00", "EUR"), "CURRENCIES_MIXED"),
+            ("patient_share", usd("120.01"), "SESSION_AMOUNTS_INVALID"),
+            NO_BOOK,
+            USED_KEY,
+        ],
+    ),
+    "a payout": (
+        payout("ada", "1.00"),
+        [
+            ("book", "", "FIELD_MISSING field=book"),
+            ("idempotency_key", "k" * 201, "TEXT_INVALID field=idempotency_key"),
+            ("provider", "", "FIELD_MISSING field=provider"),
+            ("amount", minor(0), "AMOUNT_INVALID field=amount"),
+            ("effective_date", "", "FIELD_MISSING field=effective_date"),
+            ("pay_cycle", "a\0b", "TEXT_INVALID field=pay_cycle"),
+            NO_BOOK,
+            USED_KEY,
+            ("amount", usd("105.01"), "PAYABLE_EXCEEDED"),
+        ],
+    ),
+    "a reversal": (
+        reversing(1),
+        [
+            ("book", "", "FIELD_MISSING field=book"),
+            ("idempotency_key", "", "FIELD_MISSING field=idempotency_key"),
+            ("number", 0, "FIELD_MISSING field=number"),
+            ("effective_date", "", "FIELD_MISSING field=effective_date"),
+            ("reason", "", "FIELD_MISSING field=reason"),
+            NO_BOOK,
+            USED_KEY,
+            ("number", 99, "ENTRY_NOT_FOUND"),
+        ],
+    ),
+    **{
+        what: (
+            asked,
+            [
+                ("book", "", "FIELD_MISSING field=book"),
+                ("idempotency_key", "", "FIELD_MISSING field=idempotency_key"),
+                ("claim", "", "FIELD_MISSING field=claim"),
+                ("payer", "a\0b", "TEXT_INVALID field=payer"),
+                ("amount", minor(5, "USX"), "CURRENCY_UNKNOWN currency=USX; field=amount"),
+                ("effective_date", "today", "DATE_INVALID field=effective_date"),
+                ("reason", "", "FIELD_MISSING field=reason"),
+                NO_BOOK,
+                USED_KEY,
+                ("claim", "C9", "CLAIM_NOT_FOUND"),
+            ],
+        )
+        for what, asked in {"a denial": absorbing(), "a denial overturned": recovering()}.items()
+    },
+    "an account to open": (
+        opening("Assets:Odd"),
+        [
+            ("book", "", "FIELD_MISSING field=book"),
+            ("code", "odd", "ACCOUNT_CODE_INVALID account=odd; field=code"),
+            ("currency_code", "DEM", "CURRENCY_UNKNOWN currency=DEM; field=currency_code"),
+            ("normal_side", 7, "CHOICE_INVALID field=normal_side; value=7"),
+            ("balance_limit", 7, "CHOICE_INVALID field=balance_limit; value=7"),
+            NO_BOOK,
+            ("code", "Assets:Gone", "ACCOUNT_CLOSED"),
+        ],
+    ),
+    "a balance": (
+        ACCOUNTED,
+        [
+            ("book", "", "FIELD_MISSING field=book"),
+            ("account", "cash", "ACCOUNT_CODE_INVALID account=cash; field=account"),
+            ("as_of", "today", "DATE_INVALID field=as_of"),
+            NO_BOOK,
+            ("account", "Assets:Unheard", "ACCOUNT_NOT_FOUND"),
+        ],
+    ),
+    "a listing of entries": (
+        ENTRIES,
+        [
+            ("book", "", "FIELD_MISSING field=book"),
+            ("account", "cash", "ACCOUNT_CODE_INVALID account=cash; field=account"),
+            ("item", "a\0b", "TEXT_INVALID field=item"),
+            ("kind", 99, "CHOICE_INVALID field=kind; value=99"),
+            ("effective_from", "today", "DATE_INVALID field=effective_from"),
+            ("effective_to", "today", "DATE_INVALID field=effective_to"),
+            ("page_size", 1_001, "PAGE_INVALID limit=1000; page_size=1001"),
+            ("page_token", "!", "PAGE_INVALID"),
+            NO_BOOK,
+        ],
+    ),
+    "a listing of accounts": (
+        ACCOUNTS,
+        [
+            ("book", "", "FIELD_MISSING field=book"),
+            ("prefix", "cash", "ACCOUNT_CODE_INVALID account=cash; field=prefix"),
+            ("page_size", -1, "PAGE_INVALID limit=1000; page_size=-1"),
+            ("page_token", "!", "PAGE_INVALID"),
+            NO_BOOK,
+        ],
+    ),
+}
+
+
+def changed(request: Message, field: str, value: Any) -> Any:
+    """The same request with something else in one of its fields."""
+    copied = without(request)
+    *way, last = field.split(".")
+    part: Any = copied
+    for step in way:
+        part = part[int(step)] if step.isdigit() else getattr(part, step)
+    if isinstance(value, Message):
+        getattr(part, last).CopyFrom(value)
+    else:
+        setattr(part, last, value)
+    return copied
+
+
+@pytest.mark.parametrize("case", ORDER)
+def test_the_first_of_two_refusals_is_given(books: Ledger, case: str) -> None:
+    """Whichever two fields are wrong at once."""
+    request, wrong = ORDER[case]
+    before, offences = books.state(), []
+    for (field, value, expected), (later, its_value, _) in combinations(wrong, 2):
+        if field != later:
+            asked = changed(changed(request, later, its_value), field, value)
+            answer = said(refused(rpc_of(books, asked), asked))
+            if not answer.startswith(expected):
+                offences.append(f"{field} and {later} wrong: {answer}, not {expected}")
+    assert offences == []
+    assert books.state() == before
 
 
 # --- in a batch ---------------------------------------------------------------------------------------

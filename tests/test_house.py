@@ -22,6 +22,7 @@ PURE = (
     "ledger/errors.py",
     "ledger/ids.py",
     "ledger/money.py",
+    "ledger/psql.py",
     "ledger/accounts/account.py",
     "ledger/accounts/chart.py",
     "ledger/postings/batch.py",
@@ -42,6 +43,7 @@ PURE = (
     "reconciliation/quarantine.py",
     "reconciliation/reasons.py",
     "reconciliation/remittance.py",
+    "reconciliation/sealing.py",
     "reconciliation/settlement.py",
     "reconciliation/x12.py",
 )

@@ -360,11 +360,12 @@ OURS = range(0, LARGE, 50)
 INGEST = """
 import asyncio, sys
 from ledger.database import engine
+from reconciliation.files import IN_THE_OPEN
 from reconciliation.ingest import ingest
 
 async def run(url, book, path):
     with open(path, "rb") as file:
-        await ingest(engine(url), book, "large.835", "mail", file)
+        await ingest(engine(url), IN_THE_OPEN, book, "large.835", "mail", file)
 
 asyncio.run(run(*sys.argv[1:]))
 """
@@ -543,3 +544,21 @@ def test_a_large_remittance_is_read_page_by_page(server: Ledger) -> None:
     assert refused(books.reconciliation.GetRemittance, asked) == Refused(
         "INVALID_ARGUMENT", "PAGE_INVALID", {}, "page_token belongs to another query"
     )
+
+
+def test_a_choice_that_nobody_knows_is_named(refusing: Ledger) -> None:
+    for call, asked, field in (
+        (
+            refusing.reconciliation.ListRemittances,
+            pb.ListRemittancesRequest(book=refusing.book, state=99),
+            "state",
+        ),
+        (
+            refusing.reconciliation.ListExceptions,
+            pb.ListExceptionsRequest(book=refusing.book, reason=99),
+            "reason",
+        ),
+    ):
+        found = refused(call, asked)
+        assert (found.code, found.reason) == ("INVALID_ARGUMENT", "CHOICE_INVALID")
+        assert found.facts == {"field": field, "value": "99"}

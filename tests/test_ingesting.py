@@ -7,6 +7,7 @@ import pytest
 import serving
 
 from ledger.errors import BookNotFound
+from reconciliation.files import IN_THE_OPEN
 from service.ingesting import ingest_files
 
 SOUND = (
@@ -34,13 +35,13 @@ def file(folder: Path, name: str, text: str) -> Path:
 
 def test_a_sound_file(claim: serving.Ledger, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = file(tmp_path, "june.835", SOUND)
-    assert ingest_files(claim.url, "main", [path])
+    assert ingest_files(claim.url, IN_THE_OPEN, "main", [path])
     said = capsys.readouterr().out
     assert re.search(r"june.835\W+EFT1\W+settled\W+100.00\W+100.00\W+0.00\W+1\W+0\b", said)
     assert "june.835 decided: paid in full 1" in said
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", said), "control characters in a pipe"
     assert claim.balance("Assets:Receivable:Insurer:SUMMIT") == "0.00"
-    assert ingest_files(claim.url, "main", [path])
+    assert ingest_files(claim.url, IN_THE_OPEN, "main", [path])
     assert "june.835 came before; nothing of it is posted again" in capsys.readouterr().out
 
 
@@ -53,7 +54,7 @@ def test_a_bad_file_stops_no_other(
         tmp_path / "missing.835",
         file(tmp_path, "june.835", SOUND),
     ]
-    assert not ingest_files(claim.url, "main", paths)
+    assert not ingest_files(claim.url, IN_THE_OPEN, "main", paths)
     said = capsys.readouterr().out
     assert "june.835 decided: paid in full 1" in said
     assert "empty.835 is not taken in: the file is empty" in said
@@ -65,11 +66,11 @@ def test_what_is_quarantined_is_not_well(
     claim: serving.Ledger, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wrong = SOUND.replace("CAS*CO*45*100.00", "CAS*CO*45*99.00")
-    assert not ingest_files(claim.url, "main", [file(tmp_path, "june.835", wrong)])
+    assert not ingest_files(claim.url, IN_THE_OPEN, "main", [file(tmp_path, "june.835", wrong)])
     said = capsys.readouterr().out
     assert "june.835, remittance 1 of SUMMIT is quarantined: claim CLP01=C1" in said
 
 
 def test_a_book_that_is_not_there(claim: serving.Ledger, tmp_path: Path) -> None:
     with pytest.raises(BookNotFound):
-        ingest_files(claim.url, "other", [file(tmp_path, "june.835", SOUND)])
+        ingest_files(claim.url, IN_THE_OPEN, "other", [file(tmp_path, "june.835", SOUND)])

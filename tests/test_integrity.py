@@ -272,6 +272,27 @@ DISARMED = {
         ["ALTER TABLE accounts DISABLE TRIGGER accounts_stay"],
         "guard_in_place: trigger accounts_stay: .* found disabled, .*",
     ),
+    "a trigger of accounts that replicas skip": (
+        ["ALTER TABLE accounts ENABLE TRIGGER accounts_close_once"],
+        "guard_in_place: trigger accounts_close_once: .* found enabled at times only, .*",
+    ),
+    "a function that lets accounts change": (
+        [
+            (
+                "CREATE OR REPLACE FUNCTION accounts_close_once() RETURNS trigger LANGUAGE plpgsql"
+                " SET search_path = pg_catalog AS 'BEGIN RETURN NEW; END'"
+            )
+        ],
+        "guard_in_place: function accounts_close_once: .*",
+    ),
+    "a right to change accounts": (
+        ["GRANT UPDATE ON accounts TO ledger_program"],
+        "right_withheld: UPDATE on accounts for ledger_program: expected withheld, found granted",
+    ),
+    "a right to change what accounts are": (
+        ["GRANT UPDATE (balance_limit) ON accounts TO ledger_program"],
+        "right_withheld: UPDATE on accounts for ledger_program: expected withheld, found granted on some columns",
+    ),
     "a right to delete accounts": (
         ["GRANT DELETE ON accounts TO ledger_program"],
         "right_withheld: DELETE on accounts for ledger_program: expected withheld, found granted",

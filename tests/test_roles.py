@@ -27,6 +27,7 @@ PROGRAM = {
     "payer_identifiers": "si payer",
     "deliveries": "si finished_at",
     "delivery_parts": "si",
+    "file_reads": "si",
     "remittances": "si state payer posted suspended settled_claim_count reason",
     "claim_payments": "si claim decision rule evidence entry_number",
     "provider_level_adjustments": "si",
@@ -34,7 +35,7 @@ PROGRAM = {
     "reader_books": "",
     "alembic_version": "s",
 }
-READABLE = PROGRAM.keys() - {"delivery_parts", "reader_books", "alembic_version"}
+READABLE = PROGRAM.keys() - {"delivery_parts", "file_reads", "reader_books", "alembic_version"}
 HELD = """
     SELECT verb FROM unnest(%s::text[]) AS verb
     WHERE has_table_privilege(%s, %s, verb)

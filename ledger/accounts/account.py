@@ -60,12 +60,13 @@ _CODE = re.compile(rf"({'|'.join(ROOTS)})(:[A-Za-z0-9][A-Za-z0-9-]*)+")
 _PREFIX = re.compile(rf"({'|'.join(ROOTS)})(:[A-Za-z0-9][A-Za-z0-9-]*)*")
 
 
-def account_code(code: str) -> str:
-    """A whole code such as `Assets:Cash`. Raises AccountCodeInvalid."""
+def account_code(code: str, field: str = "account") -> str:
+    """A whole code such as `Assets:Cash`, in the field of a request that holds it. Raises AccountCodeInvalid."""
     if len(code) > CODE_LENGTH or not _CODE.fullmatch(code):
         raise AccountCodeInvalid(
             f"{code[:60]!r} is not an account code: parts of letters, digits and dashes, joined by colons, "
             f"the first one of {', '.join(ROOTS)}",
+            field=field,
             account=code[:CODE_LENGTH],
         )
     return code
@@ -73,7 +74,7 @@ def account_code(code: str) -> str:
 
 def account_prefix(prefix: str) -> str:
     """A code or its first parts, such as `Assets`. Raises AccountCodeInvalid."""
-    return prefix if _PREFIX.fullmatch(prefix) else account_code(prefix)
+    return prefix if _PREFIX.fullmatch(prefix) else account_code(prefix, "prefix")
 
 
 def type_of(code: str) -> AccountType:

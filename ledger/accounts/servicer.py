@@ -1,7 +1,6 @@
 """How books and accounts are asked for: `ledger.v1.AccountsService`."""
 
 from collections.abc import Mapping
-from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -25,7 +24,6 @@ from ledger.errors import (
     AccountNotFound,
     BookExists,
     FieldMissing,
-    TextInvalid,
 )
 from ledger.money import plain
 from ledger.postings import journal
@@ -33,8 +31,6 @@ from ledger.postings.batch import refuse_ambiguous
 from ledger.v1 import accounts_pb2 as pb
 from ledger.v1.accounts_pb2_grpc import AccountsServiceServicer
 from ledger.wire import Context
-
-Choice = TypeVar("Choice")
 
 
 class AccountsServicer(AccountsServiceServicer):
@@ -72,7 +68,7 @@ class AccountsServicer(AccountsServiceServicer):
 
     async def GetAccount(self, request: pb.GetAccountRequest, context: Context) -> pb.GetAccountResponse:
         """One account. Raises AccountNotFound."""
-        book, code = fields.book_name(request.book), account_code(request.code)
+        book, code = fields.book_name(request.book), account_code(request.code, "code")
         async with reading(self._database) as connection:
             await store.existing_book(connection, book)
             return pb.GetAccountResponse(account=_account(await _existing(connection, book, code)))
@@ -90,7 +86,7 @@ class AccountsServicer(AccountsServiceServicer):
 
     async def CloseAccount(self, request: pb.CloseAccountRequest, context: Context) -> pb.CloseAccountResponse:
         """Closes an account at zero. Raises AccountNotFound, AccountClosed or AccountNotAtZero."""
-        book, code = fields.book_name(request.book), account_code(request.code)
+        book, code = fields.book_name(request.book), account_code(request.code, "code")
         async with journal.posting(self._database, book) as (connection, _):
             found = {
                 account.code: (account, totals) for account, totals in await store.read(connection, book, [code])
@@ -104,9 +100,9 @@ class AccountsServicer(AccountsServiceServicer):
 
     async def GetBalance(self, request: pb.GetBalanceRequest, context: Context) -> pb.GetBalanceResponse:
         """The balance of an account or a prefix, up to a day or altogether. Raises AccountNotFound."""
-        book, as_of = fields.book_name(request.book), fields.optional_day("as_of", request.as_of)
-        below = request.WhichOneof("target") == "prefix"
+        book, below = fields.book_name(request.book), request.WhichOneof("target") == "prefix"
         code = account_prefix(request.prefix) if below else account_code(_named(request))
+        as_of = fields.optional_day("as_of", request.as_of)
         async with reading(self._database) as connection:
             await store.existing_book(connection, book)
             sums, count = await store.sums(connection, book, code, as_of, below=below)
@@ -132,21 +128,15 @@ def _named(request: pb.GetBalanceRequest) -> str:
 
 
 def _wanted(request: pb.OpenAccountRequest) -> Account:
-    code = account_code(fields.required("code", request.code, 1_000))
+    code = account_code(fields.required("code", request.code, 1_000), "code")
     return Account(
         code=code,
-        currency=fields.required("currency_code", request.currency_code),
-        normal_side=_chosen("normal_side", request.normal_side, _SIDES) or usual_side(type_of(code)),
-        balance_limit=_chosen("balance_limit", request.balance_limit, _LIMITS),
+        currency=fields.currency("currency_code", fields.required("currency_code", request.currency_code)),
+        normal_side=fields.choice("normal_side", request.normal_side, _SIDES) or usual_side(type_of(code)),
+        balance_limit=fields.choice("balance_limit", request.balance_limit, _LIMITS),
         item_required=request.item_required,
         opened_by=caller.actor.get(),
     )
-
-
-def _chosen(field: str, value: int, known: Mapping[int, Choice]) -> Choice | None:
-    if value and value not in known:
-        raise TextInvalid(f"{field} {value} is not one that this version knows", field=field)
-    return known.get(value)
 
 
 _SIDES: Mapping[int, Side] = {pb.SIDE_DEBIT: Side.DEBIT, pb.SIDE_CREDIT: Side.CREDIT}

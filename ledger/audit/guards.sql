@@ -16,12 +16,14 @@ WITH triggers (relation, name, definition) AS (
         ('postings', 'postings_come_first',
          'AFTER INSERT ON postings REFERENCING NEW TABLE AS inserted '
          'FOR EACH STATEMENT EXECUTE FUNCTION postings_come_first()')
-), rights (relation, privilege) AS (
-    SELECT relation, privilege
-    FROM unnest(ARRAY['entries', 'postings']) AS relations (relation)
+), rights (relation, privilege, but_for) AS (
+    -- To close an account, the program changes these two columns of it; the trigger lets it do so once.
+    SELECT
+        relation,
+        privilege,
+        CASE WHEN relation = 'accounts' AND privilege = 'UPDATE' THEN ARRAY['closed_at', 'closed_by'] ELSE '{}' END
+    FROM unnest(ARRAY['accounts', 'entries', 'postings']) AS relations (relation)
     CROSS JOIN unnest(ARRAY['UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER']) AS privileges (privilege)
-    UNION ALL
-    SELECT 'accounts', unnest(ARRAY['DELETE', 'TRUNCATE', 'TRIGGER'])
 ), faults AS (
     SELECT
         'guard_in_place' AS check_name,
@@ -45,8 +47,12 @@ WITH triggers (relation, name, definition) AS (
         'withheld',
         CASE
             WHEN has_table_privilege('ledger_program', relation, privilege) THEN 'granted'
-            WHEN privilege = 'UPDATE' AND has_any_column_privilege('ledger_program', relation, privilege)
-                THEN 'granted on some columns'
+            WHEN privilege = 'UPDATE' AND EXISTS (
+                SELECT FROM pg_attribute AS a
+                WHERE a.attrelid = CAST(relation AS regclass) AND a.attnum > 0 AND NOT a.attisdropped
+                    AND a.attname <> ALL (but_for)
+                    AND has_column_privilege('ledger_program', relation, a.attname, privilege)
+            ) THEN 'granted on some columns'
             ELSE 'withheld'
         END
     FROM rights

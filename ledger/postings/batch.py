@@ -66,8 +66,8 @@ class Submission:
 
     @property
     def postings(self) -> int:
-        """How many postings it asks for, as far as is known before it is decided."""
-        return sum(1 for request in self.requests for _ in request.command.accounts())
+        """How many postings its entries will have."""
+        return sum(request.command.posting_count for request in self.requests)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,10 @@ class Command(Protocol):
     def originals(self) -> Iterable[int]:
         """Numbers of entries that must be read to decide."""
 
+    @property
+    def posting_count(self) -> int:
+        """How many postings its entry will have, known before it is decided."""
+
     def entry(self, books: Books) -> JournalEntry:
         """The entry to post. Raises a Refusal."""
 
@@ -82,6 +86,11 @@ class Post:
     def originals(self) -> Iterable[int]:
         """The entry that it undoes, where it undoes one."""
         return (self.complete.reverses,) if self.complete.reverses else ()
+
+    @property
+    def posting_count(self) -> int:
+        """Those it has."""
+        return len(self.complete.postings)
 
     def entry(self, books: Books) -> JournalEntry:
         """The entry itself, once nothing else has reversed what it reverses."""
@@ -121,6 +130,11 @@ class PayProvider:
         """None."""
         return ()
 
+    @property
+    def posting_count(self) -> int:
+        """One to the payable, one from where the money leaves."""
+        return 2
+
     def entry(self, books: Books) -> JournalEntry:
         """Raises PayableExceeded."""
         payable = -books.totals(chart.payable(self.provider)).balance
@@ -136,11 +150,16 @@ class PayProvider:
 
 @dataclass(frozen=True, slots=True)
 class ReverseEntry:
-    """Undo a posted entry by a new one."""
+    """Undo a posted entry by a new one.
+
+    `posting_count` is that of the entry, which never changes once it is posted; 0 where the books had no such
+    entry when this was asked for.
+    """
 
     number: int
     effective_date: date
     reason: str
+    posting_count: int
 
     def stated(self) -> dict[str, str]:
         """Which entry, when and why."""
@@ -160,8 +179,8 @@ class ReverseEntry:
         return ()
 
     def originals(self) -> Iterable[int]:
-        """The entry to reverse."""
-        return (self.number,)
+        """The entry to reverse; nothing is read of one that was not there to be counted."""
+        return (self.number,) if self.posting_count else ()
 
     def entry(self, books: Books) -> JournalEntry:
         """Raises EntryNotFound, EntryAlreadyReversed or ReversalNotReversible."""
@@ -204,6 +223,11 @@ class _AboutDenial:
     def originals(self) -> Iterable[int]:
         """None."""
         return ()
+
+    @property
+    def posting_count(self) -> int:
+        """One to the expense, one to the receivable."""
+        return 2
 
     def _stated(self, kind: Kind) -> dict[str, str]:
         return {

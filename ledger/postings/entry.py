@@ -49,7 +49,7 @@ class Posting:
         if not 0 < self.amount.minor_units <= LARGEST:
             raise AmountInvalid(
                 f"{self.account}: an amount is between 1 and {LARGEST} minor units, not {self.amount.minor_units}",
-                account=self.account,
+                field="amount",
                 minor_units=self.amount.minor_units,
             )
 

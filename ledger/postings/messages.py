@@ -1,13 +1,14 @@
 """Between the wire's messages and what the books post: requests in, entries out."""
 
+from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Protocol, TypedDict
 
 from google.protobuf.message import Message
 
 from ledger import caller, fields, wire
-from ledger.accounts.account import CODE_LENGTH, Side
-from ledger.errors import AmountInvalid, FieldMissing, Refusal, SideMissing, TextInvalid
+from ledger.accounts.account import CODE_LENGTH, Side, account_code
+from ledger.errors import AmountInvalid, FieldMissing, Refusal, SideMissing
 from ledger.money import LARGEST, Amount
 from ledger.postings.batch import Outcome, Request
 from ledger.postings.commands import AbsorbDenial, Command, PayProvider, Post, RecoverDenial, ReverseEntry
@@ -16,7 +17,8 @@ from ledger.postings.rules import Session, session_earned
 from ledger.v1 import accounts_pb2, errors_pb2
 from ledger.v1 import postings_pb2 as pb
 
-_SIDES = {accounts_pb2.SIDE_DEBIT: Side.DEBIT, accounts_pb2.SIDE_CREDIT: Side.CREDIT}
+_SIDES: Mapping[int, Side] = {accounts_pb2.SIDE_DEBIT: Side.DEBIT, accounts_pb2.SIDE_CREDIT: Side.CREDIT}
+_KINDS: Mapping[int, Kind] = {pb.Kind.Value(f"KIND_{kind.upper()}"): kind for kind in Kind}
 _NAMES = (
     "payer",
     "provider",
@@ -67,13 +69,13 @@ def read_or_refusal(message: pb.EntryToPost) -> Request | Refusal:
         return refusal
 
 
-def reverse_entry(message: pb.ReverseEntryRequest) -> Request:
-    """A reversal as a caller asks for it."""
+def reverse_entry(message: pb.ReverseEntryRequest) -> Callable[[int], Request]:
+    """A reversal as a caller asks for it, to be had once it is known how many postings the entry has."""
     key = _key(message.idempotency_key)
     if message.number <= 0:
         raise FieldMissing("number is required", field="number")
-    effective_date = fields.day("effective_date", message.effective_date)
-    return _request(key, ReverseEntry(message.number, effective_date, _reason(message.reason)))
+    effective_date, reason = fields.day("effective_date", message.effective_date), _reason(message.reason)
+    return lambda posting_count: _request(key, ReverseEntry(message.number, effective_date, reason, posting_count))
 
 
 def record_session(message: pb.RecordSessionRequest) -> Request:
@@ -84,15 +86,18 @@ def record_session(message: pb.RecordSessionRequest) -> Request:
     optional = {name: _optional(message, name) for name in ("plan", "service_code", "licence_type", "state")}
     service_date = fields.day("service_date", message.service_date)
     effective_date = fields.optional_day("effective_date", message.effective_date) or service_date
-    allowed = wire.amount("allowed", message)
+    allowed = _in_range("allowed", wire.amount("allowed", message), least=0)
+    share = wire.optional_amount("patient_share", message) or Amount(0, allowed.currency)
     session = Session(
         payer=required["payer"],
         provider=required["provider"],
         claim=required["claim"],
         allowed=allowed,
-        patient_share=wire.optional_amount("patient_share", message) or Amount(0, allowed.currency),
-        provider_rate=wire.amount("provider_rate", message),
-        dimensions=Dimensions(**required, **optional, service_date=service_date, charge=_charge(message)),
+        patient_share=_in_range("patient_share", share, least=0),
+        provider_rate=_in_range("provider_rate", wire.amount("provider_rate", message), least=0),
+        dimensions=Dimensions(
+            **required, **optional, service_date=service_date, charge=_optional_amount("charge", message)
+        ),
     )
     return _request(key, Post(session_earned(session, effective_date)))
 
@@ -102,7 +107,7 @@ def pay_provider(message: pb.PayProviderRequest) -> Request:
     key = _key(message.idempotency_key)
     command = PayProvider(
         provider=fields.required("provider", message.provider),
-        amount=_positive(wire.amount("amount", message)),
+        amount=_in_range("amount", wire.amount("amount", message)),
         effective_date=fields.day("effective_date", message.effective_date),
         pay_cycle=_optional(message, "pay_cycle"),
         in_transit=message.in_transit,
@@ -129,11 +134,10 @@ class _Denial(TypedDict):
 
 
 def _about_denial(message: pb.AbsorbDenialRequest | pb.RecoverDenialRequest) -> _Denial:
-    amount = wire.optional_amount("amount", message)
     return {
         "claim": fields.required("claim", message.claim),
         "payer": _optional(message, "payer"),
-        "amount": _positive(amount) if amount else None,
+        "amount": _optional_amount("amount", message),
         "effective_date": fields.day("effective_date", message.effective_date),
         "reason": _reason(message.reason),
     }
@@ -155,44 +159,50 @@ def _optional(message: Message, name: str) -> str | None:
     return fields.optional(name, getattr(message, name))
 
 
-def _positive(amount: Amount, field: str = "amount") -> Amount:
-    if not 0 < amount.minor_units <= LARGEST:
+def _in_range(field: str, amount: Amount, least: int = 1) -> Amount:
+    if not least <= amount.minor_units <= LARGEST:
         raise AmountInvalid(
-            f"{field} is 1 to {LARGEST} minor units, not {amount.minor_units}",
+            f"{field} is {least} to {LARGEST} minor units, not {amount.minor_units}",
             field=field,
             minor_units=amount.minor_units,
         )
     return amount
 
 
-def _charge(message: Message) -> Amount | None:
-    charge = wire.optional_amount("charge", message)
-    return None if charge is None else _positive(charge, "charge")
+def _optional_amount(field: str, message: Message) -> Amount | None:
+    amount = wire.optional_amount(field, message)
+    return None if amount is None else _in_range(field, amount)
 
 
 def _dimensions(message: pb.Dimensions) -> Dimensions:
     names = {name: _optional(message, name) for name in _NAMES}
     service_date = fields.optional_day("service_date", message.service_date)
-    return Dimensions(**names, service_date=service_date, charge=_charge(message))
+    return Dimensions(**names, service_date=service_date, charge=_optional_amount("charge", message))
 
 
 def _posting(line: int, message: pb.Posting) -> Posting:
-    side = _SIDES.get(message.side)
+    """A line of an entry; what refuses it says in which place it stands, counted from 1."""
+    try:
+        return Posting(
+            account=account_code(fields.required("account", message.account, CODE_LENGTH)),
+            side=_side(message.side),
+            amount=_in_range("amount", wire.amount("amount", message)),
+            item=_optional(message, "item"),
+        )
+    except Refusal as refusal:
+        raise refusal.within(f"postings[{line}]") from None
+
+
+def _side(value: accounts_pb2.Side.ValueType) -> Side:
+    side = fields.choice("side", value, _SIDES)
     if side is None:
-        raise SideMissing(f"posting {line} is neither a debit nor a credit", line=line)
-    return Posting(
-        account=fields.required("account", message.account, CODE_LENGTH),
-        side=side,
-        amount=wire.amount("amount", message),
-        item=_optional(message, "item"),
-    )
+        raise SideMissing("side is required: debit or credit", field="side")
+    return side
 
 
 def kind(value: pb.Kind.ValueType) -> Kind | None:
-    """A kind as the books spell it; None where the wire leaves it open. Raises TextInvalid."""
-    if value not in pb.Kind.values():
-        raise TextInvalid(f"{value} is no kind of entry", field="kind")
-    return Kind(pb.Kind.Name(value).removeprefix("KIND_").lower()) if value else None
+    """A kind as the books spell it; None where the wire leaves it open. Raises ChoiceInvalid."""
+    return fields.choice("kind", value, _KINDS)
 
 
 def result(outcome: Outcome, *, recorded: bool = True) -> pb.EntryResult:

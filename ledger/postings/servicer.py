@@ -51,8 +51,10 @@ class PostingsServicer(PostingsServiceServicer):
 
     async def ReverseEntry(self, request: pb.ReverseEntryRequest, context: Context) -> pb.ReverseEntryResponse:
         """Posts an entry again with its sides exchanged."""
-        book = fields.book_name(request.book)
-        return pb.ReverseEntryResponse(**await self._post_one(book, messages.reverse_entry(request), request))
+        book, counted = fields.book_name(request.book), messages.reverse_entry(request)
+        async with reading(self._database) as connection:
+            posting_count = await store.posting_count(connection, book, request.number)
+        return pb.ReverseEntryResponse(**await self._post_one(book, counted(posting_count), request))
 
     async def RecordSession(self, request: pb.RecordSessionRequest, context: Context) -> pb.RecordSessionResponse:
         """The provider has earned the rate; payer and patient owe the allowed amount."""
@@ -140,8 +142,6 @@ def _uuid(value: str) -> UUID:
 
 def _conditions(request: pb.ListEntriesRequest) -> list[ColumnElement[bool]]:
     """What a listing is narrowed to."""
-    from_ = fields.optional_day("effective_from", request.effective_from)
-    to = fields.optional_day("effective_to", request.effective_to)
     of_entry = (postings.c.book == entries.c.book) & (postings.c.entry_number == entries.c.number)
     conditions: list[ColumnElement[bool]] = []
     if request.account:
@@ -149,10 +149,10 @@ def _conditions(request: pb.ListEntriesRequest) -> list[ColumnElement[bool]]:
     if request.item:
         item = fields.text("item", request.item)
         conditions.append(exists().where(of_entry, postings.c.item == item))
-    if request.kind:
-        conditions.append(entries.c.kind == messages.kind(request.kind))
-    if from_:
+    if kind := messages.kind(request.kind):
+        conditions.append(entries.c.kind == kind)
+    if from_ := fields.optional_day("effective_from", request.effective_from):
         conditions.append(entries.c.effective_date >= from_)
-    if to:
+    if to := fields.optional_day("effective_to", request.effective_to):
         conditions.append(entries.c.effective_date <= to)
     return conditions

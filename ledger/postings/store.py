@@ -32,7 +32,7 @@ _ITEMS = text("""
             CASE WHEN min(licence_type) = max(licence_type) THEN min(licence_type) END AS licence_type,
             CASE WHEN min(state) = max(state) THEN min(state) END AS state,
             min(service_date) AS service_date,
-            CASE WHEN bool_and(charge IS NOT NULL) THEN CAST(sum(charge) AS bigint) END AS charge,
+            CASE WHEN bool_and(charge IS NOT NULL) THEN sum(charge) END AS charge,
             array_remove(array_agg(DISTINCT service_date), NULL) AS service_dates,
             array_remove(array_agg(DISTINCT service_code), NULL) AS service_codes
         FROM entries AS e
@@ -40,13 +40,13 @@ _ITEMS = text("""
             AND NOT EXISTS (SELECT FROM entries AS r WHERE r.book = e.book AND r.reverses = e.number)
         GROUP BY claim
     ), balances AS (
-        SELECT item, account, currency, CAST(sum(amount) AS bigint) AS balance
+        SELECT item, account, currency, sum(amount) AS balance
         FROM postings
         WHERE book = :book AND item = ANY(CAST(:names AS text[]))
         GROUP BY item, account, currency
     ), shares AS (
         -- What rules of the trade gave the patient to pay; money that came from the patient is posted by hand.
-        SELECT p.item AS shared, CAST(sum(p.amount) AS bigint) AS patient_share
+        SELECT p.item AS shared, sum(p.amount) AS patient_share
         FROM postings AS p
         JOIN entries AS e ON e.book = p.book AND e.number = p.entry_number
         LEFT JOIN entries AS original
@@ -100,6 +100,12 @@ async def numbered(connection: AsyncConnection, book: str, numbers: Collection[i
     return {entry.number: entry for entry in found}
 
 
+async def posting_count(connection: AsyncConnection, book: str, number: int) -> int:
+    """How many postings an entry has; 0 where there is no such entry."""
+    wanted = select(entries.c.posting_count).where(entries.c.book == book, entries.c.number == number)
+    return (await connection.execute(wanted)).scalar_one_or_none() or 0
+
+
 async def items(connection: AsyncConnection, book: str, names: Collection[str]) -> dict[str, Item]:
     """All that the books know of open items, by name; those they do not know are left out."""
     if not names:
@@ -115,7 +121,7 @@ def _item(name: str, rows: Sequence[Row[Any]]) -> Item:
     return Item(
         name=name,
         currency=first.currency,
-        balances={row.account: row.balance for row in rows},
+        balances={row.account: int(row.balance) for row in rows},
         dimensions=Dimensions(
             payer=first.payer,
             provider=first.provider,
@@ -127,8 +133,8 @@ def _item(name: str, rows: Sequence[Row[Any]]) -> Item:
             state=first.state,
             service_date=first.service_date,
         ),
-        patient_share=first.patient_share or 0,
-        charge=first.charge,
+        patient_share=int(first.patient_share or 0),
+        charge=None if first.charge is None else int(first.charge),
         service_dates=frozenset(first.service_dates or ()),
         service_codes=frozenset(first.service_codes or ()),
     )

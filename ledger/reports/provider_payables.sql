@@ -43,10 +43,10 @@ WITH changes AS (
 SELECT
     coalesce(providers.provider, split_part(s.account, ':', -1)) AS provider,
     s.currency,
-    CAST(s.earned AS bigint) AS earned,
-    CAST(s.paid AS bigint) AS paid,
-    CAST(s.other_changes AS bigint) AS other_changes,
-    CAST(s.payable AS bigint) AS payable
+    s.earned,
+    s.paid,
+    s.other_changes,
+    s.payable
 FROM sums AS s
 LEFT JOIN providers ON providers.account = s.account
 ORDER BY s.account;

@@ -50,12 +50,12 @@ WITH facts AS (
 SELECT
     payer,
     currency,
-    CAST(coalesce(sum(amount) FILTER (WHERE days <= 30), 0) AS bigint) AS days_0_30,
-    CAST(coalesce(sum(amount) FILTER (WHERE days BETWEEN 31 AND 60), 0) AS bigint) AS days_31_60,
-    CAST(coalesce(sum(amount) FILTER (WHERE days BETWEEN 61 AND 90), 0) AS bigint) AS days_61_90,
-    CAST(coalesce(sum(amount) FILTER (WHERE days BETWEEN 91 AND 120), 0) AS bigint) AS days_91_120,
-    CAST(coalesce(sum(amount) FILTER (WHERE days > 120), 0) AS bigint) AS over_120_days,
-    CAST(sum(amount) AS bigint) AS total,
+    coalesce(sum(amount) FILTER (WHERE days <= 30), 0) AS days_0_30,
+    coalesce(sum(amount) FILTER (WHERE days BETWEEN 31 AND 60), 0) AS days_31_60,
+    coalesce(sum(amount) FILTER (WHERE days BETWEEN 61 AND 90), 0) AS days_61_90,
+    coalesce(sum(amount) FILTER (WHERE days BETWEEN 91 AND 120), 0) AS days_91_120,
+    coalesce(sum(amount) FILTER (WHERE days > 120), 0) AS over_120_days,
+    sum(amount) AS total,
     count(*) AS claim_count
 FROM aged
 GROUP BY payer, currency

@@ -45,11 +45,11 @@ SELECT
     payer,
     currency,
     CAST(session_count AS bigint) AS session_count,
-    CAST(revenue AS bigint) AS revenue,
-    CAST(provider_cost AS bigint) AS provider_cost,
-    CAST(revenue - provider_cost AS bigint) AS margin,
-    CAST(contractual_adjustments AS bigint) AS contractual_adjustments,
-    CAST(denials_absorbed AS bigint) AS denials_absorbed,
-    CAST(revenue - provider_cost - contractual_adjustments - denials_absorbed AS bigint) AS margin_after_losses
+    revenue,
+    provider_cost,
+    revenue - provider_cost AS margin,
+    contractual_adjustments,
+    denials_absorbed,
+    revenue - provider_cost - contractual_adjustments - denials_absorbed AS margin_after_losses
 FROM sums
 ORDER BY payer COLLATE "C", currency;

@@ -6,11 +6,9 @@
 SELECT
     a.code AS account,
     a.currency,
-    CAST(coalesce(sum(d.debits) FILTER (WHERE d.effective_date <= CAST(:'as_of' AS date)), 0) AS bigint) AS debits,
-    CAST(coalesce(sum(d.credits) FILTER (WHERE d.effective_date <= CAST(:'as_of' AS date)), 0) AS bigint) AS credits,
-    CAST(
-        coalesce(sum(d.debits - d.credits) FILTER (WHERE d.effective_date <= CAST(:'as_of' AS date)), 0) AS bigint
-    ) AS balance
+    coalesce(sum(d.debits) FILTER (WHERE d.effective_date <= CAST(:'as_of' AS date)), 0) AS debits,
+    coalesce(sum(d.credits) FILTER (WHERE d.effective_date <= CAST(:'as_of' AS date)), 0) AS credits,
+    coalesce(sum(d.debits - d.credits) FILTER (WHERE d.effective_date <= CAST(:'as_of' AS date)), 0) AS balance
 FROM accounts AS a
 JOIN daily_totals AS d ON d.book = a.book AND d.account = a.code
 WHERE a.book = :'book'

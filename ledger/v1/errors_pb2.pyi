@@ -38,13 +38,15 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     REASON_DATE_INVALID: _Reason.ValueType  # 4
     """Not a date of the calendar, written YYYY-MM-DD: {"field": "effective_date", "value": "2026-02-30"}."""
     REASON_CURRENCY_UNKNOWN: _Reason.ValueType  # 5
-    """The currency is not in ISO 4217: {"currency": "USX"}."""
+    """Not a currency of ISO 4217 that is in use: {"field": "allowed", "currency": "USX"}."""
     REASON_AMOUNT_INVALID: _Reason.ValueType  # 6
-    """Zero or negative where an amount must be positive, or beyond the largest: {"field": …, "minor_units": "0"}."""
+    """Zero or negative where an amount must be positive, or beyond the largest:
+    {"field": "postings[1].amount", "minor_units": "0"}.
+    """
     REASON_AMOUNT_TOO_PRECISE: _Reason.ValueType  # 7
     """More digits than the currency has minor units: {"value": "1.005", "currency": "USD"}."""
     REASON_SIDE_MISSING: _Reason.ValueType  # 8
-    """A posting that is neither a debit nor a credit: {"line": "2"}."""
+    """A posting that is neither a debit nor a credit: {"field": "postings[2].side"}."""
     REASON_POSTING_COUNT_INVALID: _Reason.ValueType  # 9
     """An entry has fewer than two postings or more than 10,000: {"postings": "1"}."""
     REASON_ENTRY_UNBALANCED: _Reason.ValueType  # 10
@@ -52,13 +54,15 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     REASON_BATCH_TOO_LARGE: _Reason.ValueType  # 11
     """More than 1,000 entries or 10,000 postings in a batch: {"entries": "1001", "limit": "1000"}."""
     REASON_ACCOUNT_CODE_INVALID: _Reason.ValueType  # 12
-    """Not an account code: {"account": "assets::cash"}."""
+    """Not an account code: {"field": "code", "account": "assets::cash"}."""
     REASON_PAGE_INVALID: _Reason.ValueType  # 13
     """The page token was not made by this query, or page_size is out of range."""
     REASON_SESSION_AMOUNTS_INVALID: _Reason.ValueType  # 14
     """The patient's share exceeds the allowed amount, or a session earns nobody anything."""
     REASON_CURRENCIES_MIXED: _Reason.ValueType  # 15
     """The amounts of one request are in different currencies: {"currencies": "EUR USD"}."""
+    REASON_CHOICE_INVALID: _Reason.ValueType  # 16
+    """A number that stands for none of a field's choices: {"field": "postings[2].side", "value": "7"}."""
     REASON_BOOK_NOT_FOUND: _Reason.ValueType  # 20
     """--- what is not there: NOT_FOUND ---
 
@@ -123,6 +127,12 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """The file ends before its first remittance begins."""
     REASON_STREAM_MISORDERED: _Reason.ValueType  # 64
     """The stream does not begin with a header, or holds two."""
+    REASON_DELIVERY_NOT_FOUND: _Reason.ValueType  # 66
+    """No file with these bytes was delivered to the book, NOT_FOUND: {"sha256": …}."""
+    REASON_FILE_KEY_UNKNOWN: _Reason.ValueType  # 67
+    """A file is sealed under a key that the service was not given, FAILED_PRECONDITION: {"key": "k2"}."""
+    REASON_FILE_DAMAGED: _Reason.ValueType  # 68
+    """The bytes of a file that are kept are not those that came, FAILED_PRECONDITION: {"sha256": …}."""
     REASON_DATABASE_UNAVAILABLE: _Reason.ValueType  # 80
     """--- the service itself ---
 
@@ -148,9 +158,11 @@ class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Why a request was refused. It travels in google.rpc.ErrorInfo.reason of the status details (without
     the REASON_ prefix, domain "ledger.v1"), the facts in ErrorInfo.metadata.
 
-    Precedence, when several apply: the request's form first, field by field in the order of the message and
-    the entry's balance last; then the book, then the idempotency key, then what is reversed or settled, then
-    the accounts in the order of the postings, then their balances.
+    Precedence, when several apply: the request's form first, field by field in the order of the message, what
+    several fields say together after them and the entry's balance last; then the book, then the idempotency key,
+    then what is reversed or settled, then the accounts in the order of the postings, then their balances.
+
+    A field of a posting is named with the posting's place, counted from 1: {"field": "postings[2].amount"}.
     """
 
 REASON_UNSPECIFIED: Reason.ValueType  # 0
@@ -166,13 +178,15 @@ REASON_TEXT_INVALID: Reason.ValueType  # 3
 REASON_DATE_INVALID: Reason.ValueType  # 4
 """Not a date of the calendar, written YYYY-MM-DD: {"field": "effective_date", "value": "2026-02-30"}."""
 REASON_CURRENCY_UNKNOWN: Reason.ValueType  # 5
-"""The currency is not in ISO 4217: {"currency": "USX"}."""
+"""Not a currency of ISO 4217 that is in use: {"field": "allowed", "currency": "USX"}."""
 REASON_AMOUNT_INVALID: Reason.ValueType  # 6
-"""Zero or negative where an amount must be positive, or beyond the largest: {"field": …, "minor_units": "0"}."""
+"""Zero or negative where an amount must be positive, or beyond the largest:
+{"field": "postings[1].amount", "minor_units": "0"}.
+"""
 REASON_AMOUNT_TOO_PRECISE: Reason.ValueType  # 7
 """More digits than the currency has minor units: {"value": "1.005", "currency": "USD"}."""
 REASON_SIDE_MISSING: Reason.ValueType  # 8
-"""A posting that is neither a debit nor a credit: {"line": "2"}."""
+"""A posting that is neither a debit nor a credit: {"field": "postings[2].side"}."""
 REASON_POSTING_COUNT_INVALID: Reason.ValueType  # 9
 """An entry has fewer than two postings or more than 10,000: {"postings": "1"}."""
 REASON_ENTRY_UNBALANCED: Reason.ValueType  # 10
@@ -180,13 +194,15 @@ REASON_ENTRY_UNBALANCED: Reason.ValueType  # 10
 REASON_BATCH_TOO_LARGE: Reason.ValueType  # 11
 """More than 1,000 entries or 10,000 postings in a batch: {"entries": "1001", "limit": "1000"}."""
 REASON_ACCOUNT_CODE_INVALID: Reason.ValueType  # 12
-"""Not an account code: {"account": "assets::cash"}."""
+"""Not an account code: {"field": "code", "account": "assets::cash"}."""
 REASON_PAGE_INVALID: Reason.ValueType  # 13
 """The page token was not made by this query, or page_size is out of range."""
 REASON_SESSION_AMOUNTS_INVALID: Reason.ValueType  # 14
 """The patient's share exceeds the allowed amount, or a session earns nobody anything."""
 REASON_CURRENCIES_MIXED: Reason.ValueType  # 15
 """The amounts of one request are in different currencies: {"currencies": "EUR USD"}."""
+REASON_CHOICE_INVALID: Reason.ValueType  # 16
+"""A number that stands for none of a field's choices: {"field": "postings[2].side", "value": "7"}."""
 REASON_BOOK_NOT_FOUND: Reason.ValueType  # 20
 """--- what is not there: NOT_FOUND ---
 
@@ -251,6 +267,12 @@ REASON_FILE_TRUNCATED: Reason.ValueType  # 65
 """The file ends before its first remittance begins."""
 REASON_STREAM_MISORDERED: Reason.ValueType  # 64
 """The stream does not begin with a header, or holds two."""
+REASON_DELIVERY_NOT_FOUND: Reason.ValueType  # 66
+"""No file with these bytes was delivered to the book, NOT_FOUND: {"sha256": …}."""
+REASON_FILE_KEY_UNKNOWN: Reason.ValueType  # 67
+"""A file is sealed under a key that the service was not given, FAILED_PRECONDITION: {"key": "k2"}."""
+REASON_FILE_DAMAGED: Reason.ValueType  # 68
+"""The bytes of a file that are kept are not those that came, FAILED_PRECONDITION: {"sha256": …}."""
 REASON_DATABASE_UNAVAILABLE: Reason.ValueType  # 80
 """--- the service itself ---
 

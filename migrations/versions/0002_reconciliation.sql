@@ -23,12 +23,27 @@ CREATE TABLE deliveries (
 );
 CREATE INDEX deliveries_unfinished ON deliveries (book, received_at) WHERE finished_at IS NULL;
 
+-- The bytes as they came, sealed under the key of this name; in the open where it has none.
 CREATE TABLE delivery_parts (
     book text COLLATE "C" NOT NULL,
     sha256 bytea NOT NULL,
     part integer NOT NULL CHECK (part > 0),
     content bytea NOT NULL,
+    key_name text COLLATE "C" NOT NULL,
+    nonce bytea NOT NULL CHECK ((key_name = '') = (octet_length(nonce) = 0)),
     PRIMARY KEY (book, sha256, part),
+    FOREIGN KEY (book, sha256) REFERENCES deliveries
+);
+
+-- Who has read a file, and why: files name patients.
+CREATE TABLE file_reads (
+    book text COLLATE "C" NOT NULL,
+    id bigint GENERATED ALWAYS AS IDENTITY,
+    sha256 bytea NOT NULL,
+    actor text NOT NULL CHECK (actor <> ''),
+    reason text NOT NULL CHECK (reason <> ''),
+    read_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (book, id),
     FOREIGN KEY (book, sha256) REFERENCES deliveries
 );
 
@@ -128,7 +143,7 @@ CREATE TABLE exceptions (
 );
 CREATE INDEX exceptions_open ON exceptions (book, opened_at, id) WHERE closed_at IS NULL;
 
-GRANT SELECT, INSERT ON payer_identifiers, deliveries, delivery_parts, remittances, claim_payments,
+GRANT SELECT, INSERT ON payer_identifiers, deliveries, delivery_parts, file_reads, remittances, claim_payments,
     provider_level_adjustments, exceptions TO ledger_program;
 GRANT UPDATE (payer) ON payer_identifiers TO ledger_program;
 GRANT UPDATE (finished_at) ON deliveries TO ledger_program;

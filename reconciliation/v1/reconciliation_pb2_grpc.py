@@ -40,6 +40,11 @@ class ReconciliationServiceStub:
                 request_serializer=reconciliation_dot_v1_dot_reconciliation__pb2.IngestRemittanceRequest.SerializeToString,
                 response_deserializer=reconciliation_dot_v1_dot_reconciliation__pb2.IngestRemittanceResponse.FromString,
                 _registered_method=True)
+        self.ReadDelivery = channel.unary_stream(
+                '/reconciliation.v1.ReconciliationService/ReadDelivery',
+                request_serializer=reconciliation_dot_v1_dot_reconciliation__pb2.ReadDeliveryRequest.SerializeToString,
+                response_deserializer=reconciliation_dot_v1_dot_reconciliation__pb2.ReadDeliveryResponse.FromString,
+                _registered_method=True)
         self.GetRemittance = channel.unary_unary(
                 '/reconciliation.v1.ReconciliationService/GetRemittance',
                 request_serializer=reconciliation_dot_v1_dot_reconciliation__pb2.GetRemittanceRequest.SerializeToString,
@@ -69,6 +74,13 @@ class ReconciliationServiceServicer:
     def IngestRemittance(self, request_iterator, context):
         """Takes one 835 file: a header, then its bytes in parts. Each remittance in it settles wholly and once, or
         not at all. The same bytes again give the same answer and post nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadDelivery(self, request, context):
+        """The bytes of a file as they came, which name patients: who reads them and why is recorded.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -108,6 +120,11 @@ def add_ReconciliationServiceServicer_to_server(servicer, server):
                     servicer.IngestRemittance,
                     request_deserializer=reconciliation_dot_v1_dot_reconciliation__pb2.IngestRemittanceRequest.FromString,
                     response_serializer=reconciliation_dot_v1_dot_reconciliation__pb2.IngestRemittanceResponse.SerializeToString,
+            ),
+            'ReadDelivery': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReadDelivery,
+                    request_deserializer=reconciliation_dot_v1_dot_reconciliation__pb2.ReadDeliveryRequest.FromString,
+                    response_serializer=reconciliation_dot_v1_dot_reconciliation__pb2.ReadDeliveryResponse.SerializeToString,
             ),
             'GetRemittance': grpc.unary_unary_rpc_method_handler(
                     servicer.GetRemittance,
@@ -158,6 +175,33 @@ class ReconciliationService:
             '/reconciliation.v1.ReconciliationService/IngestRemittance',
             reconciliation_dot_v1_dot_reconciliation__pb2.IngestRemittanceRequest.SerializeToString,
             reconciliation_dot_v1_dot_reconciliation__pb2.IngestRemittanceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadDelivery(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/reconciliation.v1.ReconciliationService/ReadDelivery',
+            reconciliation_dot_v1_dot_reconciliation__pb2.ReadDeliveryRequest.SerializeToString,
+            reconciliation_dot_v1_dot_reconciliation__pb2.ReadDeliveryResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,6 +37,8 @@ class ReconciliationServiceStub:
     """Takes one 835 file: a header, then its bytes in parts. Each remittance in it settles wholly and once, or
     not at all. The same bytes again give the same answer and post nothing.
     """
+    ReadDelivery: _grpc.UnaryStreamMultiCallable[_reconciliation_pb2.ReadDeliveryRequest, _reconciliation_pb2.ReadDeliveryResponse]
+    """The bytes of a file as they came, which name patients: who reads them and why is recorded."""
     GetRemittance: _grpc.UnaryUnaryMultiCallable[_reconciliation_pb2.GetRemittanceRequest, _reconciliation_pb2.GetRemittanceResponse]
     ListRemittances: _grpc.UnaryUnaryMultiCallable[_reconciliation_pb2.ListRemittancesRequest, _reconciliation_pb2.ListRemittancesResponse]
     """Newest first."""
@@ -54,6 +56,8 @@ class ReconciliationServiceAsyncStub(ReconciliationServiceStub):
     """Takes one 835 file: a header, then its bytes in parts. Each remittance in it settles wholly and once, or
     not at all. The same bytes again give the same answer and post nothing.
     """
+    ReadDelivery: _aio.UnaryStreamMultiCallable[_reconciliation_pb2.ReadDeliveryRequest, _reconciliation_pb2.ReadDeliveryResponse]  # type: ignore[assignment]
+    """The bytes of a file as they came, which name patients: who reads them and why is recorded."""
     GetRemittance: _aio.UnaryUnaryMultiCallable[_reconciliation_pb2.GetRemittanceRequest, _reconciliation_pb2.GetRemittanceResponse]  # type: ignore[assignment]
     ListRemittances: _aio.UnaryUnaryMultiCallable[_reconciliation_pb2.ListRemittancesRequest, _reconciliation_pb2.ListRemittancesResponse]  # type: ignore[assignment]
     """Newest first."""
@@ -74,6 +78,14 @@ class ReconciliationServiceServicer(metaclass=_abc_1.ABCMeta):
         """Takes one 835 file: a header, then its bytes in parts. Each remittance in it settles wholly and once, or
         not at all. The same bytes again give the same answer and post nothing.
         """
+
+    @_abc_1.abstractmethod
+    def ReadDelivery(
+        self,
+        request: _reconciliation_pb2.ReadDeliveryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_reconciliation_pb2.ReadDeliveryResponse], _abc.AsyncIterator[_reconciliation_pb2.ReadDeliveryResponse]]:
+        """The bytes of a file as they came, which name patients: who reads them and why is recorded."""
 
     @_abc_1.abstractmethod
     def GetRemittance(

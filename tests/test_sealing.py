@@ -1,0 +1,215 @@
+"""Files are sealed in the database, open under our keys alone, and whoever reads one is written down."""
+
+import base64
+import os
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import grpc
+import psycopg
+import pytest
+import serving
+from hypothesis import given
+from hypothesis import strategies as st
+from payers import claim, deliver, file, remittance
+from serving import BOOK, Ledger, Loop, Refused, refusal
+
+from ledger.database import engine
+from reconciliation.files import Files
+from reconciliation.sealing import NONCE_BYTES, KeysRefused, SealBroken, Sealed, Sealing, SealUnknown, read_keys
+from reconciliation.v1 import reconciliation_pb2 as pb
+from service.connecting import files_of
+from service.settings import SettingRefused, Settings
+
+OLD, NEW = ("old", b"o" * 32), ("new", b"n" * 32)
+FILE = file(remittance("100.00", "EFT1", claim("C1", "150.00", "100.00", "CO-45 50.00")))
+NONCE = b"0" * NONCE_BYTES
+
+
+# --- the seal -----------------------------------------------------------------------------------------
+
+
+@given(st.binary(max_size=300), st.binary(max_size=30))
+def test_what_is_sealed_opens_in_its_place(content: bytes, place: bytes) -> None:
+    sealed = Sealing((OLD,)).seal(content, place, NONCE)
+    assert sealed.content[: len(content)] != content or not content
+    assert Sealing((NEW, OLD)).open(sealed, place) == content
+
+
+def test_what_is_changed_or_moved_does_not_open() -> None:
+    ours = Sealing((OLD,))
+    sealed = ours.seal(b"JANE DOE", b"here", NONCE)
+    for changed, place in (
+        (Sealed(sealed.content[:-1] + b"x", "old", NONCE), b"here"),
+        (Sealed(sealed.content[:-1], "old", NONCE), b"here"),
+        (Sealed(sealed.content, "old", b"1" * NONCE_BYTES), b"here"),
+        (sealed, b"there"),
+    ):
+        with pytest.raises(SealBroken):
+            ours.open(changed, place)
+    with pytest.raises(SealBroken):
+        Sealing((("old", b"x" * 32),)).open(sealed, b"here")
+    with pytest.raises(SealUnknown, match="old"):
+        Sealing((NEW,)).open(sealed, b"here")
+
+
+def test_without_keys_bytes_are_kept_as_they_are() -> None:
+    kept = Sealing().seal(b"JANE DOE", b"here", NONCE)
+    assert kept == Sealed(b"JANE DOE", "", b"")
+    assert Sealing((OLD,)).open(kept, b"here") == b"JANE DOE"
+
+
+def encoded(key: bytes) -> str:
+    return base64.b64encode(key).decode()
+
+
+KEYS = {
+    "no name": encoded(OLD[1]),
+    "a name that is none": f"a b:{encoded(OLD[1])}",
+    "no base64": "old:secret!",
+    "too short": f"old:{encoded(b'short')}",
+    "the same name twice": f"old:{encoded(OLD[1])},old:{encoded(NEW[1])}",
+}
+
+
+@pytest.mark.parametrize("case", KEYS)
+def test_keys_that_cannot_be_used(case: str) -> None:
+    """Refused in a sentence that repeats nothing of them."""
+    with pytest.raises(KeysRefused) as refused:
+        read_keys(KEYS[case])
+    assert KEYS[case].rpartition(":")[2] not in str(refused.value)
+    with pytest.raises(SettingRefused, match="LEDGER_FILE_KEYS: "):
+        files_of(Settings(file_keys=KEYS[case]))
+
+
+def test_keys_as_they_are_written() -> None:
+    assert read_keys(f"new:{encoded(NEW[1])}, old:{encoded(OLD[1])}") == Sealing((NEW, OLD))
+    assert "nnnn" not in repr(Sealing((NEW,)))
+
+
+def test_an_embedded_database_has_a_key_beside_it(tmp_path: Path) -> None:
+    """Made once, for its owner's eyes; a database of one's own has none unless one is given."""
+    known = Settings(data_folder=tmp_path)
+    first = files_of(known)
+    assert first == files_of(known)
+    assert len(first.sealing.keys[0][1]) == 32
+    [made] = tmp_path.iterdir()
+    assert made.stat().st_mode & 0o077 == 0
+    assert files_of(Settings(database_url="postgresql://somewhere/books")).sealing.keys == ()
+
+
+# --- files in the database ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def books(loop: Loop, database: str) -> Iterator[Ledger]:
+    """A server that seals, and a file that it took in."""
+    with serving.serving(loop, database, files=Files(Sealing((OLD,)))) as running:
+        serving.open_book(running)
+        deliver(running, FILE)
+        yield running
+
+
+def rows(books: Ledger, sql: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(books.url.replace("+psycopg", "")) as owner:
+        return owner.execute(sql).fetchall()
+
+
+def changed(books: Ledger, sql: str) -> None:
+    with psycopg.connect(books.url.replace("+psycopg", "")) as owner:
+        owner.execute(sql)
+
+
+def asking(**about: Any) -> pb.ReadDeliveryRequest:
+    usual = {"book": BOOK, "file_sha256": sha256(FILE).digest(), "reason": "audit of June"}
+    return pb.ReadDeliveryRequest(**(usual | about))
+
+
+def read(books: Ledger, **about: Any) -> bytes | Refused:
+    try:
+        return b"".join(answer.chunk for answer in books.reconciliation.ReadDelivery(asking(**about)))
+    except grpc.RpcError as error:
+        return refusal(error)
+
+
+def test_the_database_holds_nothing_that_can_be_read(books: Ledger) -> None:
+    [(content, key_name, nonce)] = rows(books, "SELECT content, key_name, nonce FROM delivery_parts")
+    assert key_name == "old"
+    assert len(nonce) == NONCE_BYTES
+    for readable in (b"DOE", b"W000000001", b"CLP", b"ISA"):
+        assert readable in FILE
+        assert readable not in content
+
+
+def test_a_file_is_read_back_and_the_reader_written_down(books: Ledger) -> None:
+    assert read(books) == FILE
+    [(book, actor, reason)] = rows(books, "SELECT book, actor, reason FROM file_reads")
+    assert (book, actor, reason) == (BOOK, "local", "audit of June")
+
+
+REFUSED = {
+    "without a reason": ({"reason": " "}, "FIELD_MISSING"),
+    "a file that never came": ({"file_sha256": b"x" * 32}, "DELIVERY_NOT_FOUND"),
+    "no file": ({"file_sha256": b""}, "DELIVERY_NOT_FOUND"),
+    "another book": ({"book": "other"}, "BOOK_NOT_FOUND"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_is_refused_is_not_read(books: Ledger, case: str) -> None:
+    about, reason = REFUSED[case]
+    found = read(books, **about)
+    assert isinstance(found, Refused)
+    assert found.reason == reason
+    assert rows(books, "SELECT * FROM file_reads") == []
+
+
+TAMPERED = {
+    "a byte changed": "UPDATE delivery_parts SET content = set_byte(content, 5, get_byte(content, 5) # 1)",
+    "a part gone": "DELETE FROM delivery_parts",
+    "in the open instead": "UPDATE delivery_parts SET content = 'forged', key_name = '', nonce = ''",
+    "in another place": "UPDATE delivery_parts SET part = 2",
+}
+
+
+@pytest.mark.parametrize("case", TAMPERED)
+def test_a_file_that_is_not_what_came_is_named(books: Ledger, case: str) -> None:
+    changed(books, TAMPERED[case])
+    found = read(books)
+    assert isinstance(found, Refused)
+    assert (found.code, found.reason) == ("FAILED_PRECONDITION", "FILE_DAMAGED")
+
+
+def test_a_key_that_is_not_known_is_named(loop: Loop, books: Ledger) -> None:
+    with serving.serving(loop, books.url, files=Files(Sealing((NEW,)))) as elsewhere:
+        found = read(elsewhere)
+    assert isinstance(found, Refused)
+    assert (found.code, found.reason, found.facts) == ("FAILED_PRECONDITION", "FILE_KEY_UNKNOWN", {"key": "old"})
+
+
+def test_a_new_key_takes_over(loop: Loop, books: Ledger) -> None:
+    """Files are sealed anew under it, as many as there are, and then the old key is not needed any more."""
+    for number in range(40):
+        deliver(books, FILE.replace(b"EFT1", b"EFT%d" % (number + 2)))
+    resealed = loop.run(reseal(books.url, Files(Sealing((NEW, OLD)))))
+    assert resealed == 41
+    assert loop.run(reseal(books.url, Files(Sealing((NEW, OLD))))) == 0
+    with serving.serving(loop, books.url, files=Files(Sealing((NEW,)))) as later:
+        assert read(later) == FILE
+
+
+async def reseal(url: str, files: Files) -> int:
+    database = engine(url)
+    try:
+        return await files.reseal(database)
+    finally:
+        await database.dispose()
+
+
+def test_nonces_are_never_the_same(books: Ledger) -> None:
+    for number in range(5):
+        deliver(books, FILE + os.urandom(3).hex().encode() * number)
+    nonces = [nonce for (nonce,) in rows(books, "SELECT nonce FROM delivery_parts")]
+    assert len(set(nonces)) == len(nonces)
