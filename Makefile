@@ -1,17 +1,20 @@
 # `make demo` and `make test` need Python 3.11+ with venv, and make; all else is installed into .venv.
 
 PYTHON ?= python3
+MINUTES ?= 10
+SEED ?= 1
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lock proto clean
+.PHONY: help demo test torture check lock proto clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make demo    run the whole story on an empty database and print its reports'
 	@echo 'make test    run every test, with lint, types, layers and stub drift'
+	@echo 'make torture kill, pause and cut off the real program, and see that nothing is lost (MINUTES=10 SEED=1)'
 	@echo 'make check   lint, types and layers only'
 	@echo 'make lock    renew constraints.txt from pyproject.toml'
 	@echo 'make proto   regenerate the gRPC stubs from proto/'
@@ -22,6 +25,9 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2
+
+torture: $(STAMP)
+	PYTHONPATH=tests $(BIN)/python -m torture --minutes $(MINUTES) --seed $(SEED)
 
 check: $(STAMP)
 	$(BIN)/ruff check

@@ -64,8 +64,10 @@ async def reading(database: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     try:
         async with with_snapshot.connect() as connection:
             yield connection
-    except _LOST as lost:
-        raise _unavailable() from lost
+    except (DBAPIError, NoConnectionFree) as failed:
+        if not _is_lost(failed):
+            raise
+        raise _unavailable() from failed
 
 
 @asynccontextmanager
@@ -79,19 +81,26 @@ async def recording(database: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         async with database.connect() as connection:
             yield connection
             await _committed(connection)
-    except _LOST as lost:
-        raise _unavailable() from lost
+    except (DBAPIError, NoConnectionFree) as failed:
+        if not _is_lost(failed):
+            raise
+        raise _unavailable() from failed
 
 
 async def _committed(connection: AsyncConnection) -> None:
     try:
         await connection.commit()
     except DBAPIError as lost:
-        if lost.connection_invalidated or isinstance(lost, OperationalError | InterfaceError):
+        if _is_lost(lost):
             raise OutcomeUnknown(
                 "the connection was lost at commit; the same idempotency key gives the answer on retry"
             ) from lost
         raise
+
+
+def _is_lost(failed: Exception) -> bool:
+    """Whether PostgreSQL did not answer, or ended the session, as it does with one that idles in a transaction."""
+    return isinstance(failed, _LOST) or (isinstance(failed, DBAPIError) and failed.connection_invalidated)
 
 
 def _unavailable() -> DatabaseUnavailable:

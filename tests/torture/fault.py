@@ -1,0 +1,91 @@
+"""What all faults have in common: where they happen, and what comes of them."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Protocol
+
+from service.postgres import Urls
+from torture.books import Verdict, compared
+from torture.clients import Told
+from torture.processes import Postgres
+
+
+@dataclass
+class Place:
+    """Where a fault happens: a migrated database without books, and a folder for logs."""
+
+    urls: Urls
+    folder: Path
+    lots: Random
+    postgres: Postgres | None = None
+    """The PostgreSQL of the database, where the fault may disturb it."""
+    say: Callable[[str], None] = print
+    large: int = 1_500
+    """Claims of a large remittance."""
+    pause_seconds: float = 20
+    """How long a paused server stands still."""
+
+    @property
+    def url(self) -> str:
+        """The database as the checker reads it."""
+        return self.urls.owner
+
+
+@dataclass
+class Outcome:
+    """What a fault did, as the bench reports it."""
+
+    tried: int
+    verdict: Verdict
+    failures: Counter[str] = field(default_factory=Counter)
+    figures: list[str] = field(default_factory=list)
+
+
+class Fault(Protocol):
+    """One kind of fault."""
+
+    name: str
+
+    def __init__(self, place: Place) -> None:
+        """Knows where; nothing is started yet."""
+
+    async def prepare(self) -> None:
+        """Starts what will be disturbed."""
+
+    async def disturb(self) -> None:
+        """Disturbs it once."""
+
+    async def check(self, tried: int) -> Outcome:
+        """Lets it come to rest, and compares what was told with what is there."""
+
+    async def close(self) -> None:
+        """Ends every process that was started."""
+
+
+Kind = type[Fault]
+
+
+async def suffer(kind: Kind, place: Place, times: int) -> Outcome:
+    """Prepares a fault, lets it happen so many times, checks what came of it, and clears up."""
+    fault = kind(place)
+    try:
+        await fault.prepare()
+        for turn in range(times):
+            await fault.disturb()
+            if (turn + 1) % 5 == 0 or turn + 1 == times:
+                place.say(f"  {fault.name}: {turn + 1} of {times}")
+        return await fault.check(times)
+    finally:
+        await fault.close()
+
+
+def outcome_of(url: str, told: Told, tried: int, *figures: str, wrong: Sequence[str] = ()) -> Outcome:
+    """The outcome of a fault under load: the comparison, and what clients met meanwhile."""
+    verdict = compared(url, told)
+    verdict.wrong += wrong
+    again, there = f"{len(told.retried):,}", f"{len(told.replayed):,}"
+    answers = f"{told.calls:,} calls; {again} entries asked again, {there} of them in the books already"
+    return Outcome(tried, verdict, told.failures, [answers, *figures])

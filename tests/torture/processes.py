@@ -1,0 +1,182 @@
+"""The processes that are disturbed: the program's own server, and a PostgreSQL."""
+
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+from sqlalchemy import make_url
+
+from service.postgres import Urls
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE_SECONDS = 60
+"""After so long a process that should have answered or ended is given up, and the run fails."""
+_PORTS = range(20_000, 30_000)  # below those that the system hands out by itself
+_LAST_LINES = 12
+
+
+class Served:
+    """A server process of the program: one address for all of its lives, one log."""
+
+    def __init__(self, url: str, folder: Path, name: str = "server") -> None:
+        """`url` is the database it serves; its log goes into `folder`. Nothing is started."""
+        self.address = f"127.0.0.1:{free_port()}"
+        self.log = folder / f"{name}.log"
+        self._environment = environment(url)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """The process of its present life, or of its last one."""
+        assert self._process is not None
+        return self._process
+
+    def start(self) -> None:
+        """A new life; returns once it accepts calls."""
+        command = [sys.executable, "-m", "service", "serve", "--insecure", "--listen", self.address]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                command, cwd=ROOT, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not _accepts(self.address):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(f"the server did not start:\n{self.last_lines()}")
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        """Ends it as nothing else does: it cannot say or finish anything."""
+        self.process.kill()
+        self.process.wait(PATIENCE_SECONDS)
+
+    def pause(self) -> None:
+        """It stands still, with whatever it holds."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """It goes on as if no time had passed."""
+        self.process.send_signal(signal.SIGCONT)
+
+    def terminate(self) -> None:
+        """It is told to stop, politely."""
+        self.process.send_signal(signal.SIGTERM)
+
+    def ended(self) -> int:
+        """Waits for its end; returns its exit code."""
+        return self.process.wait(PATIENCE_SECONDS)
+
+    def lives(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    def close(self) -> None:
+        """Ends it, whatever state it is in."""
+        if self.lives():
+            self.kill()
+
+    def last_lines(self) -> str:
+        """How its log ends."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-_LAST_LINES:])
+
+
+class Postgres:
+    """A PostgreSQL of the bench's own, as the program brings it, with fsync on; a keeper starts and stops it."""
+
+    def __init__(self, folder: Path, settings: dict[str, str] | None = None) -> None:
+        """Its files go into `folder`, which PostgreSQL's own user must be able to enter."""
+        self._folder = folder
+        self._url = ""
+        command = [sys.executable, "-m", "torture.keeper", str(folder), json.dumps(settings or {})]
+        self._keeper = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=environment("") | {"PYTHONPATH": str(ROOT / "tests")},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # what interrupts the bench does not interrupt the keeper, which then stops it
+        )
+
+    def start(self) -> None:
+        """Makes it where it is not, starts it where it does not run; returns once it answers."""
+        [self._url] = self._told("start")
+
+    def database(self, name: str) -> Urls:
+        """A new migrated database: its URL for the server's own login, and that for the owner of the tables."""
+        return Urls(*self._told("database", name))
+
+    def runs(self) -> bool:
+        """Whether it answers."""
+        try:
+            with connected(self._url):
+                return True
+        except psycopg.OperationalError:
+            return False
+
+    def kill(self) -> None:
+        """Kills the postmaster; its children end as soon as they notice."""
+        file = self._folder / "cluster" / "data" / "postmaster.pid"
+        os.kill(int(file.read_text().split()[0]), signal.SIGKILL)
+
+    def close(self) -> None:
+        """Ends it cleanly, and its keeper."""
+        self._keeper.communicate(timeout=PATIENCE_SECONDS)
+
+    def _told(self, *words: str) -> list[str]:
+        assert self._keeper.stdin is not None
+        assert self._keeper.stdout is not None
+        print(*words, file=self._keeper.stdin, flush=True)
+        answer = json.loads(self._keeper.stdout.readline() or '{"failed": ["the keeper has ended"]}')
+        if "failed" in answer:
+            raise AssertionError(answer["failed"][0])
+        return list(answer["done"])
+
+
+@contextmanager
+def connected(url: str) -> Iterator[psycopg.Connection]:
+    """A plain connection of the checker's own, which does not go through the program."""
+    with psycopg.connect(url.replace("+psycopg", "", 1), autocommit=True, connect_timeout=10) as connection:
+        yield connection
+
+
+def through(url: str, port: int) -> str:
+    """The same database, reached over another port of this machine."""
+    return make_url(url).set(port=port).render_as_string(hide_password=False)
+
+
+def ledger(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs the `ledger` command on a database."""
+    command = [sys.executable, "-m", "service", *arguments]
+    return subprocess.run(
+        command, cwd=ROOT, env=environment(url), check=False, capture_output=True, text=True, timeout=600
+    )
+
+
+def environment(url: str) -> dict[str, str]:
+    """Our own environment, but for the ledger's settings: none of them but the database."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("LEDGER_")}
+    return kept | {"LEDGER_DATABASE_URL": url, "PYTHONUNBUFFERED": "1"}
+
+
+def free_port() -> int:
+    """A port that nobody uses and that the system gives to nobody by itself: it stays ours while we restart."""
+    while True:
+        port = random.choice(_PORTS)
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return port
+
+
+def _accepts(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    with socket.socket() as probe:
+        return probe.connect_ex((host, int(port))) == 0
