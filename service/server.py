@@ -15,7 +15,7 @@ from sqlalchemy.pool import QueuePool
 
 from ledger.accounts.servicer import AccountsServicer
 from ledger.database import engine
-from ledger.errors import Refusal
+from ledger.errors import Refusal, TryAgain
 from ledger.postings.group_commit import GroupCommit
 from ledger.postings.servicer import PostingsServicer
 from ledger.reports.servicer import ReportsServicer
@@ -39,6 +39,7 @@ log = structlog.get_logger()
 
 LARGEST_MESSAGE = 1024 * 1024
 LONGEST_STATEMENT_SECONDS = 60
+_AGAIN_SECONDS = 2
 DESCRIPTORS = (
     accounts_pb2.DESCRIPTOR.services_by_name["AccountsService"],
     postings_pb2.DESCRIPTOR.services_by_name["PostingsService"],
@@ -123,12 +124,22 @@ def _opened(grpc_server: grpc.aio.Server, listen: str, admission: Admission) -> 
 
 
 async def _finish(database: AsyncEngine, files: Files) -> None:
-    """Remittances that an earlier run left half settled are finished while the server already serves."""
-    try:
-        if count := await resume(database, files):
-            log.info("deliveries finished", count=count)
-    except Refusal as refusal:
-        log.warning("deliveries not finished yet", reason=refusal.reason)
+    """Remittances that an earlier run left half settled are finished while the server already serves.
+
+    Where the database does not answer, it is asked again; where a file cannot be read, a person must see to it.
+    """
+    while True:
+        try:
+            if count := await resume(database, files):
+                log.info("deliveries finished", count=count)
+        except TryAgain as refusal:
+            log.warning("deliveries not finished yet", reason=refusal.reason)
+            await asyncio.sleep(_AGAIN_SECONDS)
+        except Refusal as refusal:
+            log.warning("deliveries cannot be finished", reason=refusal.reason)
+            return
+        else:
+            return
 
 
 async def serve(server: Server, grace_seconds: float) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import os
+import time
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -11,6 +12,7 @@ import grpc
 import psycopg
 import pytest
 import serving
+from conftest import execute
 from hypothesis import given
 from hypothesis import strategies as st
 from payers import claim, deliver, file, remittance
@@ -213,3 +215,33 @@ def test_nonces_are_never_the_same(books: Ledger) -> None:
         deliver(books, FILE + os.urandom(3).hex().encode() * number)
     nonces = [nonce for (nonce,) in rows(books, "SELECT nonce FROM delivery_parts")]
     assert len(set(nonces)) == len(nonces)
+
+
+# --- what an earlier run left -------------------------------------------------------------------------
+
+
+def finished(url: str) -> bool:
+    """Whether the one delivery is said to be worked through."""
+    with psycopg.connect(url.replace("+psycopg", "")) as owner:
+        return owner.execute("SELECT finished_at IS NOT NULL FROM deliveries").fetchone() == (True,)
+
+
+def test_a_start_while_the_database_is_away_finishes_files_when_it_is_back(
+    loop: Loop, books: Ledger, cluster_url: str
+) -> None:
+    changed(books, "UPDATE deliveries SET finished_at = NULL")
+    name = books.url.rpartition("/")[2]
+    execute(cluster_url, f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+    with serving.serving(loop, books.url, files=Files(Sealing((OLD,)))):
+        execute(cluster_url, f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+        deadline = time.monotonic() + serving.PATIENCE_SECONDS
+        while not finished(books.url) and time.monotonic() < deadline:
+            time.sleep(0.05)
+    assert finished(books.url)
+
+
+def test_a_start_without_the_key_serves_and_leaves_the_file(loop: Loop, books: Ledger) -> None:
+    changed(books, "UPDATE deliveries SET finished_at = NULL")
+    with serving.serving(loop, books.url, files=Files(Sealing((NEW,)))) as running:
+        assert running.state() == books.state()
+    assert not finished(books.url)
