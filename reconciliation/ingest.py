@@ -99,16 +99,25 @@ async def ingest(
 
 
 async def resume(database: AsyncEngine, files: Files) -> int:
-    """Finishes what an earlier run left half done, from the bytes that were kept; returns how many files."""
+    """Finishes what an earlier run left half done, from the bytes that were kept; returns how many files.
+
+    Raises FileKeyUnknown or FileDamaged of the first file that cannot be read back, once all others are done.
+    """
     async with reading(database) as connection:
         left = await store.unfinished(connection)
+    unread: Refusal | None = None
     for delivery in left:
         with tempfile.TemporaryFile() as file:
-            async with reading(database) as connection:
-                async for content in files.parts(connection, delivery):
+            try:
+                async for content in files.parts(database, delivery):
                     file.write(content)
+            except (errors.FileKeyUnknown, errors.FileDamaged) as refusal:
+                unread = unread or refusal
+                continue
             surveys = await asyncio.to_thread(_surveyed, file)
             await _settle_all(database, delivery, file, surveys, _silent)
+    if unread:
+        raise unread
     return len(left)
 
 

@@ -69,20 +69,26 @@ class Sealing:
 
 def read_keys(text: str) -> Sealing:
     """Keys written `name:base64, name:base64`, the one that seals first. Raises KeysRefused."""
-    keys = tuple(_key(part.strip()) for part in text.split(",") if part.strip())
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    keys = tuple(_key(number, part) for number, part in enumerate(parts, 1))
+    if not keys:
+        raise KeysRefused("no key is given")
     if len(dict(keys)) != len(keys):
         raise KeysRefused("two keys have the same name")
     return Sealing(keys)
 
 
-def _key(text: str) -> tuple[str, bytes]:
+def _key(number: int, text: str) -> tuple[str, bytes]:
+    """One key. A refusal names it by its number: where something is missing, the name may be the secret."""
     name, _, encoded = text.partition(":")
     if not (name.isascii() and name.isidentifier() and len(name) <= 40):
-        raise KeysRefused("a key is written name:base64, its name in letters, digits and underscores, at most 40")
+        raise KeysRefused(
+            f"key {number} is not written name:base64, its name in letters, digits and underscores, at most 40"
+        )
     try:
-        key = base64.b64decode(encoded, validate=True)
+        key = base64.b64decode(encoded.encode(), validate=True)
     except binascii.Error:
-        raise KeysRefused(f"key {name} is not base64") from None
+        raise KeysRefused(f"key {number} is not base64") from None
     if len(key) != _KEY_BYTES:
-        raise KeysRefused(f"key {name} has {len(key)} bytes, not {_KEY_BYTES}")
+        raise KeysRefused(f"key {number} has {len(key)} bytes, not {_KEY_BYTES}")
     return name, key

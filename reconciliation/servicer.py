@@ -57,20 +57,17 @@ class ReconciliationServicer(ReconciliationServiceServicer):
 
         Raises FieldMissing, DeliveryNotFound, FileKeyUnknown or FileDamaged.
         """
-        book, reason = (
-            fields.book_name(request.book),
-            fields.required("reason", request.reason, fields.TEXT_LENGTH),
-        )
+        book = fields.book_name(request.book)
+        reason = fields.required("reason", request.reason, fields.TEXT_LENGTH)
         async with recording(self._database) as connection:
             await existing_book(connection, book)
             delivery = await store.delivered(connection, book, request.file_sha256)
             if delivery is None:
                 raise DeliveryNotFound("no file with this SHA-256 was delivered", sha256=request.file_sha256.hex())
             await record_read(connection, delivery, caller.actor.get(), reason)
-        async with reading(self._database) as connection:
-            async for content in self._files.parts(connection, delivery):
-                for start in range(0, len(content), _CHUNK):
-                    yield pb.ReadDeliveryResponse(chunk=content[start : start + _CHUNK])
+        async for content in self._files.parts(self._database, delivery):
+            for start in range(0, len(content), _CHUNK):
+                yield pb.ReadDeliveryResponse(chunk=content[start : start + _CHUNK])
 
     async def GetRemittance(self, request: pb.GetRemittanceRequest, context: Context) -> pb.GetRemittanceResponse:
         """One remittance with its claim payments, a page at a time. Raises RemittanceNotFound."""

@@ -1,5 +1,6 @@
 """Who the patient is goes no further than the file: not into the log, nor the tables, nor any answer or report."""
 
+import base64
 import re
 import subprocess
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ CLAIM = (
     "NM1*74*1*CORRECTEDNAME*QUILLA****C*XCORRECTED99~"
     "NM1*82*1*RENDERINGNAME*ADA****XX*1112223334~"
     "NM1*TT*1*CROSSOVERNAME*****PI*60054~"
-    "MOA***XFREETEXT22~REF*1L*XGROUP55~REF*SY*XSSN666~REF*EA*XACCOUNT44~"
+    "MIA*1****XFREETEXT22~MOA***XFREETEXT22~REF*1L*XGROUP55~REF*SY*XSSN666~REF*EA*XACCOUNT44~"
     "DMG*D8*19700101*F~N3*13 SECRET LANE~N4*HIDDENTOWN*NV*89000~PER*CX*ZEBROWSKA*TE*XPHONE33~"
     "DTM*232*20260408~ZZZ*XUNKNOWN11~"
 )
@@ -52,6 +53,10 @@ FILES = {
     "an adjustment's codes with a name in them": told(trace="EFT10").replace(
         b"CAS*CO*45", b"CAS*ZEBROWSKA*QUILLA"
     ),
+    "amounts with names in them, beside other names": told(trace="EFT16").replace(
+        b"*150.00*100.00**1", b"*ZEBROWSKA*QUILLA**XMEMBER77"
+    ),
+    "in Latin-1": told(trace="EFT17").replace(b"ADA****XX", b"AD\xc1****XX"),
     "broken off": told(trace="EFT11")[:-120],
     "broken off in a name": told(trace="EFT12")[: told(trace="EFT12").index(b"QUILLA") + 3],
     "an envelope that contradicts itself": told(trace="EFT13").replace(b"SE*", b"ZEBROWSKA*"),
@@ -63,6 +68,7 @@ FILES = {
 }
 # What a payer names in these is our own word for a payment, so it is kept: the reference of a PLB.
 KEPT = {"XFREETEXT22"}
+KEYS = f"test:{base64.b64encode(b'k' * 32).decode()}"
 
 
 def named(text: str) -> set[str]:
@@ -82,7 +88,8 @@ def taken_in(loop: Loop, server: Ledger, tmp_path_factory: pytest.TempPathFactor
         serving.open_book(server, book)
         server.postings.RecordSession(session("C1", book=book, patient_share="20.00", charge="150.00"))
     answers: list[str] = []
-    with running("serve", "--insecure", "--listen", "127.0.0.1:0", database_url=server.url) as (process, said):
+    serve = ("serve", "--insecure", "--listen", "127.0.0.1:0")
+    with running(*serve, database_url=server.url, file_keys=KEYS) as (process, said):
         with connected(said) as channel:
             there = client(loop, server.url, channel)
             answers += (answered(there, data) for data in FILES.values())
@@ -99,26 +106,26 @@ def taken_in(loop: Loop, server: Ledger, tmp_path_factory: pytest.TempPathFactor
 
 def typing(*arguments: str, url: str) -> str:
     """All that a command says."""
-    command = [LEDGER, *arguments]
-    done = subprocess.run(command, env=environment(database_url=url), check=False, capture_output=True, text=True)
+    settings = environment(database_url=url, file_keys=KEYS)
+    done = subprocess.run([LEDGER, *arguments], env=settings, check=False, capture_output=True, text=True)
     return done.stdout + done.stderr
 
 
 def answered(there: Ledger, data: bytes) -> str:
     try:
-        return str(deliver(there, data))
+        return str(deliver(there, data, there.book))
     except grpc.RpcError as error:
         return str(refusal(error))
 
 
 def asked(there: Ledger) -> Iterator[str]:
     """Everything that can be asked about remittances."""
-    listed = there.reconciliation.ListRemittances(pb.ListRemittancesRequest(book="main")).remittances
+    listed = there.reconciliation.ListRemittances(pb.ListRemittancesRequest(book=there.book)).remittances
     yield str(listed)
-    yield str(there.reconciliation.ListExceptions(pb.ListExceptionsRequest(book="main", page_size=1000)))
+    yield str(there.reconciliation.ListExceptions(pb.ListExceptionsRequest(book=there.book, page_size=1000)))
     for one in listed:
-        yield str(there.reconciliation.GetRemittance(pb.GetRemittanceRequest(book="main", id=one.id)))
-    yield str(there.of("main").entries())
+        yield str(there.reconciliation.GetRemittance(pb.GetRemittanceRequest(book=there.book, id=one.id)))
+    yield str(there.entries())
 
 
 def test_the_sound_ones_are_settled(taken_in: dict[str, str]) -> None:
@@ -140,6 +147,18 @@ def test_no_table_holds_it(taken_in: dict[str, str], server: Ledger) -> None:
         assert named(text) - KEPT == set(), table
 
 
+def test_nor_do_the_bytes_that_are_kept(taken_in: dict[str, str], server: Ledger) -> None:
+    """Whether they came over gRPC or by the command, and whatever became of the file."""
+    assert taken_in
+    sql = "SELECT book, key_name, content FROM delivery_parts WHERE book IN ('main', 'typed')"
+    with psycopg.connect(server.url.replace("+psycopg", "")) as connection:
+        kept = connection.execute(sql).fetchall()
+    assert {(book, key_name) for book, key_name, _ in kept} == {("main", "test"), ("typed", "test")}
+    assert len(kept) > len(FILES)
+    for _, _, content in kept:
+        assert named(content.decode("latin-1")) == set()
+
+
 def tables(url: str) -> Iterator[tuple[str, str]]:
     relations = """
         SELECT c.oid::regclass::text FROM pg_class AS c
@@ -149,3 +168,44 @@ def tables(url: str) -> Iterator[tuple[str, str]]:
         for (table,) in connection.execute(relations).fetchall():
             assert re.fullmatch("[a-z_]+", table)
             yield table, "\n".join(row for (row,) in connection.execute(f"SELECT t::text FROM {table} AS t"))
+
+
+# --- a name in every element --------------------------------------------------------------------------
+
+
+IDENTIFYING = {"CLP01", "CLP07", "TRN02", "TRN03", "N1*PR02", "PLB03"}
+"""What the books must keep, since it says which claim, payment, payer or forwarded balance is meant: the elements
+in which a payer must not write a name."""
+
+
+def name(number: int) -> str:
+    """A name that nobody else has, of letters alone."""
+    return "ZEBRO" + "".join("ABCDEFGHIJ"[int(digit)] for digit in f"{number:03}") + "WSKA"
+
+
+def spoilt() -> Iterator[tuple[str, str, bytes]]:
+    """Which element, the name that stands in it, and the file: each element of each kind of segment in turn."""
+    sound = told(trace="TRACE", amount="90.00", more=f"PLB*{NPI}*20261231*ZZ:REFERENCE*10.00~").decode()
+    segments = sound.replace("~\n", "~").rstrip("~").split("~")
+    for place, segment in enumerate(segments):
+        elements = segment.split("*")
+        qualified = elements[0] in {"N1", "NM1", "REF", "DTM"}
+        kind = "*".join(elements[: 1 + qualified])
+        for number, was in enumerate(elements):
+            instead = name(place * 20 + number)
+            kept = f"{was.partition(':')[0]}:" if ":" in was else ""
+            changed = [*elements[:number], kept + instead, *elements[number + 1 :]]
+            text = "~".join([*segments[:place], "*".join(changed), *segments[place + 1 :]]) + "~"
+            yield f"{kind}{number:02}", instead, text.replace("TRACE", f"T{place}-{number}").encode()
+
+
+def test_a_name_in_any_element_is_kept_in_no_other_than_these(server: Ledger) -> None:
+    serving.open_book(server, "swept")
+    server.postings.RecordSession(session("C1", book="swept", patient_share="20.00", charge="150.00"))
+    placed, answers = {}, []
+    for element, instead, data in spoilt():
+        placed[instead] = element
+        answers.append(answered(server.of("swept"), data))
+    said = "\n".join([*answers, *asked(server.of("swept")), *(text for _, text in tables(server.url))])
+    assert len(placed) > 200
+    assert {placed[found] for found in re.findall("ZEBRO[A-J]{3}WSKA", said)} == IDENTIFYING

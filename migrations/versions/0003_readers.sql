@@ -32,7 +32,7 @@ DECLARE
 BEGIN
     FOREACH relation IN ARRAY ARRAY[
         'books', 'heads', 'accounts', 'entries', 'postings', 'balances', 'daily_totals', 'payer_identifiers',
-        'deliveries', 'remittances', 'claim_payments', 'provider_level_adjustments', 'exceptions'
+        'deliveries', 'file_reads', 'remittances', 'claim_payments', 'provider_level_adjustments', 'exceptions'
     ] LOOP
         EXECUTE format(
             'CREATE VIEW ledger_reading.%1$I WITH (security_barrier) AS SELECT * FROM %2$I.%1$I '
