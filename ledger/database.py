@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -161,7 +162,7 @@ def migrate(url: str) -> list[str]:
 
 def migrations_pending(connection: Connection) -> bool:
     """Whether `ledger migrate` has something to do."""
-    return _version(connection) != _scripts().get_current_head()
+    return _version(connection) != _newest()
 
 
 def _refuse_unfit(connection: Connection) -> None:
@@ -177,6 +178,12 @@ def _alembic(connection: Connection | None = None) -> Config:
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(Path(str(files("migrations")))))
     return config
+
+
+@cache
+def _newest() -> str | None:
+    """The version that this program was written for; a server asks again and again."""
+    return _scripts().get_current_head()
 
 
 def _scripts() -> ScriptDirectory:

@@ -20,7 +20,7 @@ from ledger.errors import DatabaseUnavailable
 from reconciliation.files import Files
 from reconciliation.sealing import KeysRefused, Sealing, read_keys
 from service import settings
-from service.postgres import Urls, embedded
+from service.postgres import Urls, embedded, write_durably
 from service.settings import SettingRefused, Settings
 
 T = TypeVar("T")
@@ -60,10 +60,7 @@ def _keys(text: str) -> Sealing:
 def _own_key(path: Path) -> str:
     """A key made once, beside the database and not in it: a copy of the database alone tells nothing."""
     unfinished = path.with_name(f"{path.name}.{os.getpid()}")
-    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(f"local:{base64.b64encode(secrets.token_bytes(32)).decode()}")
-        file.flush()
-        os.fsync(file.fileno())
+    write_durably(unfinished, f"local:{base64.b64encode(secrets.token_bytes(32)).decode()}")
     with suppress(FileExistsError):
         os.link(unfinished, path)  # whole or not at all, and never over another
     unfinished.unlink()

@@ -151,8 +151,8 @@ class Cluster:
         unfinished.mkdir()
         unfinished.chmod(0o711 if self._account else 0o700)
         data.mkdir(mode=0o700)
-        _write_durably(unfinished / "password", secrets.token_urlsafe(24))
-        _write_durably(unfinished / "postgres.log", "")
+        write_durably(unfinished / "password", secrets.token_urlsafe(24))
+        write_durably(unfinished / "postgres.log", "")
         for path in (data, unfinished / "password", unfinished / "postgres.log"):
             self._give(path)
         made = self._run(
@@ -174,7 +174,7 @@ class Cluster:
         """Write our part of the configuration. It lies where only we may write, and holds no secret."""
         own = {"listen_addresses": "127.0.0.1", "port": str(port), "unix_socket_directories": ""}
         doubled = ((name, value.replace("'", "''")) for name, value in (self._settings | own).items())
-        _write_durably(home / "ledger.conf", "".join(f"{name} = '{value}'\n" for name, value in doubled))
+        write_durably(home / "ledger.conf", "".join(f"{name} = '{value}'\n" for name, value in doubled))
         (home / "ledger.conf").chmod(0o644)
 
     def _runs(self) -> bool:
@@ -218,7 +218,7 @@ class Cluster:
             connection.execute(sql.SQL("CREATE ROLE {} LOGIN IN ROLE {}").format(login, program))
         password = secrets.token_urlsafe(24)
         connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(login, sql.Literal(password)))
-        _write_durably(self.home / "server_password", password)
+        write_durably(self.home / "server_password", password)
 
     def _connected(self) -> psycopg.Connection[Any]:
         deadline = time.monotonic() + _PATIENCE_SECONDS
@@ -357,7 +357,7 @@ def _port_of(configuration: Path) -> int:
     raise PostgresUnavailable(f"{configuration} names no port: put back the line  port = '5432'")
 
 
-def _write_durably(path: Path, text: str, how: int = os.O_TRUNC) -> None:
+def write_durably(path: Path, text: str, how: int = os.O_TRUNC) -> None:
     """Write a file that its owner alone may read, so that it survives a power cut."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | how, 0o600)
     with open(descriptor, "w") as file:
@@ -367,7 +367,7 @@ def _write_durably(path: Path, text: str, how: int = os.O_TRUNC) -> None:
 
 
 def _append_durably(path: Path, text: str) -> None:
-    _write_durably(path, text, os.O_APPEND)
+    write_durably(path, text, os.O_APPEND)
 
 
 def _flush(folder: Path) -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import structlog
 from grpc_health.v1 import health, health_pb2
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger.accounts.store import oldest_clearing
@@ -88,7 +88,7 @@ class Watch:
 
     async def _found(self) -> list[str]:
         async with reading(self._database) as connection:
-            if await connection.run_sync(_pending):
+            if await connection.run_sync(migrations_pending):
                 return ["the database is not at this program's version: run ledger migrate"]
             await self._count(connection)
             rows = await connection.execute(_SETTINGS)
@@ -111,7 +111,3 @@ class Watch:
             log.error("not serving", database_answers=answers, faults=self._faults)
         else:
             log.info("serving")
-
-
-def _pending(connection: Connection) -> bool:
-    return migrations_pending(connection)

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 
 from sqlalchemy import text
@@ -53,6 +54,7 @@ async def found_by(connection: AsyncConnection, package: str, name: str) -> list
     return [Fault(*row) for row in await connection.execute(query(package, name))]
 
 
+@cache
 def _migrated() -> dict[str, str]:
     """The trigger functions as the migrations leave them: the last definition of each name."""
     scripts = sorted(

@@ -1,5 +1,6 @@
 """What all faults have in common: where they happen, and what comes of them."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -9,8 +10,8 @@ from typing import Protocol
 
 from service.postgres import Urls
 from torture.books import Verdict, compared
-from torture.clients import Told
-from torture.processes import Postgres
+from torture.clients import Load, Told, open_book
+from torture.processes import Postgres, Served
 
 
 @dataclass
@@ -63,6 +64,29 @@ class Fault(Protocol):
 
     async def close(self) -> None:
         """Ends every process that was started."""
+
+
+class UnderLoad:
+    """What faults of one server share: it runs, and clients post to it while it is disturbed."""
+
+    borne: tuple[str, ...] = ("UNAVAILABLE",)
+    """The gRPC codes after which a client asks again."""
+
+    def __init__(self, place: Place) -> None:
+        """Nothing is started yet."""
+        self._place = place
+        self._server = Served(place.urls.server, place.folder)
+        self._load = Load([self._server.address], place.lots, borne=self.borne)
+
+    async def prepare(self) -> None:
+        """A server with a book, under load."""
+        await asyncio.to_thread(self._server.start)
+        await open_book(self._server.address)
+        self._load.start()
+
+    async def close(self) -> None:
+        """Ends the server."""
+        self._server.close()
 
 
 Kind = type[Fault]

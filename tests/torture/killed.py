@@ -3,27 +3,13 @@
 import asyncio
 import time
 
-from torture.clients import Load, open_book
-from torture.fault import Outcome, Place, outcome_of
-from torture.processes import Served
+from torture.fault import Outcome, Place, UnderLoad, outcome_of
 
 
-class ServerKilled:
+class ServerKilled(UnderLoad):
     """The server process gets SIGKILL at a random moment of its work, and is started again."""
 
     name = "server killed (`kill -9`)"
-
-    def __init__(self, place: Place) -> None:
-        """Nothing is started yet."""
-        self._place = place
-        self._server = Served(place.urls.server, place.folder)
-        self._load = Load([self._server.address], place.lots)
-
-    async def prepare(self) -> None:
-        """A server with a book, under load."""
-        await asyncio.to_thread(self._server.start)
-        await open_book(self._server.address)
-        self._load.start()
 
     async def disturb(self) -> None:
         """Dies in mid-work, and comes back."""
@@ -38,12 +24,8 @@ class ServerKilled:
         told = await self._load.finish()
         return await asyncio.to_thread(outcome_of, self._place.url, told, tried)
 
-    async def close(self) -> None:
-        """Ends the server."""
-        self._server.close()
 
-
-class PostgresKilled:
+class PostgresKilled(UnderLoad):
     """The postmaster gets SIGKILL; the server stays, says so, and serves again once PostgreSQL is back."""
 
     name = "PostgreSQL killed (`kill -9` of the postmaster)"
@@ -51,17 +33,9 @@ class PostgresKilled:
     def __init__(self, place: Place) -> None:
         """Nothing is started yet but PostgreSQL, which the place brings."""
         assert place.postgres is not None
-        self._place = place
+        super().__init__(place)
         self._postgres = place.postgres
-        self._server = Served(place.urls.server, place.folder)
-        self._load = Load([self._server.address], place.lots)
         self._longest = 0.0
-
-    async def prepare(self) -> None:
-        """A server with a book, under load."""
-        await asyncio.to_thread(self._server.start)
-        await open_book(self._server.address)
-        self._load.start()
 
     async def disturb(self) -> None:
         """The database dies, is away for a moment and is started again; the server is left alone."""
@@ -80,7 +54,3 @@ class PostgresKilled:
         told = await self._load.finish()
         figure = f"served again at most {self._longest:.1f} s after PostgreSQL was back"
         return await asyncio.to_thread(outcome_of, self._place.url, told, tried, figure, wrong=wrong)
-
-    async def close(self) -> None:
-        """Ends the server."""
-        self._server.close()

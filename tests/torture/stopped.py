@@ -8,9 +8,8 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from torture.books import at_rest, held, key_of
-from torture.clients import Load, channel, open_book
-from torture.fault import Outcome, Place, outcome_of
-from torture.processes import Served
+from torture.clients import channel
+from torture.fault import Outcome, Place, UnderLoad, outcome_of
 
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 _NOT_OF_STOPPING = {"DATABASE_UNAVAILABLE", "OUTCOME_UNKNOWN"}
@@ -19,24 +18,17 @@ _BORNE = ("UNAVAILABLE", "CANCELLED")
 (grpc/grpc#41785). Nothing was recorded then, which is looked at here, and the client may ask again."""
 
 
-class Stopped:
+class Stopped(UnderLoad):
     """SIGTERM in mid-work: health says so, what is in flight is finished, and the exit code is 0."""
 
     name = "server told to stop (SIGTERM) under load"
+    borne = _BORNE
 
     def __init__(self, place: Place) -> None:
         """Nothing is started yet."""
-        self._place = place
-        self._server = Served(place.urls.server, place.folder)
-        self._load = Load([self._server.address], place.lots, borne=_BORNE)
+        super().__init__(place)
         self._wrong: list[str] = []
         self._longest = 0.0
-
-    async def prepare(self) -> None:
-        """A server with a book, under load."""
-        await asyncio.to_thread(self._server.start)
-        await open_book(self._server.address)
-        self._load.start()
 
     async def disturb(self) -> None:
         """Stops, is looked at while it is away, and is started again."""
@@ -79,7 +71,3 @@ class Stopped:
         self._wrong += [f"clients met {met}" for met in told.failures.keys() & _NOT_OF_STOPPING]
         figure = f"the server ended with exit code 0 at most {self._longest:.1f} s after SIGTERM"
         return await asyncio.to_thread(outcome_of, self._place.url, told, tried, figure, wrong=self._wrong)
-
-    async def close(self) -> None:
-        """Ends the server."""
-        self._server.close()
