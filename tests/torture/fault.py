@@ -8,10 +8,13 @@ from pathlib import Path
 from random import Random
 from typing import Protocol
 
+from sqlalchemy import make_url
+
 from service.postgres import Urls
 from torture.books import Verdict, compared
 from torture.clients import Load, Told, open_book
-from torture.processes import Postgres, Served
+from torture.processes import Postgres, Served, through
+from torture.proxy import Proxy
 
 
 @dataclass
@@ -87,6 +90,36 @@ class UnderLoad:
     async def close(self) -> None:
         """Ends the server."""
         self._server.close()
+
+
+class BehindProxy:
+    """What faults of the network share: one server, and a proxy between it and PostgreSQL."""
+
+    def __init__(self, place: Place) -> None:
+        """Nothing is started yet."""
+        port = make_url(place.url).port
+        assert port is not None
+        self._place = place
+        self._proxy = Proxy(port)
+        self._server: Served | None = None
+
+    @property
+    def server(self) -> Served:
+        """The server behind the proxy."""
+        assert self._server is not None
+        return self._server
+
+    async def prepare(self) -> None:
+        """A server behind the proxy, with a book."""
+        self._server = Served(through(self._place.urls.server, await self._proxy.start()), self._place.folder)
+        await asyncio.to_thread(self._server.start)
+        await open_book(self._server.address)
+
+    async def close(self) -> None:
+        """Ends the server and the proxy."""
+        if self._server is not None:
+            self._server.close()
+        await self._proxy.close()
 
 
 Kind = type[Fault]

@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
-from sqlalchemy import make_url
 
 from service.demo.client import Client
 from service.demo.mail import JUNE
 from service.demo.remittance import Remittance, as_booked, written
 from service.demo.world import PAYERS, SPRING, Claim, Session
 from torture.books import Verdict, at_rest, held, sound
-from torture.clients import BOOK, channel, open_book
-from torture.fault import Outcome, Place
-from torture.processes import PATIENCE_SECONDS, Served, connected, ledger, through
-from torture.proxy import Cut, Proxy
+from torture.clients import BOOK, channel
+from torture.fault import BehindProxy, Outcome, Place
+from torture.processes import PATIENCE_SECONDS, connected, ledger
+from torture.proxy import Cut
 
 PAYER = PAYERS[0]
 CHUNK = 1_000
@@ -53,35 +52,23 @@ class Mail:
         return f"{self.trace}.835"
 
 
-class Ingested:
+class Ingested(BehindProxy):
     """A delivery is broken off at a random moment; what is settled is settled wholly, and never twice."""
 
     name = "835 file taken in: server killed, or cut at COMMIT"
 
     def __init__(self, place: Place) -> None:
         """Nothing is started yet."""
-        port = make_url(place.url).port
-        assert port is not None
-        self._place = place
-        self._proxy = Proxy(port)
-        self._server: Served | None = None
+        super().__init__(place)
         self._usual_seconds = 0.0
         self._mail: list[Mail] = []
         self._found: Counter[str] = Counter()
         self._met: Counter[str] = Counter()
         self._wrong: list[str] = []
 
-    @property
-    def server(self) -> Served:
-        """The server behind the proxy."""
-        assert self._server is not None
-        return self._server
-
     async def prepare(self) -> None:
         """A server with a book that knows the payer; a file goes in undisturbed, to see how long it takes."""
-        self._server = Served(through(self._place.urls.server, await self._proxy.start()), self._place.folder)
-        await asyncio.to_thread(self.server.start)
-        await open_book(self.server.address, BOOK)
+        await super().prepare()
         mail = await self._earned(self._place.large // _SMALLER)
         async with channel(self.server.address) as opened:
             await Client(opened, BOOK).identify(PAYER.code, PAYER.identifier)
@@ -229,12 +216,6 @@ class Ingested:
             verdict.wrong.append(f"ledger report received: {received.stdout}{received.stderr}")
         verdict.wrong += sound(self._place.url)
         return verdict
-
-    async def close(self) -> None:
-        """Ends the server and the proxy."""
-        if self._server is not None:
-            self._server.close()
-        await self._proxy.close()
 
 
 def _one(connection: Any, question: str, *asked: Any) -> int:

@@ -6,40 +6,28 @@ from typing import Any
 
 import grpc
 from serving import refusal
-from sqlalchemy import make_url
 
 from ledger.v1 import postings_pb2
 from ledger.v1.postings_pb2_grpc import PostingsServiceStub
 from torture.books import at_rest, held, key_of
-from torture.clients import BOOK, Load, Told, channel, earned, manual, name_of, open_book
-from torture.fault import Outcome, Place, outcome_of
-from torture.processes import Served, through
-from torture.proxy import Cut, Proxy
+from torture.clients import BOOK, Load, Told, channel, earned, manual, name_of
+from torture.fault import BehindProxy, Outcome, Place, outcome_of
+from torture.proxy import Cut
 
 _WAYS = ("PostEntry", "RecordSession", "PostEntries")
 UNKNOWN, AWAY = "OUTCOME_UNKNOWN", "DATABASE_UNAVAILABLE"
 
 
-class CutAtCommit:
+class CutAtCommit(BehindProxy):
     """One call at a time, whose connection is cut at a chosen point: what was told must be what is there."""
 
     name = "connection cut at COMMIT"
 
     def __init__(self, place: Place) -> None:
         """Nothing is started yet."""
-        port = make_url(place.url).port
-        assert port is not None
-        self._place = place
-        self._proxy = Proxy(port)
-        self._server: Served | None = None
+        super().__init__(place)
         self._told = Told()
         self._cuts: Counter[Cut] = Counter()
-
-    async def prepare(self) -> None:
-        """A server behind the proxy, with a book."""
-        self._server = Served(through(self._place.urls.server, await self._proxy.start()), self._place.folder)
-        await asyncio.to_thread(self._server.start)
-        await open_book(self._server.address)
 
     async def disturb(self) -> None:
         """Every kind of call is cut at every point, and made again."""
@@ -48,11 +36,10 @@ class CutAtCommit:
                 await self._cut(where, way)
 
     async def _cut(self, where: Cut, way: str) -> None:
-        assert self._server is not None
         key = f"{len(self._told.asked)}-{way}"
         request, asked = _request(way, key, self._place.lots)
         self._told.asked.update(asked)
-        async with channel(self._server.address) as opened:
+        async with channel(self.server.address) as opened:
             before = self._proxy.cuts
             call = getattr(PostingsServiceStub(opened), way)
             self._proxy.arm(where, self._place.lots.randint(0, 6) if where is Cut.IN_THE_MIDDLE else 0)
@@ -105,12 +92,6 @@ class CutAtCommit:
         tried = sum(self._cuts.values())
         return await asyncio.to_thread(outcome_of, self._place.url, self._told, tried, f"cut {cuts}")
 
-    async def close(self) -> None:
-        """Ends the server and the proxy."""
-        if self._server is not None:
-            self._server.close()
-        await self._proxy.close()
-
 
 def _request(way: str, key: str, lots: Any) -> tuple[Any, dict[str, Any]]:
     """A call of this kind, and what it asks for under each key."""
@@ -125,27 +106,21 @@ def _request(way: str, key: str, lots: Any) -> tuple[Any, dict[str, Any]]:
     return batch, {one.idempotency_key: one for one in entries}
 
 
-class BadNetwork:
+class BadNetwork(BehindProxy):
     """Clients post under load while the network delays, cuts, refuses and falls silent."""
 
     name = "network delayed, cut, refused, silent"
 
     def __init__(self, place: Place) -> None:
         """Nothing is started yet."""
-        port = make_url(place.url).port
-        assert port is not None
-        self._place = place
-        self._proxy = Proxy(port)
-        self._server: Served | None = None
+        super().__init__(place)
         self._load: Load | None = None
         self._turns = 0
 
     async def prepare(self) -> None:
         """A server behind the proxy, with a book, under load."""
-        self._server = Served(through(self._place.urls.server, await self._proxy.start()), self._place.folder)
-        await asyncio.to_thread(self._server.start)
-        await open_book(self._server.address)
-        self._load = Load([self._server.address], self._place.lots)
+        await super().prepare()
+        self._load = Load([self.server.address], self._place.lots)
         self._load.start()
 
     async def disturb(self) -> None:
@@ -192,9 +167,3 @@ class BadNetwork:
         told = await self._load.finish()
         figure = f"{self._proxy.cuts} connections cut"
         return await asyncio.to_thread(outcome_of, self._place.url, told, tried, figure)
-
-    async def close(self) -> None:
-        """Ends the server and the proxy."""
-        if self._server is not None:
-            self._server.close()
-        await self._proxy.close()
