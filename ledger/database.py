@@ -1,18 +1,18 @@
 """How the books reach PostgreSQL: migrations, connections under the program's own role, and what goes wrong."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Column, Connection, Table, TextClause, create_engine, text
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -26,7 +26,9 @@ PROGRAM_ROLE = "ledger_program"
 _LOCK_SECONDS = 15
 _IDLE_SECONDS = 10
 _OLDEST = 150_000
-_LOST = (OperationalError, InterfaceError, NoConnectionFree)
+_LOST = (OperationalError, InterfaceError, NoConnectionFree, psycopg.OperationalError, psycopg.InterfaceError)
+_FAILED = (DBAPIError, NoConnectionFree, psycopg.Error)
+_ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
 class DatabaseUnfit(Exception):
@@ -65,7 +67,7 @@ async def reading(database: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     try:
         async with with_snapshot.connect() as connection:
             yield connection
-    except (DBAPIError, NoConnectionFree) as failed:
+    except _FAILED as failed:
         if not _is_lost(failed):
             raise
         raise _unavailable() from failed
@@ -82,7 +84,7 @@ async def recording(database: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         async with database.connect() as connection:
             yield connection
             await _committed(connection)
-    except (DBAPIError, NoConnectionFree) as failed:
+    except _FAILED as failed:
         if not _is_lost(failed):
             raise
         raise _unavailable() from failed
@@ -115,21 +117,36 @@ def column(
     return Column(name, kind, primary_key=key, nullable=null)
 
 
-def inserting(table: Table, then: str = "") -> TextClause:
-    """One statement that inserts any number of rows, each column given as an array under its name.
-
-    `then` is what follows, such as an ON CONFLICT clause.
-    """
+async def copy(connection: AsyncConnection, table: Table, rows: Iterable[Iterable[object]]) -> None:
+    """Writes any number of rows, each in the table's own order of columns, by one COPY."""
     names = ", ".join(column.name for column in table.columns)
-    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
-    arrays = ", ".join(f"CAST(:{c.name} AS {c.type.compile(dialect=dialect)}[])" for c in table.columns)
-    return text(f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({arrays}) {then}")  # noqa: S608
+    async with (
+        (await driver(connection)).cursor() as cursor,
+        cursor.copy(f"COPY {table.name} ({names}) FROM STDIN") as copying,
+    ):
+        await copying.write("".join(map(_copied, rows)))
 
 
-def columns(table: Table, rows: Sequence[Sequence[object]]) -> dict[str, list[object]]:
-    """Rows, each in the table's own order of columns, turned into the arrays that `inserting` takes."""
-    turned = zip(*rows, strict=True) if rows else ([] for _ in table.columns)
-    return {column.name: list(values) for column, values in zip(table.columns, turned, strict=True)}
+async def driver(connection: AsyncConnection) -> psycopg.AsyncConnection[Any]:
+    """What SQLAlchemy's connection stands on, in the same database transaction: for COPY and whole batches."""
+    found = (await connection.get_raw_connection()).driver_connection
+    assert isinstance(found, psycopg.AsyncConnection)
+    return found
+
+
+def _copied(row: Iterable[object]) -> str:
+    """A row as COPY's text format has it."""
+    return "\t".join([_field(value) for value in row]) + "\n"
+
+
+def _field(value: object) -> str:
+    if value is None:
+        return "\\N"
+    if type(value) is str and "\\" not in value and value.isprintable():
+        return value
+    if isinstance(value, bytes):
+        return f"\\\\x{value.hex()}"
+    return str(value).translate(_ESCAPED)
 
 
 def query(package: str, name: str) -> TextClause:

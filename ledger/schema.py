@@ -35,6 +35,7 @@ heads = Table(
     column("number", BigInteger),
     column("hash", LargeBinary),
     column("recorded_at", _moment),
+    column("account_changes", BigInteger),
 )
 
 accounts = Table(
@@ -90,10 +91,28 @@ postings = Table(
     column("book", Text, key=True),
     column("entry_number", BigInteger, key=True),
     column("line", Integer, key=True),
+    column("effective_date", Date),
     column("account", Text),
     column("currency", Text),
     column("amount", BigInteger),
     column("item", Text, null=True),
+)
+
+entry_keys = Table(
+    "entry_keys",
+    metadata,
+    column("book", Text, key=True),
+    column("actor", Text, key=True),
+    column("idempotency_key", Text, key=True),
+    column("number", BigInteger),
+)
+
+entry_reversals = Table(
+    "entry_reversals",
+    metadata,
+    column("book", Text, key=True),
+    column("reverses", BigInteger, key=True),
+    column("number", BigInteger),
 )
 
 balances = Table(

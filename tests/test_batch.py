@@ -173,7 +173,7 @@ def test_an_entry_takes_the_next_number_and_the_hash_before() -> None:
 def test_a_refused_request_leaves_no_trace() -> None:
     """Not even the accounts that it would have opened on its way to the refusal."""
     batch = decided(manual("Liabilities:Suspense:AETNA", GONE))
-    assert (batch.head, batch.entries, batch.opened, dict(batch.daily)) == (HEAD, [], [], {})
+    assert (batch.head, batch.entries, batch.opened, dict(batch.daily)) == (HEAD, [], {}, {})
 
 
 # --- which refusal comes first ------------------------------------------------------------------------
@@ -299,7 +299,7 @@ def test_all_or_none(case: str) -> None:
     batch = decided(*commands, atomic=True)
     assert told(batch.outcomes[0]) == expected
     if not expected[0].isdigit():
-        assert (batch.head, batch.entries, batch.opened, dict(batch.daily)) == (HEAD, [], [], {})
+        assert (batch.head, batch.entries, batch.opened, dict(batch.daily)) == (HEAD, [], {}, {})
 
 
 def test_an_atomic_refusal_says_which_one_it_was() -> None:
@@ -393,14 +393,14 @@ def test_a_key_used_for_another_request_says_what_differs(case: str) -> None:
 
 def test_an_account_that_a_rule_opens_is_opened_once() -> None:
     batch = decided(*[manual("Liabilities:Suspense:AETNA", OPENING)] * 3)
-    assert [opened.code for opened in batch.opened] == ["Liabilities:Suspense:AETNA"]
+    assert [*batch.opened] == ["Liabilities:Suspense:AETNA"]
 
 
 def test_both_lines_of_an_entry_may_open_the_same_account() -> None:
     lines = (debit("Revenue:Interest", usd("1.00")), credit("Revenue:Interest", usd("1.00")))
     batch = decided(Post(JournalEntry(Kind.MANUAL, DAY, lines)))
-    assert [opened.code for opened in batch.opened] == ["Revenue:Interest"]
-    assert batch.totals() == {"Revenue:Interest": Totals(100, 100)}
+    assert [*batch.opened] == ["Revenue:Interest"]
+    assert batch.added() == {"Revenue:Interest": Totals(100, 100)}
 
 
 def test_totals_by_day_and_over_all_days() -> None:
@@ -416,11 +416,11 @@ def test_totals_by_day_and_over_all_days() -> None:
         (CASH, LATER): Totals(200, 0),
         (OPENING, LATER): Totals(0, 200),
     }
-    assert batch.totals() == {CASH: Totals(300, 50), OPENING: Totals(50, 300)}
+    assert batch.added() == {CASH: Totals(300, 50), OPENING: Totals(50, 300)}
 
 
 def test_a_replay_counts_nothing() -> None:
-    assert decided(ask(FIRST, "used")).totals() == {}
+    assert decided(ask(FIRST, "used")).added() == {}
 
 
 # --- how large ----------------------------------------------------------------------------------------

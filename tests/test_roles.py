@@ -18,10 +18,16 @@ VERBS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIG
 # What the program may: s select, i insert, and the columns it may update. Nobody may anything else.
 PROGRAM = {
     "books": "si",
-    "heads": "si number hash recorded_at",
+    "heads": "si number hash recorded_at account_changes",
     "accounts": "si closed_at closed_by",
     "entries": "si",
     "postings": "si",
+    "entry_keys": "s",
+    "entry_reversals": "s",
+    "entries_1": "",
+    "entries_2": "",
+    "postings_1": "",
+    "postings_2": "",
     "balances": "si debits credits",
     "daily_totals": "si debits credits",
     "payer_identifiers": "si payer",
@@ -35,7 +41,8 @@ PROGRAM = {
     "reader_books": "",
     "alembic_version": "s",
 }
-READABLE = PROGRAM.keys() - {"delivery_parts", "reader_books", "alembic_version"}
+PARTITIONS = {"entries_1", "entries_2", "postings_1", "postings_2"}
+READABLE = PROGRAM.keys() - {"delivery_parts", "reader_books", "alembic_version", *PARTITIONS}
 HELD = """
     SELECT verb FROM unnest(%s::text[]) AS verb
     WHERE has_table_privilege(%s, %s, verb)

@@ -1,44 +1,73 @@
 -- Guards: what keeps posted entries as they are, in PostgreSQL itself. Returns no row while all are in place.
 -- Paste it into psql as it is.
-WITH triggers (relation, name, definition) AS (
+WITH kept (relation) AS (
+    -- What is never changed, and each partition of it.
+    SELECT CAST(name AS regclass)
+    FROM unnest(ARRAY['accounts', 'entries', 'postings', 'entry_keys', 'entry_reversals']) AS names (name)
+    UNION ALL
+    SELECT inhrelid FROM pg_inherits WHERE inhparent IN (CAST('entries' AS regclass), CAST('postings' AS regclass))
+), triggers (relation, name, definition) AS (
     VALUES
-        ('accounts', 'accounts_close_once',
+        (CAST('accounts' AS regclass), 'accounts_close_once',
          'BEFORE UPDATE ON accounts FOR EACH ROW EXECUTE FUNCTION accounts_close_once()'),
         ('accounts', 'accounts_stay',
          'BEFORE DELETE OR TRUNCATE ON accounts FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()'),
-        ('entries', 'entries_never_change',
-         'BEFORE DELETE OR UPDATE OR TRUNCATE ON entries FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()'),
-        ('postings', 'postings_never_change',
-         'BEFORE DELETE OR UPDATE OR TRUNCATE ON postings FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()'),
+        ('heads', 'heads_stay',
+         'BEFORE DELETE OR TRUNCATE ON heads FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()'),
+        ('heads', 'heads_stand_at_the_last_entry',
+         'AFTER INSERT OR UPDATE ON heads DEFERRABLE INITIALLY DEFERRED '
+         'FOR EACH ROW EXECUTE FUNCTION heads_stand_at_the_last_entry()'),
         ('entries', 'entries_are_whole',
          'AFTER INSERT ON entries REFERENCING NEW TABLE AS inserted '
          'FOR EACH STATEMENT EXECUTE FUNCTION entries_are_whole()'),
-        ('postings', 'postings_come_first',
+        ('postings', 'postings_are_whole',
          'AFTER INSERT ON postings REFERENCING NEW TABLE AS inserted '
-         'FOR EACH STATEMENT EXECUTE FUNCTION postings_come_first()')
+         'FOR EACH STATEMENT EXECUTE FUNCTION postings_are_whole()')
+    UNION ALL
+    SELECT
+        k.relation,
+        coalesce(CAST(CAST(i.inhparent AS regclass) AS text), CAST(k.relation AS text)) || '_never_change',
+        'BEFORE DELETE OR UPDATE OR TRUNCATE ON ' || k.relation
+            || ' FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()'
+    FROM kept AS k
+    LEFT JOIN pg_inherits AS i ON i.inhrelid = k.relation
+    WHERE k.relation <> CAST('accounts' AS regclass)
 ), rights (relation, privilege, but_for) AS (
     -- To close an account, the program changes these two columns of it; the trigger lets it do so once.
     SELECT
-        relation,
-        privilege,
-        CASE WHEN relation = 'accounts' AND privilege = 'UPDATE' THEN ARRAY['closed_at', 'closed_by'] ELSE '{}' END
-    FROM unnest(ARRAY['accounts', 'entries', 'postings']) AS relations (relation)
-    CROSS JOIN unnest(ARRAY['UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER']) AS privileges (privilege)
+        k.relation,
+        p.privilege,
+        CASE
+            WHEN k.relation = CAST('accounts' AS regclass) AND p.privilege = 'UPDATE'
+                THEN ARRAY['closed_at', 'closed_by']
+            ELSE '{}'
+        END
+    FROM kept AS k
+    CROSS JOIN unnest(ARRAY['UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER']) AS p (privilege)
+    UNION ALL
+    -- Keys and reversals are written by a trigger, partitions through the table that they are a part of.
+    SELECT k.relation, 'INSERT', '{}'
+    FROM kept AS k
+    WHERE k.relation NOT IN (
+        CAST('accounts' AS regclass), CAST('entries' AS regclass), CAST('postings' AS regclass)
+    )
 ), faults AS (
     SELECT
         'guard_in_place' AS check_name,
-        'trigger ' || g.name AS subject,
+        'trigger ' || g.name || CASE WHEN g.name LIKE g.relation || '%' THEN '' ELSE ' on ' || g.relation END AS subject,
         'enabled always, ' || g.definition AS expected,
         coalesce(
             CASE t.tgenabled
                 WHEN 'A' THEN 'enabled always'
                 WHEN 'D' THEN 'disabled'
                 ELSE 'enabled at times only'
-            END || ', ' || replace(pg_get_triggerdef(t.oid, true), 'CREATE TRIGGER ' || g.name || ' ', ''),
+            END || ', ' || regexp_replace(
+                pg_get_triggerdef(t.oid, true), '^CREATE (CONSTRAINT )?TRIGGER ' || g.name || ' ', ''
+            ),
             'no such trigger'
         ) AS found
     FROM triggers AS g
-    LEFT JOIN pg_trigger AS t ON t.tgrelid = CAST(g.relation AS regclass) AND t.tgname = g.name
+    LEFT JOIN pg_trigger AS t ON t.tgrelid = g.relation AND t.tgname = g.name
 
     UNION ALL
     SELECT
@@ -47,9 +76,9 @@ WITH triggers (relation, name, definition) AS (
         'withheld',
         CASE
             WHEN has_table_privilege('ledger_program', relation, privilege) THEN 'granted'
-            WHEN privilege = 'UPDATE' AND EXISTS (
+            WHEN privilege IN ('INSERT', 'UPDATE') AND EXISTS (
                 SELECT FROM pg_attribute AS a
-                WHERE a.attrelid = CAST(relation AS regclass) AND a.attnum > 0 AND NOT a.attisdropped
+                WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped
                     AND a.attname <> ALL (but_for)
                     AND has_column_privilege('ledger_program', relation, a.attname, privilege)
             ) THEN 'granted on some columns'

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.database import query
 
-_FUNCTION = re.compile(r"CREATE (?:OR REPLACE )?FUNCTION (\w+)\(\).*?\$\$(.*?)\$\$", re.DOTALL)
+_FUNCTION = re.compile(r"CREATE (?:OR REPLACE )?FUNCTION (\w+)\([^)]*\).*?\$\$(.*?)\$\$", re.DOTALL)
 _BODIES = text("""
     SELECT proname, prosrc FROM pg_proc
     WHERE pronamespace = (SELECT relnamespace FROM pg_class WHERE oid = CAST('entries' AS regclass))

@@ -137,6 +137,46 @@ WITH lines AS (
         OR l.last_line IS DISTINCT FROM e.posting_count
 
     UNION ALL
+    SELECT
+        'posting_of_its_day',
+        p.book,
+        'entry ' || p.entry_number || ' line ' || p.line,
+        CAST(e.effective_date AS text),
+        CAST(p.effective_date AS text)
+    FROM postings AS p
+    JOIN entries AS e ON e.book = p.book AND e.number = p.entry_number
+    WHERE p.effective_date <> e.effective_date
+
+    UNION ALL
+    SELECT
+        'entry_keys',
+        coalesce(e.book, k.book),
+        'key ' || coalesce(e.idempotency_key, k.idempotency_key) || ' of ' || coalesce(e.actor, k.actor),
+        coalesce('entry ' || e.number, 'no row'),
+        coalesce('entry ' || k.number, 'no row')
+    FROM entries AS e
+    FULL JOIN entry_keys AS k
+        ON k.book = e.book AND k.actor = e.actor AND k.idempotency_key = e.idempotency_key AND k.number = e.number
+    WHERE e.number IS NULL OR k.number IS NULL
+
+    UNION ALL
+    SELECT
+        'entry_reversals',
+        coalesce(e.book, r.book),
+        'entry ' || coalesce(e.reverses, r.reverses),
+        coalesce('reversed by entry ' || e.number, 'no row'),
+        coalesce('reversed by entry ' || r.number, 'no row')
+    FROM (SELECT book, number, reverses FROM entries WHERE reverses IS NOT NULL) AS e
+    FULL JOIN entry_reversals AS r ON r.book = e.book AND r.reverses = e.reverses AND r.number = e.number
+    WHERE e.number IS NULL OR r.number IS NULL
+
+    UNION ALL
+    SELECT 'ids_differ', book, 'id ' || id, 'one entry', count(*) || ' entries'
+    FROM entries
+    GROUP BY book, id
+    HAVING count(*) > 1
+
+    UNION ALL
     SELECT 'entry_balances', book, 'entry ' || entry_number || ' in ' || currency, '0', CAST(sum(amount) AS text)
     FROM postings
     GROUP BY book, entry_number, currency

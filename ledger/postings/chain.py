@@ -8,12 +8,13 @@ same in SQL.
 
 import hashlib
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
-from functools import singledispatch
+from typing import Any
 from uuid import UUID
 
-from ledger.postings.entry import PostedEntry
+from ledger.accounts.account import Side
+from ledger.postings.entry import Kind, PostedEntry
 
 VERSION = b"\x01"
 GENESIS = bytes(32)
@@ -21,43 +22,33 @@ GENESIS = bytes(32)
 
 _ABSENT = b"\xff\xff\xff\xff"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_length = struct.Struct(">I").pack
+_number = struct.Struct(">q").pack
 
 
-@singledispatch
+def _moment(value: datetime) -> bytes:
+    since = value - _EPOCH
+    return _number((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds)
+
+
+_ENCODINGS: dict[type, Callable[[Any], bytes]] = {
+    str: str.encode,
+    Kind: str.encode,
+    Side: str.encode,
+    int: _number,
+    bytes: bytes,
+    UUID: lambda value: value.bytes,
+    date: lambda value: value.isoformat().encode(),
+    datetime: _moment,
+}
+
+
 def encoded(value: object) -> bytes:
     """One field's bytes; raises TypeError for a type that is never stored."""
-    raise TypeError(f"{type(value).__name__} has no encoding")
-
-
-@encoded.register
-def _(value: bytes) -> bytes:
-    return value
-
-
-@encoded.register
-def _(value: str) -> bytes:
-    return value.encode()
-
-
-@encoded.register
-def _(value: int) -> bytes:
-    return struct.pack(">q", value)
-
-
-@encoded.register
-def _(value: UUID) -> bytes:
-    return value.bytes
-
-
-@encoded.register
-def _(value: date) -> bytes:
-    return value.isoformat().encode()
-
-
-@encoded.register
-def _(value: datetime) -> bytes:
-    since = value - _EPOCH
-    return struct.pack(">q", (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds)
+    encode = _ENCODINGS.get(type(value))
+    if encode is None:
+        raise TypeError(f"{type(value).__name__} has no encoding")
+    return encode(value)
 
 
 def joined(*values: object) -> bytes:
@@ -68,7 +59,7 @@ def joined(*values: object) -> bytes:
             parts.append(_ABSENT)
         else:
             content = encoded(value)
-            parts.append(struct.pack(">I", len(content)) + content)
+            parts += (_length(len(content)), content)
     return b"".join(parts)
 
 
@@ -79,5 +70,5 @@ def request_hash(stated: Mapping[str, str]) -> bytes:
 
 def entry_hash(previous: bytes, posted: PostedEntry) -> bytes:
     """SHA-256 over the hash before, the entry's columns and its postings' columns, in the tables' order."""
-    lines = b"".join(joined(*line) for line in posted.lines())
-    return hashlib.sha256(previous + VERSION + joined(*posted.columns()) + lines).digest()
+    lines = (value for line in posted.lines() for value in line)
+    return hashlib.sha256(previous + VERSION + joined(*posted.columns(), *lines)).digest()

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from ledger.errors import QueueFull
 from ledger.postings import journal
 from ledger.postings.batch import MOST_ENTRIES, MOST_POSTINGS, Outcome, Submission
+from ledger.postings.memory import Memory
 
 MOST_WAITING = 20_000
 """Requests that may wait for one book; beyond it callers are told to come back."""
@@ -31,6 +32,7 @@ class _Queue:
         self._waiting: deque[_Waiting] = deque()
         self._count = 0
         self._posting: asyncio.Task[None] | None = None
+        self._memory = Memory()
 
     async def post(self, submission: Submission) -> list[Outcome]:
         if self._count + len(submission.requests) > MOST_WAITING:
@@ -74,7 +76,9 @@ class _Queue:
     async def _post_batch(self, taken: list[_Waiting]) -> None:
         try:
             async with journal.posting(self._database, self._book) as (connection, head):
-                _, outcomes = await journal.post(connection, head, [waiting.submission for waiting in taken])
+                _, outcomes = await journal.post(
+                    connection, head, [waiting.submission for waiting in taken], self._memory
+                )
         except Exception as failed:  # noqa: BLE001 - each caller is told, whatever it was
             for waiting in taken:
                 if not waiting.outcomes.done():

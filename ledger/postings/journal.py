@@ -11,41 +11,62 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger.accounts import chart
 from ledger.accounts import store as accounts
-from ledger.database import columns, inserting, recording
+from ledger.accounts.account import Totals
+from ledger.database import driver, recording
 from ledger.errors import BookNotFound
 from ledger.postings import store
 from ledger.postings.batch import Batch, Facts, Head, Outcome, Request, Submission, decide
 from ledger.postings.entry import PostedEntry
-from ledger.schema import balances, daily_totals
+from ledger.postings.memory import Memory
 
 # The time of recording never runs backwards within a book, whatever the database's clock does.
 _LOCK = text("""
-    SELECT number, hash, greatest(recorded_at, clock_timestamp()) AS now
+    SELECT number, hash, greatest(recorded_at, clock_timestamp()) AS now, account_changes
     FROM heads WHERE book = :book FOR UPDATE
 """)
-_PEEK = text("SELECT number, hash, greatest(recorded_at, clock_timestamp()) AS now FROM heads WHERE book = :book")
+_PEEK = text("""
+    SELECT number, hash, greatest(recorded_at, clock_timestamp()) AS now, account_changes
+    FROM heads WHERE book = :book
+""")
 _MOVE = text("""
     UPDATE heads SET number = :number, hash = :hash, recorded_at = :recorded_at WHERE book = :book
 """)
 _REPLAYS = text("""
-    SELECT e.number FROM entries AS e
+    SELECT k.number FROM entry_keys AS k
     JOIN unnest(CAST(:actors AS text[]), CAST(:keys AS text[])) AS asked (actor, key)
-        ON e.actor = asked.actor AND e.idempotency_key = asked.key
-    WHERE e.book = :book
+        ON k.actor = asked.actor AND k.idempotency_key = asked.key
+    WHERE k.book = :book
 """)
 _REVERSALS = text("""
-    SELECT reverses, number FROM entries WHERE book = :book AND reverses = ANY(CAST(:numbers AS bigint[]))
+    SELECT reverses, number FROM entry_reversals WHERE book = :book AND reverses = ANY(CAST(:numbers AS bigint[]))
 """)
-_ADD_BALANCES = inserting(
-    balances,
-    """ON CONFLICT (book, account) DO UPDATE SET
-        debits = balances.debits + excluded.debits, credits = balances.credits + excluded.credits""",
-)
-_ADD_DAILY = inserting(
-    daily_totals,
-    """ON CONFLICT (book, account, effective_date) DO UPDATE SET
-        debits = daily_totals.debits + excluded.debits, credits = daily_totals.credits + excluded.credits""",
-)
+# What is added comes as texts of words, which is much cheaper to send than arrays, and in the order of the keys,
+# so that neighbours in the index are changed one after the other.
+_ADD_BALANCES = """
+    MERGE INTO balances AS b
+    USING (
+        SELECT
+            unnest(string_to_array(%(accounts)s, ' ')) AS account,
+            unnest(CAST(string_to_array(%(debits)s, ' ') AS bigint[])) AS debits,
+            unnest(CAST(string_to_array(%(credits)s, ' ') AS bigint[])) AS credits
+    ) AS added ON b.book = %(book)s AND b.account = added.account
+    WHEN MATCHED THEN UPDATE SET debits = b.debits + added.debits, credits = b.credits + added.credits
+    WHEN NOT MATCHED THEN INSERT (book, account, debits, credits)
+        VALUES (%(book)s, added.account, added.debits, added.credits)
+"""
+_ADD_DAILY = """
+    MERGE INTO daily_totals AS d
+    USING (
+        SELECT
+            unnest(string_to_array(%(accounts)s, ' ')) AS account,
+            unnest(CAST(string_to_array(%(days)s, ' ') AS date[])) AS effective_date,
+            unnest(CAST(string_to_array(%(debits)s, ' ') AS bigint[])) AS debits,
+            unnest(CAST(string_to_array(%(credits)s, ' ') AS bigint[])) AS credits
+    ) AS added ON d.book = %(book)s AND d.account = added.account AND d.effective_date = added.effective_date
+    WHEN MATCHED THEN UPDATE SET debits = d.debits + added.debits, credits = d.credits + added.credits
+    WHEN NOT MATCHED THEN INSERT (book, account, effective_date, debits, credits)
+        VALUES (%(book)s, added.account, added.effective_date, added.debits, added.credits)
+"""
 
 
 @asynccontextmanager
@@ -60,12 +81,18 @@ async def posting(database: AsyncEngine, book: str) -> AsyncIterator[tuple[Async
 
 
 async def post(
-    connection: AsyncConnection, head: Head, submissions: Sequence[Submission]
+    connection: AsyncConnection, head: Head, submissions: Sequence[Submission], memory: Memory | None = None
 ) -> tuple[Head, list[list[Outcome]]]:
-    """Posts a batch in a transaction that holds the head; returns where the head stands now."""
-    batch = decide(head, await _facts(connection, head.book, submissions), submissions)
+    """Posts a batch in a transaction that holds the head; returns where the head stands now.
+
+    `memory` spares reading accounts that were read, or posted to, by the batch before.
+    """
+    memory = Memory() if memory is None else memory
+    memory.stand_at(head)
+    batch = decide(head, await _facts(connection, head.book, submissions, memory), submissions)
     if batch.entries:
         await _record(connection, batch)
+        memory.follow(batch)
     return batch.head, batch.outcomes
 
 
@@ -74,17 +101,19 @@ async def preview(
 ) -> list[list[Outcome]]:
     """What posting would answer now. Records nothing and waits for nobody."""
     head = await _head(connection, book, lock=False)
-    return decide(head, await _facts(connection, book, submissions), submissions).outcomes
+    return decide(head, await _facts(connection, book, submissions, Memory()), submissions).outcomes
 
 
 async def _head(connection: AsyncConnection, book: str, *, lock: bool) -> Head:
     row = (await connection.execute(_LOCK if lock else _PEEK, {"book": book})).one_or_none()
     if row is None:
         raise BookNotFound(f"no book {book}; open it first", book=book)
-    return Head(book, row.number, row.hash, row.now)
+    return Head(book, row.number, row.hash, row.now, row.account_changes)
 
 
-async def _facts(connection: AsyncConnection, book: str, submissions: Sequence[Submission]) -> Facts:
+async def _facts(
+    connection: AsyncConnection, book: str, submissions: Sequence[Submission], memory: Memory
+) -> Facts:
     requests = [request for submission in submissions for request in submission.requests]
     commands = [request.command for request in requests]
     numbers = {number for command in commands for number in command.originals()}
@@ -95,10 +124,9 @@ async def _facts(connection: AsyncConnection, book: str, submissions: Sequence[S
         reversals=await reversals(connection, book, numbers),
     )
     touched = {code for command in commands for code in command.accounts()} | set(_found(facts))
-    found = await accounts.read(connection, book, touched)
-    facts.accounts = {account.code: account for account, _ in found}
-    facts.folded = {account.code.lower(): account.code for account, _ in found}
-    facts.totals = {account.code: totals for account, totals in found}
+    if unknown := memory.unknown(touched):
+        memory.learn(await accounts.read(connection, book, unknown))
+    facts.accounts, facts.folded, facts.totals = memory.accounts, memory.folded, memory.totals
     return facts
 
 
@@ -134,12 +162,26 @@ async def reversals(connection: AsyncConnection, book: str, numbers: Collection[
 
 
 async def _record(connection: AsyncConnection, batch: Batch) -> None:
+    """In the order that the guards ask for: the head, postings, entries; totals last."""
     head = batch.head
-    await accounts.insert(connection, head.book, batch.opened)
-    await store.insert(connection, batch.entries)
-    sums = [(head.book, code, added.debits, added.credits) for code, added in batch.totals().items()]
-    await connection.execute(_ADD_BALANCES, columns(balances, sums))
-    days = [(head.book, code, day, added.debits, added.credits) for (code, day), added in batch.daily.items()]
-    await connection.execute(_ADD_DAILY, columns(daily_totals, days))
     moved = {"book": head.book, "number": head.number, "hash": head.hash, "recorded_at": head.recorded_at}
     await connection.execute(_MOVE, moved)
+    await accounts.insert(connection, head.book, [*batch.opened.values()])
+    await store.insert(connection, batch.entries)
+    below = await driver(connection)
+    async with below.pipeline():
+        sums = sorted(batch.added().items())
+        await below.execute(_ADD_BALANCES, _added(head.book, [code for code, _ in sums], sums))
+        days = sorted(batch.daily.items())
+        asked = _added(head.book, [code for (code, _), _ in days], days)
+        await below.execute(_ADD_DAILY, {**asked, "days": " ".join(str(day) for (_, day), _ in days)})
+
+
+def _added(book: str, codes: Sequence[str], sums: Sequence[tuple[object, Totals]]) -> dict[str, str]:
+    """Totals as the statements above take them; no account code has a space."""
+    return {
+        "book": book,
+        "accounts": " ".join(codes),
+        "debits": " ".join(str(totals.debits) for _, totals in sums),
+        "credits": " ".join(str(totals.credits) for _, totals in sums),
+    }

@@ -1,7 +1,7 @@
 """Where entries are kept: rows to entries and back."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import date
 from typing import Any
 
@@ -9,14 +9,11 @@ from sqlalchemy import ColumnElement, Row, and_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.accounts.account import Side
-from ledger.database import columns, inserting
+from ledger.database import copy
 from ledger.money import Amount
 from ledger.postings.entry import Dimensions, JournalEntry, Kind, PostedEntry, Posting
 from ledger.postings.item import Item
 from ledger.schema import entries, postings
-
-_INSERT_POSTINGS = inserting(postings)
-_INSERT_ENTRIES = inserting(entries)
 
 # One row for each account that an item touches, with that on which all its sessions agree. A session that
 # was reversed does not count.
@@ -78,10 +75,16 @@ _PAYERS_OF_SESSIONS = text("""
 
 
 async def insert(connection: AsyncConnection, posted: Sequence[PostedEntry]) -> None:
-    """Writes new entries: their postings first, as `entries_are_whole` expects."""
-    lines = [(p.book, p.number, *line) for p in posted for line in p.lines()]
-    await connection.execute(_INSERT_POSTINGS, columns(postings, lines))
-    await connection.execute(_INSERT_ENTRIES, columns(entries, [(*p.columns(), p.hash) for p in posted]))
+    """Writes new entries: their postings first, as `entries_are_whole` expects. The head must have moved."""
+    await copy(connection, postings, (line for one in posted for line in _lines(one)))
+    await copy(connection, entries, ((*one.columns(), one.hash) for one in posted))
+
+
+def _lines(posted: PostedEntry) -> Iterator[tuple[object, ...]]:
+    """What `postings` holds of an entry, in the order of its columns."""
+    place, day = (posted.book, posted.number), posted.entry.effective_date
+    for line, *rest in posted.lines():
+        yield *place, line, day, *rest
 
 
 async def find(

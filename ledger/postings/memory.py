@@ -1,0 +1,54 @@
+"""What a process remembers of a book's accounts from one batch to the next.
+
+Pure. It is true as long as the head of the book stands where it stood when it was learned: whoever posts moves the
+head, and whoever opens or closes an account by hand counts that there. So it is looked at under the lock only.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+from ledger.accounts.account import Account, Totals
+from ledger.postings.batch import Batch, Head
+
+MOST_ACCOUNTS = 100_000
+"""Accounts that are remembered; beyond it a book is learned anew."""
+
+
+@dataclass(slots=True)
+class Memory:
+    """Accounts of one book with their totals, as it stood at a head. `folded` has their codes by lower case."""
+
+    head: Head | None = None
+    accounts: dict[str, Account] = field(default_factory=dict)
+    folded: dict[str, str] = field(default_factory=dict)
+    totals: dict[str, Totals] = field(default_factory=dict)
+
+    def stand_at(self, head: Head) -> None:
+        """Forgets all where the head has moved without this process, or where too much is remembered."""
+        if self.head is None or _place(self.head) != _place(head) or len(self.accounts) > MOST_ACCOUNTS:
+            self.accounts.clear()
+            self.folded.clear()
+            self.totals.clear()
+        self.head = head
+
+    def unknown(self, codes: Collection[str]) -> set[str]:
+        """Those of the codes whose account is not remembered."""
+        return {code for code in codes if code not in self.accounts}
+
+    def learn(self, found: Sequence[tuple[Account, Totals]]) -> None:
+        """Accounts that were read where the book stands."""
+        for account, totals in found:
+            self.accounts[account.code] = account
+            self.folded[account.code.lower()] = account.code
+            self.totals[account.code] = totals
+
+    def follow(self, batch: Batch) -> None:
+        """A batch was recorded: the book stands where it left it."""
+        self.head = batch.head
+        self.accounts.update(batch.opened)
+        self.folded.update((code.lower(), code) for code in batch.opened)
+        self.totals.update(batch.totals)
+
+
+def _place(head: Head) -> tuple[int, bytes, int]:
+    return head.number, head.hash, head.account_changes
