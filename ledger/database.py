@@ -1,11 +1,14 @@
 """How the books reach PostgreSQL: migrations, connections under the program's own role, and what goes wrong."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from datetime import date, datetime
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from types import NoneType
 from typing import Any
+from uuid import UUID
 
 import psycopg
 from alembic import command
@@ -52,6 +55,7 @@ def engine(url: str, pool_size: int = 10, longest_statement_seconds: int = 0) ->
         pool_size=pool_size,
         max_overflow=0,
         pool_pre_ping=True,
+        pool_use_lifo=True,  # the connection used last has its statements and plans ready
         pool_timeout=_LOCK_SECONDS,
         connect_args={
             "options": f"-c role={PROGRAM_ROLE} -c timezone=UTC {' '.join(options)}",
@@ -136,17 +140,23 @@ async def driver(connection: AsyncConnection) -> psycopg.AsyncConnection[Any]:
 
 def _copied(row: Iterable[object]) -> str:
     """A row as COPY's text format has it."""
-    return "\t".join([_field(value) for value in row]) + "\n"
+    return "\t".join([_COPIED[type(value)](value) for value in row]) + "\n"
 
 
-def _field(value: object) -> str:
-    if value is None:
-        return "\\N"
-    if type(value) is str and "\\" not in value and value.isprintable():
-        return value
-    if isinstance(value, bytes):
-        return f"\\\\x{value.hex()}"
-    return str(value).translate(_ESCAPED)
+def _text(value: str) -> str:
+    """Most texts are as they stand; a backslash or a control character is not."""
+    return value if "\\" not in value and value.isprintable() else value.translate(_ESCAPED)
+
+
+_COPIED: dict[type, Callable[[Any], str]] = {
+    NoneType: lambda _: "\\N",
+    str: _text,
+    int: str,
+    bytes: lambda value: f"\\\\x{value.hex()}",
+    date: date.isoformat,
+    datetime: str,
+    UUID: str,
+}
 
 
 def query(package: str, name: str) -> TextClause:

@@ -51,6 +51,7 @@ RIGHTS: dict[str, Right] = {
     "/ledger.v1.AccountsService/GetBalance": _READERS,
     "/ledger.v1.PostingsService/PostEntry": _RECORDS,
     "/ledger.v1.PostingsService/PostEntries": _RECORDS,
+    "/ledger.v1.PostingsService/StreamEntries": _RECORDS,
     "/ledger.v1.PostingsService/ReverseEntry": _DECIDES,
     "/ledger.v1.PostingsService/GetEntry": _READERS,
     "/ledger.v1.PostingsService/ListEntries": _READERS,

@@ -1,6 +1,7 @@
 """The gRPC server: the servicers on one port, with health, reflection and a stop that cuts nobody off."""
 
 import asyncio
+import gc
 import signal
 import socket
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ log = structlog.get_logger()
 LARGEST_MESSAGE = 1024 * 1024
 LONGEST_STATEMENT_SECONDS = 60
 _AGAIN_SECONDS = 2
+_BETWEEN_COLLECTIONS = 50_000
 DESCRIPTORS = (
     accounts_pb2.DESCRIPTOR.services_by_name["AccountsService"],
     postings_pb2.DESCRIPTOR.services_by_name["PostingsService"],
@@ -144,11 +146,19 @@ async def _finish(database: AsyncEngine, files: Files) -> None:
 
 async def serve(server: Server, grace_seconds: float) -> None:
     """Serves until SIGTERM or SIGINT, then stops."""
+    spare_the_collector()
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
     await told.wait()
     await server.stop(grace_seconds)
+
+
+def spare_the_collector() -> None:
+    """Keeps Python from looking for cycles among the thousands of records of each batch, which have none."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_BETWEEN_COLLECTIONS, 10, 10)
 
 
 def listening(address: str) -> str:

@@ -48,6 +48,7 @@ TABLE = """
     GetBalance           p f a u .
     PostEntry            p f . . .
     PostEntries          p f . . .
+    StreamEntries        p f . . .
     ReverseEntry         . f . . .
     GetEntry             p f a u .
     ListEntries          p f a u .
@@ -210,6 +211,7 @@ def _multicallable(channel: grpc.Channel, path: str, method: Any) -> Any:
         (False, False): channel.unary_unary,
         (True, False): channel.stream_unary,
         (False, True): channel.unary_stream,
+        (True, True): channel.stream_stream,
     }[method.client_streaming, method.server_streaming]
     return form(path, request_serializer=lambda message: message.SerializeToString())
 

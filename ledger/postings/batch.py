@@ -83,6 +83,11 @@ class Head:
     recorded_at: datetime
     account_changes: int = 0
 
+    def is_at(self, other: "Head") -> bool:
+        """Whether nothing was posted, and no account closed, between the two."""
+        place, there = ((one.number, one.hash, one.account_changes) for one in (self, other))
+        return place == there
+
 
 @dataclass(frozen=True, slots=True)
 class Posted:
@@ -112,10 +117,11 @@ class Facts:
 class Batch:
     """What was decided: an outcome for every request, and what must be recorded for it.
 
-    `totals` are those of each account that is posted to, as the batch leaves them; `daily` is what it adds to an
-    account on an effective date.
+    `start` is where the book stood, `head` where the batch leaves it. `totals` are those of each account that is
+    posted to, as the batch leaves them; `daily` is what it adds to an account on an effective date.
     """
 
+    start: Head
     head: Head
     outcomes: list[list[Outcome]] = field(default_factory=list)
     entries: list[PostedEntry] = field(default_factory=list)
@@ -137,7 +143,7 @@ class Draft:
 
     def __init__(self, head: Head, facts: Facts) -> None:
         """Starts from what was read."""
-        self.batch = Batch(head)
+        self.batch = Batch(head, head)
         self._facts = facts
         self._folded: dict[str, str] = {}
         self._items: dict[str, Item] = {}
@@ -231,7 +237,7 @@ class Draft:
             entry=entry,
         )
         posted = replace(posted, hash=entry_hash(head.hash, posted))
-        self.batch.head = replace(head, number=number, hash=posted.hash)
+        self.batch.head = Head(head.book, number, posted.hash, head.recorded_at, head.account_changes)
         return posted
 
     def copied(self) -> "Draft":

@@ -5,6 +5,7 @@ A constant number of statements for a batch of any size. Everything that posts t
 
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -12,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from ledger.accounts import chart
 from ledger.accounts import store as accounts
 from ledger.accounts.account import Totals
-from ledger.database import driver, recording
+from ledger.database import driver, reading, recording
 from ledger.errors import BookNotFound
 from ledger.postings import store
 from ledger.postings.batch import Batch, Facts, Head, Outcome, Request, Submission, decide
@@ -31,6 +32,7 @@ _PEEK = text("""
 _MOVE = text("""
     UPDATE heads SET number = :number, hash = :hash, recorded_at = :recorded_at WHERE book = :book
 """)
+_NOW = text("SELECT greatest(CAST(:before AS timestamptz), clock_timestamp())")
 _REPLAYS = text("""
     SELECT k.number FROM entry_keys AS k
     JOIN unnest(CAST(:actors AS text[]), CAST(:keys AS text[])) AS asked (actor, key)
@@ -81,19 +83,51 @@ async def posting(database: AsyncEngine, book: str) -> AsyncIterator[tuple[Async
 
 
 async def post(
-    connection: AsyncConnection, head: Head, submissions: Sequence[Submission], memory: Memory | None = None
+    connection: AsyncConnection, head: Head, submissions: Sequence[Submission]
 ) -> tuple[Head, list[list[Outcome]]]:
-    """Posts a batch in a transaction that holds the head; returns where the head stands now.
+    """Posts a batch in a transaction that holds the head; returns where the head stands now."""
+    batch = await decided(connection, head, submissions, Memory())
+    await record(connection, batch)
+    return batch.head, batch.outcomes
 
-    `memory` spares reading accounts that were read, or posted to, by the batch before.
+
+async def decided(
+    connection: AsyncConnection, head: Head, submissions: Sequence[Submission], memory: Memory
+) -> Batch:
+    """What a batch comes to, in a transaction that holds the head.
+
+    `memory` spares reading accounts that the batches before have met; it follows this one.
     """
-    memory = Memory() if memory is None else memory
     memory.stand_at(head)
     batch = decide(head, await _facts(connection, head.book, submissions, memory), submissions)
+    memory.follow(batch)
+    return batch
+
+
+async def foreseen(database: AsyncEngine, submissions: Sequence[Submission], memory: Memory) -> Batch | None:
+    """The same before the head is held, from where it will stand once the batch in flight is recorded.
+
+    It counts only if the head, once held, stands at `Batch.start`. None where more must be known than accounts and
+    keys, which are all that a batch in flight is remembered by.
+    """
+    commands = [request.command for submission in submissions for request in submission.requests]
+    start = memory.head
+    if start is None or any([*command.items(), *command.originals()] for command in commands):
+        return None
+    async with reading(database) as connection:
+        now = (await connection.execute(_NOW, {"before": start.recorded_at})).scalar_one()
+        facts = await _facts(connection, start.book, submissions, memory)
+    if memory.head is not start:  # the batch in flight has failed meanwhile
+        return None
+    batch = decide(replace(start, recorded_at=now), facts, submissions)
+    memory.follow(batch)
+    return batch
+
+
+async def record(connection: AsyncConnection, batch: Batch) -> None:
+    """Writes what was decided, in a transaction that holds the head where the batch starts."""
     if batch.entries:
         await _record(connection, batch)
-        memory.follow(batch)
-    return batch.head, batch.outcomes
 
 
 async def preview(
@@ -118,7 +152,7 @@ async def _facts(
     commands = [request.command for request in requests]
     numbers = {number for command in commands for number in command.originals()}
     facts = Facts(
-        replays=await _replays(connection, book, requests),
+        replays=memory.latest | await _replays(connection, book, requests),
         items=await store.items(connection, book, {name for command in commands for name in command.items()}),
         entries=await store.numbered(connection, book, numbers),
         reversals=await reversals(connection, book, numbers),

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from ledger.accounts.account import Account, Totals
 from ledger.postings.batch import Batch, Head
+from ledger.postings.entry import PostedEntry
 
 MOST_ACCOUNTS = 100_000
 """Accounts that are remembered; beyond it a book is learned anew."""
@@ -16,20 +17,28 @@ MOST_ACCOUNTS = 100_000
 
 @dataclass(slots=True)
 class Memory:
-    """Accounts of one book with their totals, as it stood at a head. `folded` has their codes by lower case."""
+    """Accounts of one book with their totals, as it stood at a head. `folded` has their codes by lower case.
+
+    `latest` are the entries of the latest batch by caller and key: while it is in flight nobody else can see them.
+    """
 
     head: Head | None = None
     accounts: dict[str, Account] = field(default_factory=dict)
     folded: dict[str, str] = field(default_factory=dict)
     totals: dict[str, Totals] = field(default_factory=dict)
+    latest: dict[tuple[str, str], PostedEntry] = field(default_factory=dict)
 
     def stand_at(self, head: Head) -> None:
         """Forgets all where the head has moved without this process, or where too much is remembered."""
-        if self.head is None or _place(self.head) != _place(head) or len(self.accounts) > MOST_ACCOUNTS:
-            self.accounts.clear()
-            self.folded.clear()
-            self.totals.clear()
+        if self.head is None or not self.head.is_at(head) or len(self.accounts) > MOST_ACCOUNTS:
+            self.forget()
         self.head = head
+
+    def forget(self) -> None:
+        """Knows nothing any more."""
+        self.head = None
+        for known in (self.accounts, self.folded, self.totals, self.latest):
+            known.clear()
 
     def unknown(self, codes: Collection[str]) -> set[str]:
         """Those of the codes whose account is not remembered."""
@@ -43,12 +52,9 @@ class Memory:
             self.totals[account.code] = totals
 
     def follow(self, batch: Batch) -> None:
-        """A batch was recorded: the book stands where it left it."""
+        """A batch was decided, and will be recorded: the book stands where it leaves it."""
         self.head = batch.head
         self.accounts.update(batch.opened)
         self.folded.update((code.lower(), code) for code in batch.opened)
         self.totals.update(batch.totals)
-
-
-def _place(head: Head) -> tuple[int, bytes, int]:
-    return head.number, head.hash, head.account_changes
+        self.latest = {(entry.actor, entry.idempotency_key): entry for entry in batch.entries}
