@@ -16,13 +16,19 @@ from sqlalchemy import Table
 
 from benchmarks.client import Measured
 from benchmarks.entries import BATCH
-from ledger.schema import accounts, books, entries, heads, metadata, postings
+from ledger.schema import accounts, books, heads, metadata
 
 _SCHEMA = "copied"
-_NUMBERS = {entries.name: "number", postings.name: "entry_number"}
 _BINARY = "WITH (FORMAT binary)"
 TABLES = [table for table in metadata.sorted_tables if table not in (books, heads, accounts)]
 """The tables that posting fills."""
+_NUMBERS = {
+    table.name: column.name
+    for table in TABLES
+    for column in table.columns
+    if column.name in ("number", "entry_number")
+}
+"""Of those that hold a row, or rows, of each entry: the column with its number."""
 
 
 @dataclass(frozen=True)

@@ -179,7 +179,9 @@ def _verdicts(growth: Growth) -> list[Verdict]:
 def _tables(growth: Growth) -> list[str]:
     stages = [*growth.posting]
     memory = ", ".join(f"{size / 2**20:.0f} MiB after {at:,} entries" for at, size in growth.memory.items())
-    windows = f"Batches of {BATCH:,}, {BATCHES_IN_FLIGHT} in flight; medians of {WINDOWS} windows. Server: {memory}."
+    windows = (
+        f"Batches of {BATCH:,}, {BATCHES_IN_FLIGHT} in flight; medians of {WINDOWS} windows. Server: {memory}."
+    )
     posting = [
         [*page.row(f"at {stage}", growth.posting[stage]), f"{growth.bytes_a_posting[stage]:,.0f}"]
         for stage in stages

@@ -29,7 +29,7 @@ from ledger.v1 import postings_pb2
 from service.identity import UNNAMED
 
 _LOCK = """SELECT number, hash, greatest(recorded_at, clock_timestamp()) FROM heads WHERE book = %s FOR UPDATE"""
-_KNOWN = "SELECT number FROM entries WHERE book = %s AND actor = %s AND idempotency_key = %s"
+_KNOWN = "SELECT number FROM entry_keys WHERE book = %s AND actor = %s AND idempotency_key = %s"
 _ACCOUNTS = "SELECT code, currency, closed_at FROM accounts WHERE book = %s AND code = ANY(%s)"
 _MOVE = "UPDATE heads SET number = %s, hash = %s, recorded_at = %s WHERE book = %s"
 _ADDED = "SET debits = {0}.debits + excluded.debits, credits = {0}.credits + excluded.credits"
@@ -98,8 +98,8 @@ def post(connection: psycopg.Connection[Any], book: str, key: str, entry: Journa
             raise Refused(f"the key {key} is used")
         _refuse_unknown(connection, book, entry)
         posted = _numbered(book, key, entry, *head)
-        _insert(connection, posted)
         connection.execute(_MOVE, [posted.number, posted.hash, posted.recorded_at, book])
+        _insert(connection, posted)
     return posted
 
 
@@ -128,7 +128,8 @@ def _numbered(
 
 
 def _insert(connection: psycopg.Connection[Any], posted: PostedEntry) -> None:
-    lines = [(posted.book, posted.number, *line) for line in posted.lines()]
+    day: date = posted.entry.effective_date
+    lines = [(posted.book, posted.number, line, day, *rest) for line, *rest in posted.lines()]
     _write(connection, postings.name, postings.columns.keys(), lines)
     _write(connection, entries.name, entries.columns.keys(), [(*posted.columns(), posted.hash)])
     sums: dict[str, list[int]] = {}
@@ -136,7 +137,6 @@ def _insert(connection: psycopg.Connection[Any], posted: PostedEntry) -> None:
         so_far = sums.setdefault(posting.account, [0, 0])
         so_far[posting.side is Side.CREDIT] += posting.amount.minor_units
     _add(connection, balances.name, posted.book, [(code, *both) for code, both in sums.items()])
-    day: date = posted.entry.effective_date
     _add(connection, daily_totals.name, posted.book, [(code, day, *both) for code, both in sums.items()])
 
 
