@@ -14,11 +14,17 @@ from ledger.accounts.account import Account, BalanceLimit, Side, Totals
 from ledger.errors import BookNotFound
 from ledger.schema import accounts, books, heads
 
-# By the code in lower case, so that an account whose code differs in case alone is seen too.
+# By the code in lower case, so that an account whose code differs in case alone is seen too. LATERAL with LIMIT:
+# one look into the index for each account, whatever the planner believes of how many there are.
 _READ = text("""
     SELECT a.*, coalesce(b.debits, 0) AS debits, coalesce(b.credits, 0) AS credits
-    FROM accounts AS a LEFT JOIN balances AS b ON b.book = a.book AND b.account = a.code
-    WHERE a.book = :book AND lower(a.code) = ANY(CAST(:folded AS text[]))
+    FROM unnest(CAST(:folded AS text[])) AS asked (folded)
+    CROSS JOIN LATERAL (
+        SELECT * FROM accounts WHERE book = :book AND lower(code) = asked.folded LIMIT 1
+    ) AS a
+    LEFT JOIN LATERAL (
+        SELECT debits, credits FROM balances WHERE book = :book AND account = a.code LIMIT 1
+    ) AS b ON true
 """)
 _CLOSE = (
     update(accounts)

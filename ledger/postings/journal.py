@@ -33,11 +33,16 @@ _MOVE = text("""
     UPDATE heads SET number = :number, hash = :hash, recorded_at = :recorded_at WHERE book = :book
 """)
 _NOW = text("SELECT greatest(CAST(:before AS timestamptz), clock_timestamp())")
+# LATERAL with LIMIT: one look into the index for each key, whatever the planner believes. A join would be planned
+# as a hash of all keys of the book.
 _REPLAYS = text("""
-    SELECT k.number FROM entry_keys AS k
-    JOIN unnest(CAST(:actors AS text[]), CAST(:keys AS text[])) AS asked (actor, key)
-        ON k.actor = asked.actor AND k.idempotency_key = asked.key
-    WHERE k.book = :book
+    SELECT found.number
+    FROM unnest(CAST(:actors AS text[]), CAST(:keys AS text[])) AS asked (actor, key)
+    CROSS JOIN LATERAL (
+        SELECT number FROM entry_keys
+        WHERE book = :book AND actor = asked.actor AND idempotency_key = asked.key
+        LIMIT 1
+    ) AS found
 """)
 _REVERSALS = text("""
     SELECT reverses, number FROM entry_reversals WHERE book = :book AND reverses = ANY(CAST(:numbers AS bigint[]))
@@ -45,29 +50,25 @@ _REVERSALS = text("""
 # What is added comes as texts of words, which is much cheaper to send than arrays, and in the order of the keys,
 # so that neighbours in the index are changed one after the other.
 _ADD_BALANCES = """
-    MERGE INTO balances AS b
-    USING (
-        SELECT
-            unnest(string_to_array(%(accounts)s, ' ')) AS account,
-            unnest(CAST(string_to_array(%(debits)s, ' ') AS bigint[])) AS debits,
-            unnest(CAST(string_to_array(%(credits)s, ' ') AS bigint[])) AS credits
-    ) AS added ON b.book = %(book)s AND b.account = added.account
-    WHEN MATCHED THEN UPDATE SET debits = b.debits + added.debits, credits = b.credits + added.credits
-    WHEN NOT MATCHED THEN INSERT (book, account, debits, credits)
-        VALUES (%(book)s, added.account, added.debits, added.credits)
+    INSERT INTO balances (book, account, debits, credits)
+    SELECT
+        %(book)s,
+        unnest(string_to_array(%(accounts)s, ' ')),
+        unnest(CAST(string_to_array(%(debits)s, ' ') AS bigint[])),
+        unnest(CAST(string_to_array(%(credits)s, ' ') AS bigint[]))
+    ON CONFLICT (book, account) DO UPDATE
+        SET debits = balances.debits + excluded.debits, credits = balances.credits + excluded.credits
 """
 _ADD_DAILY = """
-    MERGE INTO daily_totals AS d
-    USING (
-        SELECT
-            unnest(string_to_array(%(accounts)s, ' ')) AS account,
-            unnest(CAST(string_to_array(%(days)s, ' ') AS date[])) AS effective_date,
-            unnest(CAST(string_to_array(%(debits)s, ' ') AS bigint[])) AS debits,
-            unnest(CAST(string_to_array(%(credits)s, ' ') AS bigint[])) AS credits
-    ) AS added ON d.book = %(book)s AND d.account = added.account AND d.effective_date = added.effective_date
-    WHEN MATCHED THEN UPDATE SET debits = d.debits + added.debits, credits = d.credits + added.credits
-    WHEN NOT MATCHED THEN INSERT (book, account, effective_date, debits, credits)
-        VALUES (%(book)s, added.account, added.effective_date, added.debits, added.credits)
+    INSERT INTO daily_totals (book, account, effective_date, debits, credits)
+    SELECT
+        %(book)s,
+        unnest(string_to_array(%(accounts)s, ' ')),
+        unnest(CAST(string_to_array(%(days)s, ' ') AS date[])),
+        unnest(CAST(string_to_array(%(debits)s, ' ') AS bigint[])),
+        unnest(CAST(string_to_array(%(credits)s, ' ') AS bigint[]))
+    ON CONFLICT (book, account, effective_date) DO UPDATE
+        SET debits = daily_totals.debits + excluded.debits, credits = daily_totals.credits + excluded.credits
 """
 
 

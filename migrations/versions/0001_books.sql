@@ -246,9 +246,9 @@ BEGIN
         FROM inserted
         GROUP BY account, currency
     ) AS used
-    WHERE NOT EXISTS (
-        SELECT FROM accounts AS a WHERE a.book = its_book AND a.code = used.account AND a.currency = used.currency
-    )
+    -- Asked for each account by itself: a join would be planned once, perhaps over all accounts.
+    WHERE (SELECT a.currency FROM accounts AS a WHERE a.book = its_book AND a.code = used.account)
+        IS DISTINCT FROM used.currency
     LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'entry % of book % names an account that is not there in its currency', broken, its_book
