@@ -1,5 +1,6 @@
 """The `ledger` command: what people type. Every failure is one plain sentence and a non-zero exit."""
 
+import asyncio
 import os
 import signal
 import sys
@@ -22,6 +23,7 @@ from ledger.errors import Refusal
 from ledger.reports import report
 from ledger.reports.report import Question, Report
 from service import backup, demo, exporting, ingesting, printing, server, settings, telemetry
+from service import workers as several
 from service.admission import OPEN, Admission, admission
 from service.connecting import (
     files_of,
@@ -96,6 +98,8 @@ def serve(
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Believe every caller. Only for addresses of this machine.")
     ] = False,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that serve together on one port.")] = 1,
+    worker: Annotated[bool, typer.Option("--worker", hidden=True)] = False,
 ) -> None:
     """Serve the books of a database that is migrated already.
 
@@ -105,10 +109,15 @@ def serve(
     Example: ledger serve --listen 127.0.0.1:50051 --insecure
     """
     known = settings.read()
-    address = server.listening(listen or known.listen)
+    address = listen or known.listen if worker else server.listening(listen or known.listen)
     door = admission(known, address, insecure=insecure)
+    more = f"stop with Ctrl-C, or kill {os.getpid()}"
     with reached(known) as urls:
-        _serve(urls.server, address, door, known, f"stop with Ctrl-C, or kill {os.getpid()}")
+        if workers == 1:
+            _serve(urls.server, address, door, known, more, shared=worker)
+        else:
+            _refuse_unready(urls.server)
+            raise typer.Exit(_serve_together(workers, address, known, more, insecure=insecure))
 
 
 @app.command("migrate")
@@ -313,9 +322,20 @@ async def _open_first_book(database: AsyncEngine, book: str) -> None:
     print(f"opened book {book}")
 
 
-def _serve(url: str, address: str, door: Admission, known: Settings, more: str) -> None:
+def _serve_together(count: int, address: str, known: Settings, more: str, *, insecure: bool) -> int:
+    with several.held(address) as taken:
+        told = f"serving on {taken} with {count} workers; {more}"
+        asked = ["--insecure"] if insecure else []
+        return asyncio.run(several.run(count, taken, asked, known.metrics_listen, told))
+
+
+def _refuse_unready(url: str) -> None:
     refuse_unmigrated(url)
     refuse_unguarded(url)
+
+
+def _serve(url: str, address: str, door: Admission, known: Settings, more: str, *, shared: bool = False) -> None:
+    _refuse_unready(url)
     files = files_of(known)
     if door is OPEN:
         log.warning("callers are believed, not known", address=address)
@@ -326,12 +346,18 @@ def _serve(url: str, address: str, door: Admission, known: Settings, more: str) 
 
     async def serving() -> None:
         started = await server.start(
-            url, address, door, files, calls_per_caller=known.calls_per_caller, guard_seconds=known.guard_seconds
+            url,
+            address,
+            door,
+            files,
+            calls_per_caller=known.calls_per_caller,
+            guard_seconds=known.guard_seconds,
+            shared=shared,
         )
         if metrics is not None:
             started.metrics.offer(*metrics)
         print(f"serving on {address.rpartition(':')[0]}:{started.port}; {more}", flush=True)
-        await server.serve(started, known.grace_seconds)
+        await server.serve(started, known.grace_seconds, held_by=sys.stdin.fileno() if shared else None)
 
     try:
         uvloop.run(serving())

@@ -86,8 +86,12 @@ async def start(
     *,
     calls_per_caller: int = 512,
     guard_seconds: float = 15,
+    shared: bool = False,
 ) -> Server:
-    """Starts serving; port 0 takes a free one. Raises ValueError for an open door that others could reach."""
+    """Starts serving; port 0 takes a free one. Raises ValueError for an open door that others could reach.
+
+    `shared`: other workers of the same service listen on the same port.
+    """
     refuse_incomplete(DESCRIPTORS)
     if admission is OPEN and is_public(listen):
         raise ValueError(f"{listen} can be reached from other machines, and every caller would be believed")
@@ -102,7 +106,7 @@ async def start(
         interceptors=[doorkeeper],
         options=[
             ("grpc.max_receive_message_length", LARGEST_MESSAGE),
-            ("grpc.so_reuseport", 0),  # or two servers would share a port, unnoticed
+            ("grpc.so_reuseport", int(shared)),  # or two servers would share a port, unnoticed
         ],
     )
     add_AccountsServiceServicer_to_server(AccountsServicer(database), grpc_server)
@@ -144,12 +148,14 @@ async def _finish(database: AsyncEngine, files: Files) -> None:
             return
 
 
-async def serve(server: Server, grace_seconds: float) -> None:
-    """Serves until SIGTERM or SIGINT, then stops."""
+async def serve(server: Server, grace_seconds: float, *, held_by: int | None = None) -> None:
+    """Serves until SIGTERM or SIGINT, or until the other end of the file `held_by` is closed; then stops."""
     spare_the_collector()
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
+    if held_by is not None:
+        asyncio.get_running_loop().add_reader(held_by, told.set)
     await told.wait()
     await server.stop(grace_seconds)
 
