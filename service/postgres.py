@@ -91,7 +91,7 @@ class Cluster:
         self.folder = data_folder.expanduser().absolute()
         self.home = self.folder / "cluster"
         self.log = self.home / "postgres.log"
-        self._settings = dict(settings)
+        self._settings = _sized() | settings
         self._programs = programs()
         with _in_plain_words(self.folder):
             _make_folder(self.folder)
@@ -341,6 +341,16 @@ def _barrier(folder: Path, user: int) -> Path | None:
         if not state.st_mode & (stat.S_IXUSR if state.st_uid == user else stat.S_IXOTH):
             return path
     return None
+
+
+def _sized() -> dict[str, str]:
+    """Buffers by the machine's memory, and checkpoints rarer than for a database that mostly rests.
+
+    After a checkpoint each page is written to the log as a whole once; posting touches pages all over the indexes.
+    """
+    megabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+    buffers = max(128, min(megabytes // 8, 1024))
+    return {"shared_buffers": f"{buffers}MB", "max_wal_size": "4GB", "checkpoint_timeout": "15min"}
 
 
 def _free_port() -> int:
