@@ -1,6 +1,6 @@
 """How the books reach PostgreSQL: migrations, connections under the program's own role, and what goes wrong."""
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import date, datetime
 from functools import cache
@@ -16,13 +16,14 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Column, Connection, Table, TextClause, create_engine, text
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeEngine
 
-from ledger.errors import DatabaseUnavailable, OutcomeUnknown
+from ledger.errors import DatabaseUnavailable, OutcomeUnknown, TextInvalid
 from ledger.psql import with_parameters
 
 PROGRAM_ROLE = "ledger_program"
@@ -31,7 +32,6 @@ _IDLE_SECONDS = 10
 _OLDEST = 150_000
 _LOST = (OperationalError, InterfaceError, NoConnectionFree, psycopg.OperationalError, psycopg.InterfaceError)
 _FAILED = (DBAPIError, NoConnectionFree, psycopg.Error)
-_ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
 class DatabaseUnfit(Exception):
@@ -121,38 +121,55 @@ def column(
     return Column(name, kind, primary_key=key, nullable=null)
 
 
-async def copy(connection: AsyncConnection, table: Table, rows: Iterable[Iterable[object]]) -> None:
-    """Writes any number of rows, each in the table's own order of columns, by one COPY."""
-    names = ", ".join(column.name for column in table.columns)
-    async with (
-        (await driver(connection)).cursor() as cursor,
-        cursor.copy(f"COPY {table.name} ({names}) FROM STDIN") as copying,
-    ):
-        await copying.write("".join(map(_copied, rows)))
-
-
 async def driver(connection: AsyncConnection) -> psycopg.AsyncConnection[Any]:
-    """What SQLAlchemy's connection stands on, in the same database transaction: for COPY and whole batches."""
+    """What SQLAlchemy's connection stands on, in the same database transaction: for whole batches in one go."""
     found = (await connection.get_raw_connection()).driver_connection
     assert isinstance(found, psycopg.AsyncConnection)
     return found
 
 
-def _copied(row: Iterable[object]) -> str:
-    """A row as COPY's text format has it."""
-    return "\t".join([_COPIED[type(value)](value) for value in row]) + "\n"
+def inserting(table: Table, then: str = "") -> str:
+    """One statement for the driver that inserts any number of rows, each column given as `listed` has it.
+
+    `then` is what follows, such as an ON CONFLICT clause.
+    """
+    names = ", ".join(column.name for column in table.columns)
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    lists = ", ".join(
+        f"unnest(CAST({taken_apart(column.name)} AS {column.type.compile(dialect=dialect)}[]))"
+        for column in table.columns
+    )
+    return f"INSERT INTO {table.name} ({names}) SELECT {lists} {then}"
 
 
-def _text(value: str) -> str:
-    """Most texts are as they stand; a backslash or a control character is not."""
-    return value if "\\" not in value and value.isprintable() else value.translate(_ESCAPED)
+def taken_apart(name: str) -> str:
+    """SQL for the array of texts behind a parameter that `listed` made. Before the first line there is nothing."""
+    return f"(string_to_array(%({name})s, E'\\n', '\\N'))[2:]"
 
 
-_COPIED: dict[type, Callable[[Any], str]] = {
+def columns(table: Table, rows: Sequence[Sequence[object]]) -> dict[str, str]:
+    """Rows, each in the table's own order of columns, turned into the lists that `inserting` takes.
+
+    Raises TextInvalid for a text that has a line break.
+    """
+    turned = zip(*rows, strict=True)
+    return {column.name: listed(values) for column, values in zip(table.columns, turned, strict=True)}
+
+
+def listed(values: Sequence[object]) -> str:
+    """A line for each value, \\N for an absent one: one text costs a hundredth of an array. Raises TextInvalid."""
+    lines = [_LISTED[type(value)](value) for value in values]
+    found = "\n".join(["", *lines])
+    if found.count("\n") > len(lines) or "\\N" in (value for value in values if type(value) is str):
+        raise TextInvalid("a text with a line break, or that is \\N, cannot be kept", field="text", limit=0)
+    return found
+
+
+_LISTED: dict[type, Callable[[Any], str]] = {
     NoneType: lambda _: "\\N",
-    str: _text,
+    str: lambda value: value,
     int: str,
-    bytes: lambda value: f"\\\\x{value.hex()}",
+    bytes: lambda value: f"\\x{value.hex()}",
     date: date.isoformat,
     datetime: str,
     UUID: str,

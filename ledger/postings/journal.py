@@ -12,13 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger.accounts import chart
 from ledger.accounts import store as accounts
-from ledger.accounts.account import Totals
-from ledger.database import driver, reading, recording
+from ledger.database import columns, driver, inserting, listed, reading, recording, taken_apart
 from ledger.errors import BookNotFound
 from ledger.postings import store
 from ledger.postings.batch import Batch, Facts, Head, Outcome, Request, Submission, decide
 from ledger.postings.entry import PostedEntry
 from ledger.postings.memory import Memory
+from ledger.schema import balances, daily_totals
 
 # The time of recording never runs backwards within a book, whatever the database's clock does.
 _LOCK = text("""
@@ -29,47 +29,34 @@ _PEEK = text("""
     SELECT number, hash, greatest(recorded_at, clock_timestamp()) AS now, account_changes
     FROM heads WHERE book = :book
 """)
-_MOVE = text("""
-    UPDATE heads SET number = :number, hash = :hash, recorded_at = :recorded_at WHERE book = :book
-""")
+_MOVE = """
+    UPDATE heads SET number = %(number)s, hash = %(hash)s, recorded_at = %(recorded_at)s WHERE book = %(book)s
+"""
 _NOW = text("SELECT greatest(CAST(:before AS timestamptz), clock_timestamp())")
 # LATERAL with LIMIT: one look into the index for each key, whatever the planner believes. A join would be planned
 # as a hash of all keys of the book.
-_REPLAYS = text("""
+_REPLAYS = """
     SELECT found.number
-    FROM unnest(CAST(:actors AS text[]), CAST(:keys AS text[])) AS asked (actor, key)
+    FROM unnest({actors}, {keys}) AS asked (actor, key)
     CROSS JOIN LATERAL (
         SELECT number FROM entry_keys
-        WHERE book = :book AND actor = asked.actor AND idempotency_key = asked.key
+        WHERE book = %(book)s AND actor = asked.actor AND idempotency_key = asked.key
         LIMIT 1
     ) AS found
-""")
+""".format(actors=taken_apart("actors"), keys=taken_apart("keys"))  # noqa: S608
 _REVERSALS = text("""
     SELECT reverses, number FROM entry_reversals WHERE book = :book AND reverses = ANY(CAST(:numbers AS bigint[]))
 """)
-# What is added comes as texts of words, which is much cheaper to send than arrays, and in the order of the keys,
-# so that neighbours in the index are changed one after the other.
-_ADD_BALANCES = """
-    INSERT INTO balances (book, account, debits, credits)
-    SELECT
-        %(book)s,
-        unnest(string_to_array(%(accounts)s, ' ')),
-        unnest(CAST(string_to_array(%(debits)s, ' ') AS bigint[])),
-        unnest(CAST(string_to_array(%(credits)s, ' ') AS bigint[]))
-    ON CONFLICT (book, account) DO UPDATE
-        SET debits = balances.debits + excluded.debits, credits = balances.credits + excluded.credits
-"""
-_ADD_DAILY = """
-    INSERT INTO daily_totals (book, account, effective_date, debits, credits)
-    SELECT
-        %(book)s,
-        unnest(string_to_array(%(accounts)s, ' ')),
-        unnest(CAST(string_to_array(%(days)s, ' ') AS date[])),
-        unnest(CAST(string_to_array(%(debits)s, ' ') AS bigint[])),
-        unnest(CAST(string_to_array(%(credits)s, ' ') AS bigint[]))
-    ON CONFLICT (book, account, effective_date) DO UPDATE
-        SET debits = daily_totals.debits + excluded.debits, credits = daily_totals.credits + excluded.credits
-"""
+_ADD_BALANCES = inserting(
+    balances,
+    """ON CONFLICT (book, account) DO UPDATE SET
+        debits = balances.debits + excluded.debits, credits = balances.credits + excluded.credits""",
+)
+_ADD_DAILY = inserting(
+    daily_totals,
+    """ON CONFLICT (book, account, effective_date) DO UPDATE SET
+        debits = daily_totals.debits + excluded.debits, credits = daily_totals.credits + excluded.credits""",
+)
 
 
 @asynccontextmanager
@@ -180,10 +167,11 @@ async def _replays(
 ) -> dict[tuple[str, str], PostedEntry]:
     asked = {
         "book": book,
-        "actors": [request.actor for request in requests],
-        "keys": [request.idempotency_key for request in requests],
+        "actors": listed([request.actor for request in requests]),
+        "keys": listed([request.idempotency_key for request in requests]),
     }
-    numbers = (await connection.execute(_REPLAYS, asked)).scalars().all()
+    found = await (await driver(connection)).execute(_REPLAYS, asked)
+    numbers = [number for (number,) in await found.fetchall()]
     earlier = await store.numbered(connection, book, numbers)
     return {(entry.actor, entry.idempotency_key): entry for entry in earlier.values()}
 
@@ -197,26 +185,18 @@ async def reversals(connection: AsyncConnection, book: str, numbers: Collection[
 
 
 async def _record(connection: AsyncConnection, batch: Batch) -> None:
-    """In the order that the guards ask for: the head, postings, entries; totals last."""
+    """In one go, and in the order that the guards ask for: the head, postings, entries; totals last.
+
+    Totals come in the order of their keys, so that neighbours in the index are changed one after the other.
+    """
     head = batch.head
-    moved = {"book": head.book, "number": head.number, "hash": head.hash, "recorded_at": head.recorded_at}
-    await connection.execute(_MOVE, moved)
     await accounts.insert(connection, head.book, [*batch.opened.values()])
-    await store.insert(connection, batch.entries)
+    sums = sorted((head.book, code, added.debits, added.credits) for code, added in batch.added().items())
+    days = sorted((head.book, *place, added.debits, added.credits) for place, added in batch.daily.items())
+    moved = {"book": head.book, "number": head.number, "hash": head.hash, "recorded_at": head.recorded_at}
     below = await driver(connection)
     async with below.pipeline():
-        sums = sorted(batch.added().items())
-        await below.execute(_ADD_BALANCES, _added(head.book, [code for code, _ in sums], sums))
-        days = sorted(batch.daily.items())
-        asked = _added(head.book, [code for (code, _), _ in days], days)
-        await below.execute(_ADD_DAILY, {**asked, "days": " ".join(str(day) for (_, day), _ in days)})
-
-
-def _added(book: str, codes: Sequence[str], sums: Sequence[tuple[object, Totals]]) -> dict[str, str]:
-    """Totals as the statements above take them; no account code has a space."""
-    return {
-        "book": book,
-        "accounts": " ".join(codes),
-        "debits": " ".join(str(totals.debits) for _, totals in sums),
-        "credits": " ".join(str(totals.credits) for _, totals in sums),
-    }
+        await below.execute(_MOVE, moved)
+        await store.insert(below, batch.entries)
+        await below.execute(_ADD_BALANCES, columns(balances, sums))
+        await below.execute(_ADD_DAILY, columns(daily_totals, days))

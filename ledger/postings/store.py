@@ -5,15 +5,19 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import date
 from typing import Any
 
+import psycopg
 from sqlalchemy import ColumnElement, Row, and_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.accounts.account import Side
-from ledger.database import copy
+from ledger.database import columns, inserting
 from ledger.money import Amount
 from ledger.postings.entry import Dimensions, JournalEntry, Kind, PostedEntry, Posting
 from ledger.postings.item import Item
 from ledger.schema import entries, postings
+
+_INSERT_POSTINGS = inserting(postings)
+_INSERT_ENTRIES = inserting(entries)
 
 # One row for each account that an item touches, with that on which all its sessions agree. A session that
 # was reversed does not count.
@@ -74,10 +78,11 @@ _PAYERS_OF_SESSIONS = text("""
 """)
 
 
-async def insert(connection: AsyncConnection, posted: Sequence[PostedEntry]) -> None:
+async def insert(below: psycopg.AsyncConnection[Any], posted: Sequence[PostedEntry]) -> None:
     """Writes new entries: their postings first, as `entries_are_whole` expects. The head must have moved."""
-    await copy(connection, postings, (line for one in posted for line in _lines(one)))
-    await copy(connection, entries, ((*one.columns(), one.hash) for one in posted))
+    lines = [line for one in posted for line in _lines(one)]
+    await below.execute(_INSERT_POSTINGS, columns(postings, lines))
+    await below.execute(_INSERT_ENTRIES, columns(entries, [(*one.columns(), one.hash) for one in posted]))
 
 
 def _lines(posted: PostedEntry) -> Iterator[tuple[object, ...]]:
