@@ -22,7 +22,7 @@ from benchmarks.targets import TARGETS
 
 QUICK_ACCOUNTS = 500
 
-Found = dict[str, Figures | None]
+Found = dict[str, Figures]
 
 
 @contextmanager
@@ -56,15 +56,11 @@ def run(asked: argparse.Namespace, how: str) -> list[str]:
         with page.watched([Family(os.getpid()), place.postgres]) as machine:
             rounds, notes = _measured(place, names, asked.rounds, quick=asked.quick)
         about = page.described(place.owner, place.folder, machine, how)
-    found = {name: median(known) if (known := _known(rounds, name)) else None for name in names}
+    found = {name: median([one[name] for one in rounds]) for name in names}
     table = page.figures_table({name: case.name for name, case in CASES.items()}, found)
     targets = page.verdicts([target.verdict(rounds) for target in TARGETS])
     rounds_note = f"Medians of {len(rounds)} rounds; a ratio is the median of the rounds' own ratios."
     return [*about, *notes, "", rounds_note, "", *targets, "", page.LEGEND, "", *table]
-
-
-def _known(rounds: Sequence[Found], name: str) -> list[Figures]:
-    return [figures for one in rounds if (figures := one[name])]
 
 
 def _measured(place: Place, names: Sequence[str], rounds: int, *, quick: bool) -> tuple[list[Found], list[str]]:

@@ -8,7 +8,7 @@ import psycopg
 
 from benchmarks.bare import Copying, Inserting
 from benchmarks.client import ACCOUNTS, POSTINGS, Calls, Client, Measured, Stream, Task
-from benchmarks.entries import BATCH, Entries, streaming
+from benchmarks.entries import BATCH, Entries
 from benchmarks.entries import POSTINGS as LINES
 from benchmarks.figures import Figures, Used, figured
 from benchmarks.naive import Naive
@@ -21,7 +21,7 @@ STREAM = f"{POSTINGS}/StreamEntries"
 THREADS = (1, 4, 16)
 """Threads of the naive poster that are tried; the best counts."""
 BATCHES_IN_FLIGHT = 4
-STREAM_WINDOW = 1_000
+STREAM_WINDOW = 4_000
 """Entries of a stream that may wait for their answers."""
 _SIZES = """
     SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class AS c
@@ -125,8 +125,8 @@ class Round:
         return figures
 
 
-Measure = Callable[[Round, int], Figures | None]
-"""Measures a case with about so many entries; None where the wire has no such call."""
+Measure = Callable[[Round, int], Figures]
+"""Measures a case with so many entries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +151,7 @@ def _echo(in_flight: int) -> Measure:
     return measure
 
 
-def _echo_stream(round_: Round, count: int) -> Figures | None:
-    if streaming() is None:
-        return None
+def _echo_stream(round_: Round, count: int) -> Figures:
     requests = list(Entries("echo", round_.place.seed).streamed(count))
     return round_.place.asked(
         Stream(round_.place.echo, STREAM, requests, STREAM_WINDOW), count, round_.place.echoing
@@ -171,9 +169,7 @@ def _unary(in_flight: int) -> Measure:
     return measure
 
 
-def _stream(round_: Round, count: int) -> Figures | None:
-    if streaming() is None:
-        return None
+def _stream(round_: Round, count: int) -> Figures:
     entries = round_.book("random")
     asked = Stream(round_.place.ledger, STREAM, list(entries.streamed(count)), STREAM_WINDOW)
     return round_.posted(entries, asked, count)

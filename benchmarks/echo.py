@@ -5,7 +5,6 @@ those of a real answer and of the same size; nothing is decided and nothing is r
 """
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -28,11 +27,12 @@ class Echo(PostingsServicer):
         """The entry, numbered."""
         return pb.PostEntryResponse(entry=_posted(request.entry))
 
-    async def StreamEntries(self, requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:  # noqa: N802
+    async def StreamEntries(  # noqa: N802
+        self, request_iterator: AsyncIterator[pb.StreamEntriesRequest], context: Context
+    ) -> AsyncIterator[pb.StreamEntriesResponse]:
         """Each entry, numbered, in order."""
-        answer = pb.StreamEntriesResponse  # type: ignore[attr-defined]
-        async for request in requests:
-            yield answer(result=pb.EntryResult(entry=_posted(request.entry)))
+        async for request in request_iterator:
+            yield pb.StreamEntriesResponse(result=pb.EntryResult(entry=_posted(request.entry)))
 
 
 def _posted(asked: pb.EntryToPost) -> pb.JournalEntry:

@@ -62,11 +62,9 @@ class Entries:
 
     def streamed(self, count: int) -> Iterator[bytes]:
         """The messages of one StreamEntries call; the first alone names the book."""
-        message = streaming()
-        assert message is not None, "the wire has no StreamEntries"
-        book = message(book=self.book).SerializeToString()
+        book = postings_pb2.StreamEntriesRequest(book=self.book).SerializeToString()
         for entry in self._drawn(count):
-            yield book + nested(message, "entry", entry)
+            yield book + nested(postings_pb2.StreamEntriesRequest, "entry", entry)
             book = b""
 
     def _drawn(self, count: int) -> Iterator[bytes]:
@@ -100,11 +98,6 @@ def day_of(number: int) -> date:
 def account(number: int) -> str:
     """The code of one of the accounts."""
     return f"Liabilities:Payable:Provider:PT-{number:05}"
-
-
-def streaming() -> type[Message] | None:
-    """The message that StreamEntries takes, where the wire has one."""
-    return getattr(postings_pb2, "StreamEntriesRequest", None)
 
 
 def nested(message: type[Message], field: str, content: bytes) -> bytes:

@@ -70,16 +70,14 @@ def described(
     ]
 
 
-def row(name: str, figures: Figures | None) -> list[str]:
+def row(name: str, figures: Figures) -> list[str]:
     """A case as a row of the table."""
-    if figures is None:
-        return [name, "not there yet", *[""] * (len(HEADINGS) - 1)]
     times = (f"{one:,.2f}" if one < 100 else f"{one:,.0f}" for one in (figures.p50, figures.p95, figures.p99))
     costs = (figures.server_cpu, figures.postgres_cpu, figures.client_cpu, figures.disk, figures.wal)
     return [name, f"{figures.rate:,.0f}", *times, *("" if one is None else f"{one:,.0f}" for one in costs)]
 
 
-def figures_table(names: Mapping[str, str], found: Mapping[str, Figures | None]) -> list[str]:
+def figures_table(names: Mapping[str, str], found: Mapping[str, Figures]) -> list[str]:
     """The cases that were measured, by the names that people read."""
     return table(("", *HEADINGS), [row(names[name], figures) for name, figures in found.items()])
 

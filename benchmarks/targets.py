@@ -6,7 +6,7 @@ from statistics import median
 
 from benchmarks.figures import Figures
 
-Round = Mapping[str, Figures | None]
+Round = Mapping[str, Figures]
 """The figures of one round, by the name of the case."""
 
 
@@ -23,7 +23,7 @@ class Target:
 
     def verdict(self, rounds: Sequence[Round]) -> "Verdict | None":
         """The median of the rounds' ratios; None where a case was not measured."""
-        if not all(one.get(name) for one in rounds for name in self.of):
+        if not all(name in one for one in rounds for name in self.of):
             return None
         return judged(self.what, self.goal, median(self.ratio(one) for one in rounds), at_most=self.at_most)
 
@@ -48,23 +48,13 @@ def _written(figure: float) -> str:
     return f"{figure:,.0f}" if figure >= 100 else f"{figure:.1f}" if figure >= 10 else f"{figure:.2f}"
 
 
-def _rates(one: str, other: str) -> Callable[[Round], float]:
-    return lambda round_: _of(round_, one).rate / _of(round_, other).rate
-
-
-def _of(round_: Round, name: str) -> Figures:
-    figures = round_[name]
-    assert figures is not None
-    return figures
-
-
 def _against(what: str, goal: float, one: str, other: str) -> Target:
     """A rate against another rate."""
-    return Target(what, goal, (one, other), _rates(one, other))
+    return Target(what, goal, (one, other), lambda round_: round_[one].rate / round_[other].rate)
 
 
 def _alone(round_: Round) -> float:
-    return _of(round_, "unary-1").p50 / (_of(round_, "insert").p50 + _of(round_, "echo-1").p50)
+    return round_["unary-1"].p50 / (round_["insert"].p50 + round_["echo-1"].p50)
 
 
 TARGETS = (
