@@ -2,11 +2,13 @@
 
 import argparse
 import shlex
+import signal
 import sys
 from pathlib import Path
 
 from benchmarks import bench, growth, page
 from benchmarks.cases import CASES
+from benchmarks.processes import BenchFailed
 
 _RUNS = {"bench": bench.run, "growth": growth.run}
 _COMMANDS = {"bench": "make bench", "growth": "make bench-growth"}
@@ -15,9 +17,14 @@ _COMMANDS = {"bench": "make bench", "growth": "make bench-growth"}
 def main() -> int:
     """Runs what is asked for, prints its table, and writes it into the page."""
     asked = _arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that PostgreSQL is stopped then, too
     given = shlex.join(sys.argv[1:])
     how = _COMMANDS[asked.what] if given in _COMMANDS else f"python -m benchmarks {given}"
-    lines = _RUNS[asked.what](asked, how)
+    try:
+        lines = _RUNS[asked.what](asked, how)
+    except BenchFailed as failed:
+        print(failed, file=sys.stderr)
+        return 1
     print("\n".join(lines))
     whole = not (asked.only or asked.quick)
     if target := asked.output or (page.PAGE if whole else None):

@@ -69,7 +69,6 @@ def _measured(place: Place, names: Sequence[str], rounds: int, *, quick: bool) -
     with progress() as shown:
         task = shown.add_task("", total=rounds * len(names))
         for number in range(1, rounds + 1):
-            place.owner.execute("CHECKPOINT")  # none falls into a round by itself
             round_, figures = Round(place, number, {}), Found()
             for name in names:
                 case = CASES[name]

@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 
 from benchmarks.bare import Copying, Inserting
-from benchmarks.client import ACCOUNTS, POSTINGS, Calls, Client, Measured, Stream, Task
+from benchmarks.client import ACCOUNTS, POSTINGS, Calls, Client, Stream, Task
 from benchmarks.entries import BATCH, Entries
 from benchmarks.entries import POSTINGS as LINES
 from benchmarks.figures import Figures, Used, figured
@@ -60,17 +60,17 @@ class Place:
         )
 
     def asked(self, task: Task, entries: int, server: Family | None) -> Figures:
-        """Measures a task that posts so many entries, from a checkpoint on."""
-        return self.both(task, entries, server)[0]
-
-    def both(self, task: Task, entries: int, server: Family | None) -> tuple[Figures, Measured]:
-        """The same, with what the client has seen."""
+        """Measures a task of so many entries, with what the server and PostgreSQL used for it."""
         before: list[Used] = []
         measured = self.client.measured(task, before=lambda: before.append(self.used(server)))
-        return figured(measured, entries, entries * LINES, before[0], self.used(server)), measured
+        return figured(measured, entries, entries * LINES, before[0], self.used(server))
 
     def opened(self, entries: Entries) -> Entries:
-        """Opens a book, and all its accounts by posting to each of them."""
+        """Opens a book, and all its accounts by posting to each of them.
+
+        It begins with a checkpoint, so that none falls into what is measured of it by itself.
+        """
+        self.owner.execute("CHECKPOINT")
         asked = accounts_pb2.OpenBookRequest(book=entries.book, name="a book of the benchmark")
         self.client.measured(Calls(self.ledger, f"{ACCOUNTS}/OpenBook", [asked.SerializeToString()], 1))
         self.client.measured(Calls(self.ledger, POST_MANY, list(entries.touching()), 1))
