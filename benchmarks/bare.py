@@ -16,19 +16,16 @@ from sqlalchemy import Table
 
 from benchmarks.client import Measured
 from benchmarks.entries import BATCH
-from ledger.schema import accounts, books, heads, metadata
+from ledger.schema import balances, daily_totals, entries, entry_keys, entry_reversals, postings
 
 _SCHEMA = "copied"
 _BINARY = "WITH (FORMAT binary)"
-TABLES = [table for table in metadata.sorted_tables if table not in (books, heads, accounts)]
-"""The tables that posting fills."""
-_NUMBERS = {
-    table.name: column.name
-    for table in TABLES
-    for column in table.columns
-    if column.name in ("number", "entry_number")
+TABLES = (postings, entries, entry_keys, entry_reversals, balances, daily_totals)
+"""What a batch writes but for the head, in its own transaction."""
+_NUMBERS = {table.name: "number" for table in (entries, entry_keys, entry_reversals)} | {
+    postings.name: "entry_number"
 }
-"""Of those that hold a row, or rows, of each entry: the column with its number."""
+"""Of tables with rows of each entry: the column with its number."""
 
 
 @dataclass(frozen=True)
@@ -149,12 +146,9 @@ def _copy(connection: psycopg.Connection[Any], table: Table, content: bytes) -> 
 
 def _of_entry(connection: psycopg.Connection[Any], table: Table, book: str, number: int) -> list[Any]:
     """The rows of a table that an entry wrote; of totals, those that it added to."""
-    columns = table.columns.keys()
     if column := _NUMBERS.get(table.name):
         return _run(connection, f"SELECT * FROM {table.name} WHERE book = %s AND {column} = %s", book, number)
-    if "account" not in columns:
-        return []
-    day = "AND t.effective_date = e.effective_date" if "effective_date" in columns else ""
+    day = "AND t.effective_date = e.effective_date" if table is daily_totals else ""
     of_entry = f"""
         SELECT DISTINCT t.* FROM {table.name} AS t JOIN entries AS e ON e.book = t.book {day}
         JOIN postings AS p ON p.book = e.book AND p.entry_number = e.number AND p.account = t.account

@@ -21,7 +21,10 @@ from benchmarks.processes import ROOT, Family
 from benchmarks.targets import Verdict
 
 PAGE = ROOT / "benchmarks" / "RESULTS.md"
-_SETTINGS = ("fsync", "synchronous_commit", "full_page_writes", "shared_buffers", "max_wal_size", "wal_level")
+_SETTINGS = (
+    *("fsync", "synchronous_commit", "full_page_writes", "wal_level", "wal_compression"),
+    *("shared_buffers", "max_wal_size", "checkpoint_timeout"),
+)
 _PACKAGES = ("grpcio", "protobuf", "psycopg", "sqlalchemy", "uvloop")
 _FLUSHES = 50
 _PAGE_BYTES = 8192
