@@ -35,7 +35,7 @@ heads = Table(
     column("number", BigInteger),
     column("hash", LargeBinary),
     column("recorded_at", _moment),
-    column("account_changes", BigInteger),
+    column("changes", BigInteger),
 )
 
 accounts = Table(

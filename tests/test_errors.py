@@ -106,7 +106,7 @@ def books(server: Ledger) -> Ledger:
     server.post(DAY, dr("Assets:Full", "1.00"), cr(OPENING, "1.00"))
     with psycopg.connect(server.url.replace("+psycopg", "")) as direct:
         direct.execute("UPDATE balances SET debits = 9223372036854775000 WHERE account = 'Assets:Full'")
-        direct.execute("UPDATE heads SET account_changes = account_changes + 1")  # the server reads it anew
+        direct.execute("UPDATE heads SET changes = changes + 1")  # the server reads it anew
     return server
 
 

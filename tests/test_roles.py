@@ -18,7 +18,7 @@ VERBS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIG
 # What the program may: s select, i insert, and the columns it may update. Nobody may anything else.
 PROGRAM = {
     "books": "si",
-    "heads": "si number hash recorded_at account_changes",
+    "heads": "si number hash recorded_at changes",
     "accounts": "si closed_at closed_by",
     "entries": "si",
     "postings": "si",

@@ -74,18 +74,18 @@ class Submission:
 class Head:
     """Where a book stands: the last entry's number and hash, and the time at which this batch is recorded.
 
-    `account_changes` counts the accounts that were opened and closed by hand.
+    `changes` counts what was changed beside posting, such as accounts closed.
     """
 
     book: str
     number: int
     hash: bytes
     recorded_at: datetime
-    account_changes: int = 0
+    changes: int = 0
 
     def is_at(self, other: "Head") -> bool:
         """Whether nothing was posted, and no account closed, between the two."""
-        place, there = ((one.number, one.hash, one.account_changes) for one in (self, other))
+        place, there = ((one.number, one.hash, one.changes) for one in (self, other))
         return place == there
 
 
@@ -237,7 +237,7 @@ class Draft:
             entry=entry,
         )
         posted = replace(posted, hash=entry_hash(head.hash, posted))
-        self.batch.head = Head(head.book, number, posted.hash, head.recorded_at, head.account_changes)
+        self.batch.head = Head(head.book, number, posted.hash, head.recorded_at, head.changes)
         return posted
 
     def copied(self) -> "Draft":

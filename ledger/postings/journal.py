@@ -22,11 +22,11 @@ from ledger.schema import balances, daily_totals
 
 # The time of recording never runs backwards within a book, whatever the database's clock does.
 _LOCK = text("""
-    SELECT number, hash, greatest(recorded_at, clock_timestamp()) AS now, account_changes
+    SELECT number, hash, greatest(recorded_at, clock_timestamp()) AS now, changes
     FROM heads WHERE book = :book FOR UPDATE
 """)
 _PEEK = text("""
-    SELECT number, hash, greatest(recorded_at, clock_timestamp()) AS now, account_changes
+    SELECT number, hash, greatest(recorded_at, clock_timestamp()) AS now, changes
     FROM heads WHERE book = :book
 """)
 _MOVE = """
@@ -130,7 +130,7 @@ async def _head(connection: AsyncConnection, book: str, *, lock: bool) -> Head:
     row = (await connection.execute(_LOCK if lock else _PEEK, {"book": book})).one_or_none()
     if row is None:
         raise BookNotFound(f"no book {book}; open it first", book=book)
-    return Head(book, row.number, row.hash, row.now, row.account_changes)
+    return Head(book, row.number, row.hash, row.now, row.changes)
 
 
 async def _facts(

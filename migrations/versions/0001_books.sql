@@ -8,13 +8,14 @@ CREATE TABLE books (
 );
 
 -- One row a book. Whoever posts locks it first: from that follow gapless numbers, one order, no deadlocks.
--- account_changes counts the accounts that were closed, so that whoever remembers accounts sees that they changed.
+-- changes counts what was changed beside posting, such as accounts closed, so that whoever remembers how the book
+-- stood sees that it changed.
 CREATE TABLE heads (
     book text COLLATE "C" PRIMARY KEY REFERENCES books,
     number bigint NOT NULL DEFAULT 0 CHECK (number >= 0),
     hash bytea NOT NULL DEFAULT decode(repeat('00', 32), 'hex') CHECK (octet_length(hash) = 32),
     recorded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    account_changes bigint NOT NULL DEFAULT 0 CHECK (account_changes >= 0)
+    changes bigint NOT NULL DEFAULT 0 CHECK (changes >= 0)
 );
 
 CREATE TABLE accounts (
@@ -190,7 +191,7 @@ BEGIN
         RAISE EXCEPTION 'account % is refused a change: it can be closed, once, and nothing else', OLD.code
             USING ERRCODE = 'restrict_violation';
     END IF;
-    UPDATE heads SET account_changes = account_changes + 1 WHERE book = NEW.book;
+    UPDATE heads SET changes = changes + 1 WHERE book = NEW.book;
     RETURN NEW;
 END $$;
 
@@ -386,7 +387,7 @@ END $$;
 GRANT SELECT, INSERT ON books, heads, accounts, entries, postings, balances, daily_totals TO ledger_program;
 GRANT SELECT ON entry_keys, entry_reversals TO ledger_program; -- written by entries_are_whole()
 GRANT SELECT ON alembic_version TO ledger_program; -- a server sees whether it fits
-GRANT UPDATE (number, hash, recorded_at, account_changes) ON heads TO ledger_program;
+GRANT UPDATE (number, hash, recorded_at, changes) ON heads TO ledger_program;
 GRANT UPDATE (closed_at, closed_by) ON accounts TO ledger_program;
 GRANT UPDATE (debits, credits) ON balances, daily_totals TO ledger_program;
 REVOKE EXECUTE ON FUNCTION make_partitions(bigint) FROM public;
