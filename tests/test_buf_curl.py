@@ -67,7 +67,8 @@ def test_methods_are_listed_by_reflection(url: str) -> None:
 def test_an_entry_is_posted(url: str, server: Ledger) -> None:
     call(url, "ledger.v1.AccountsService/OpenBook", book="curl", name="Example Care, P.C.")
     call(url, "ledger.v1.AccountsService/OpenAccount", book="curl", code="Equity:Opening", currency_code="USD")
-    asked = {"idempotency_key": "k1", "effective_date": "2026-04-08", "postings": lines(500, 500)}
+    asked = {"idempotency_key": "k1", "effective_date": "2026-04-08", "description": "opening balance"}
+    asked["postings"] = lines(500, 500)
     posted = call(url, "ledger.v1.PostingsService/PostEntry", book="curl", entry=asked)
     assert posted["entry"]["number"] == "1"
     again = call(url, "ledger.v1.PostingsService/PostEntry", book="curl", entry=asked)
@@ -77,7 +78,8 @@ def test_an_entry_is_posted(url: str, server: Ledger) -> None:
 
 def test_a_refusal_is_told_with_its_reason(url: str, server: Ledger) -> None:
     serving.open_book(server, "curl-refused")
-    entry = {"idempotency_key": "k1", "effective_date": "2026-04-08", "postings": lines(500, 499)}
+    entry = {"idempotency_key": "k1", "effective_date": "2026-04-08", "description": "opening balance"}
+    entry["postings"] = lines(500, 499)
     done = buf(
         "--data",
         json.dumps({"book": "curl-refused", "entry": entry}),

@@ -55,6 +55,14 @@ TABLE = """
     PayProvider          . f . . .
     AbsorbDenial         . f . . .
     RecoverDenial        . f . . .
+    SetApprovalLimit     . f a . .
+    ListApprovalLimits   . f a u .
+    Propose              . f . . .
+    GetProposal          . f a u .
+    ListProposals        . f a u .
+    Approve              . . a . .
+    Decline              . . a . .
+    Withdraw             . f . . .
     GetTrialBalance      . f a u .
     GetReceivablesAging  . f a u .
     GetProviderPayables  . f a u .

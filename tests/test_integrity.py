@@ -90,7 +90,7 @@ def books(ledger: Ledger) -> Ledger:
     )
     ledger.post("2026-05-02", dr("Assets:Petty", "1.00"), cr("Assets:Cash", "1.00"))
     ledger.post("2026-05-02", dr("Assets:Cash", "6.00"), cr("Assets:Petty", "6.00"))
-    ledger.accounts.CloseAccount(accounts.CloseAccountRequest(book="main", code="Assets:Petty"))
+    ledger.accounts.CloseAccount(accounts.CloseAccountRequest(book="main", code="Assets:Petty", reason="unused"))
     ledger.accounts.OpenBook(accounts.OpenBookRequest(book="empty", name="Nothing posted yet"))
     return ledger
 
@@ -166,7 +166,7 @@ TAMPERINGS = {
             ),
             "UPDATE balances SET credits = credits - 600 WHERE account = 'Assets:Petty'",
             "UPDATE balances SET debits = debits - 600 WHERE account = 'Assets:Cash'",
-            "UPDATE accounts SET closed_at = NULL, closed_by = NULL",
+            "UPDATE accounts SET closed_at = NULL, closed_by = NULL, close_reason = NULL",
             "DELETE FROM postings WHERE entry_number = 7",
             "DELETE FROM entries WHERE number = 7",
         ],
@@ -210,7 +210,7 @@ TAMPERINGS = {
     "a balance": (["UPDATE balances SET debits = debits + 1 WHERE account = 'Assets:Cash'"], {"balances"}),
     "a balance deleted": (["DELETE FROM balances WHERE account = 'Assets:Cash'"], {"balances"}),
     "an account closed": (
-        ["UPDATE accounts SET closed_at = now(), closed_by = 'me' WHERE code = 'Assets:Cash'"],
+        ["UPDATE accounts SET closed_at = now(), closed_by = 'me', close_reason = 'x' WHERE code = 'Assets:Cash'"],
         {"closed_at_zero"},
     ),
     "a limit": (

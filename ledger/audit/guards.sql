@@ -15,14 +15,31 @@ WITH triggers (relation, name, definition) AS (
          'FOR EACH STATEMENT EXECUTE FUNCTION entries_are_whole()'),
         ('postings', 'postings_come_first',
          'AFTER INSERT ON postings REFERENCING NEW TABLE AS inserted '
-         'FOR EACH STATEMENT EXECUTE FUNCTION postings_come_first()')
+         'FOR EACH STATEMENT EXECUTE FUNCTION postings_come_first()'),
+        ('proposals', 'proposals_never_change',
+         'BEFORE DELETE OR UPDATE OR TRUNCATE ON proposals FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()'),
+        ('proposal_decisions', 'proposal_decisions_never_change',
+         'BEFORE DELETE OR UPDATE OR TRUNCATE ON proposal_decisions '
+         'FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()'),
+        ('approval_limits', 'approval_limits_never_change',
+         'BEFORE DELETE OR UPDATE OR TRUNCATE ON approval_limits FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()'),
+        ('payer_identifiers', 'payer_identifiers_never_change',
+         'BEFORE DELETE OR UPDATE OR TRUNCATE ON payer_identifiers '
+         'FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()')
+), constraints (relation, name) AS (
+    VALUES ('proposal_decisions', 'maker_is_not_checker'), ('approval_limits', 'limit_raised_by_two')
 ), rights (relation, privilege, but_for) AS (
-    -- To close an account, the program changes these two columns of it; the trigger lets it do so once.
+    -- To close an account, the program changes these columns of it; the trigger lets it do so once.
     SELECT
         relation,
         privilege,
-        CASE WHEN relation = 'accounts' AND privilege = 'UPDATE' THEN ARRAY['closed_at', 'closed_by'] ELSE '{}' END
-    FROM unnest(ARRAY['accounts', 'entries', 'postings']) AS relations (relation)
+        CASE
+            WHEN relation = 'accounts' AND privilege = 'UPDATE' THEN ARRAY['closed_at', 'closed_by', 'close_reason']
+            ELSE '{}'
+        END
+    FROM unnest(ARRAY[
+        'accounts', 'entries', 'postings', 'proposals', 'proposal_decisions', 'approval_limits', 'payer_identifiers'
+    ]) AS relations (relation)
     CROSS JOIN unnest(ARRAY['UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER']) AS privileges (privilege)
 ), faults AS (
     SELECT
@@ -39,6 +56,16 @@ WITH triggers (relation, name, definition) AS (
         ) AS found
     FROM triggers AS g
     LEFT JOIN pg_trigger AS t ON t.tgrelid = CAST(g.relation AS regclass) AND t.tgname = g.name
+
+    UNION ALL
+    SELECT
+        'guard_in_place',
+        'constraint ' || g.name,
+        'checked',
+        CASE WHEN c.convalidated THEN 'checked' ELSE 'no such constraint' END
+    FROM constraints AS g
+    LEFT JOIN pg_constraint AS c
+        ON c.conrelid = CAST(g.relation AS regclass) AND c.conname = g.name AND c.contype = 'c'
 
     UNION ALL
     SELECT

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger.accounts import chart
 from ledger.accounts import store as accounts
+from ledger.approvals.store import limits_in_force
 from ledger.database import columns, inserting, recording
 from ledger.errors import BookNotFound
 from ledger.postings import store
@@ -93,6 +94,7 @@ async def _facts(connection: AsyncConnection, book: str, submissions: Sequence[S
         items=await store.items(connection, book, {name for command in commands for name in command.items()}),
         entries=await store.numbered(connection, book, numbers),
         reversals=await reversals(connection, book, numbers),
+        limits=await limits_in_force(connection, book),
     )
     touched = {code for command in commands for code in command.accounts()} | set(_found(facts))
     found = await accounts.read(connection, book, touched)
