@@ -32,7 +32,8 @@ from service.connecting import (
     run,
     without_password,
 )
-from service.identity import UNNAMED
+from service.identity import EVERY_BOOK
+from service.noting import noted, system_user
 from service.postgres import PostgresUnavailable, Urls
 from service.printing import Format
 from service.questions import QUESTIONS
@@ -172,7 +173,8 @@ def report_command(
     if as_of and not question.dated:
         raise CommandFailed(f"{name} says how things stand now: leave out --as-of")
     wanted = fields.book_name(book or settings.read().book)
-    found = looked_up(report.ask, question, wanted, day)
+    with noted(f"report {name}", wanted):
+        found = looked_up(report.ask, question, wanted, day)
     printing.show(found, form, wanted, day)
     _refuse_untied(found)
 
@@ -199,7 +201,7 @@ def backup_command(
 
     Example: ledger backup books-2026-11-24.backup
     """
-    with reached(settings.read()) as urls:
+    with noted("backup", EVERY_BOOK), reached(settings.read()) as urls:
         refuse_unmigrated(urls.server)
         backup.backup(urls.owner, file)
 
@@ -243,11 +245,12 @@ def export_command(
     Example: ledger export --format hledger --output main.journal
     """
     wanted = fields.book_name(book or settings.read().book)
-    if output is None:
-        looked_up(exporting.write, wanted, form, sys.stdout)
-        return
-    with exporting.whole_file(output) as file:
-        looked_up(exporting.write, wanted, form, file)
+    with noted("export", wanted):
+        if output is None:
+            looked_up(exporting.write, wanted, form, sys.stdout)
+            return
+        with exporting.whole_file(output) as file:
+            looked_up(exporting.write, wanted, form, file)
 
 
 @books.command("open")
@@ -262,7 +265,7 @@ def book_open(
     wanted, legal_name = fields.book_name(book), fields.required("--name", name)
     with reached(settings.read()) as urls:
         refuse_unmigrated(urls.server)
-        run(urls.server, open_book, wanted, legal_name, UNNAMED)
+        run(urls.server, open_book, wanted, legal_name, system_user())
     print(f"book {wanted} is open under the name {legal_name}")
 
 
@@ -309,7 +312,7 @@ async def _open_first_book(database: AsyncEngine, book: str) -> None:
     async with reading(database) as connection:
         if await store.find_books(connection):
             return
-    await open_book(database, fields.book_name(book), book, UNNAMED)
+    await open_book(database, fields.book_name(book), book, system_user())
     print(f"opened book {book}")
 
 
@@ -331,7 +334,7 @@ def _serve(url: str, address: str, door: Admission, known: Settings, more: str) 
         if metrics is not None:
             started.metrics.offer(*metrics)
         print(f"serving on {address.rpartition(':')[0]}:{started.port}; {more}", flush=True)
-        await server.serve(started, known.grace_seconds)
+        await server.serve(started, known.grace_seconds, door.callers.read_again if door.callers else None)
 
     try:
         uvloop.run(serving())
