@@ -2,6 +2,8 @@
 
 from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, date
+from importlib.resources import files
 from itertools import count
 from typing import Any
 
@@ -423,6 +425,34 @@ def test_proposals_are_listed_oldest_first(books: Ledger) -> None:
     assert all(0 <= got(books, number=one.number).age_seconds < 3_600 for one in found)
 
 
+def test_what_waits_is_a_report(books: Ledger) -> None:
+    """With the debits of each currency; for a limit, the amount that is wanted."""
+    limited(books, PAID, 5)
+    proposed(books, paying(books, "1.00"))
+    lines = [dr(CASH, "60.00"), dr(CASH, "40.00"), cr(OPENING, "100.00")]
+    euros = [dr("Assets:Euro", "9.00", currency="EUR"), cr("Equity:Euro", "9.00", currency="EUR")]
+    proposed(books, po.PostEntryRequest(book=books.book, entry=entry(DAY, *lines, *euros)))
+    proposed(books, limiting(books, PAID, 0))
+    proposed(books, limiting(books, PAID, None))
+    approved(books, got(books, number=1))
+    with psycopg.connect(books.url.replace("+psycopg", "")) as connection:
+        sql = files("ledger.reports").joinpath("proposals.sql").read_text()
+        filled = sql.replace(":'book'", f"'{books.book}'").replace(":'as_of'", "'9999-12-30'")
+        found = connection.execute(filled.encode()).fetchall()
+    assert [(number, *row[1:]) for number, _, *row in found] == [
+        (2, "post_entry", "EUR", 9_00, row_days(found), "end of month"),
+        (2, "post_entry", "USD", 100_00, row_days(found), "end of month"),
+        (3, "set_approval_limit", "USD", 0, row_days(found), "end of month"),
+        (4, "set_approval_limit", "USD", None, row_days(found), "end of month"),
+    ]
+    assert {row[2] for row in found} == {MAKER}
+
+
+def row_days(found: list[Any]) -> int:
+    """How many days there are to the end of time."""
+    return (date(9999, 12, 30) - found[0][1].astimezone(UTC).date()).days
+
+
 # --- the database itself ------------------------------------------------------------------------------
 
 
@@ -555,6 +585,15 @@ def test_nor_does_the_owner_change_what_was_decided(owner: Any) -> None:
 
 
 GUARDS = ("proposals", "proposal_decisions", "approval_limits", "payer_identifiers")
+
+
+def test_every_trigger_is_always_on(owner: Any) -> None:
+    asked = (
+        "SELECT tgrelid::regclass::text, tgname, tgenabled FROM pg_trigger "
+        "WHERE NOT tgisinternal AND tgrelid = ANY (%s::regclass[])"
+    )
+    found = owner.execute(asked, [[*GUARDS]]).fetchall()
+    assert sorted(found) == sorted((table, f"{table}_never_change", "A") for table in GUARDS)
 
 
 def test_without_its_trigger_or_constraint_each_attack_succeeds(owner: Any) -> None:

@@ -297,6 +297,33 @@ DISARMED = {
         ["GRANT DELETE ON accounts TO ledger_program"],
         "right_withheld: DELETE on accounts for ledger_program: expected withheld, found granted",
     ),
+    "a trigger of decisions dropped": (
+        ["DROP TRIGGER proposal_decisions_never_change ON proposal_decisions"],
+        "guard_in_place: trigger proposal_decisions_never_change: .* found no such trigger",
+    ),
+    "a trigger of limits switched off": (
+        ["ALTER TABLE approval_limits DISABLE TRIGGER approval_limits_never_change"],
+        "guard_in_place: trigger approval_limits_never_change: .* found disabled, .*",
+    ),
+    "makers that may check": (
+        ["ALTER TABLE proposal_decisions DROP CONSTRAINT maker_is_not_checker"],
+        "guard_in_place: constraint maker_is_not_checker: expected CHECK .*, found no such constraint",
+    ),
+    "limits that one may raise": (
+        [
+            "ALTER TABLE approval_limits DROP CONSTRAINT limit_raised_by_two",
+            "ALTER TABLE approval_limits ADD CONSTRAINT limit_raised_by_two CHECK (version > 0)",
+        ],
+        r"guard_in_place: constraint limit_raised_by_two: expected .*, found CHECK \(\(version > 0\)\)",
+    ),
+    "a right to change proposals": (
+        ["GRANT UPDATE (shown) ON proposals TO ledger_program"],
+        "right_withheld: UPDATE on proposals for ledger_program: expected withheld, found granted on some columns",
+    ),
+    "a right to change whom an identifier means": (
+        ["GRANT UPDATE (payer) ON payer_identifiers TO ledger_program"],
+        "right_withheld: UPDATE on payer_identifiers for ledger_program: .* found granted on some columns",
+    ),
     "a function that does nothing": (
         [
             (

@@ -26,8 +26,12 @@ WITH triggers (relation, name, definition) AS (
         ('payer_identifiers', 'payer_identifiers_never_change',
          'BEFORE DELETE OR UPDATE OR TRUNCATE ON payer_identifiers '
          'FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()')
-), constraints (relation, name) AS (
-    VALUES ('proposal_decisions', 'maker_is_not_checker'), ('approval_limits', 'limit_raised_by_two')
+), constraints (relation, name, definition) AS (
+    VALUES
+        ('proposal_decisions', 'maker_is_not_checker',
+         'CHECK (((verdict = ''withdrawn''::text) = (decided_by = proposed_by)))'),
+        ('approval_limits', 'limit_raised_by_two',
+         'CHECK (((proposal IS NOT NULL) OR (before IS NULL) OR ((amount IS NOT NULL) AND (amount <= before))))')
 ), rights (relation, privilege, but_for) AS (
     -- To close an account, the program changes these columns of it; the trigger lets it do so once.
     SELECT
@@ -61,11 +65,10 @@ WITH triggers (relation, name, definition) AS (
     SELECT
         'guard_in_place',
         'constraint ' || g.name,
-        'checked',
-        CASE WHEN c.convalidated THEN 'checked' ELSE 'no such constraint' END
+        g.definition,
+        coalesce(pg_get_constraintdef(c.oid), 'no such constraint')
     FROM constraints AS g
-    LEFT JOIN pg_constraint AS c
-        ON c.conrelid = CAST(g.relation AS regclass) AND c.conname = g.name AND c.contype = 'c'
+    LEFT JOIN pg_constraint AS c ON c.conrelid = CAST(g.relation AS regclass) AND c.conname = g.name
 
     UNION ALL
     SELECT
