@@ -77,6 +77,8 @@ def refuse_raised(wanted: ApprovalLimit) -> None:
 
 def refuse_unapproved(entry: JournalEntry, limits: Limits) -> None:
     """An entry's debits in a currency are within the limit of its kind. Raises ApprovalNeeded."""
+    if not limits:
+        return
     for currency, debits in _debits(entry).items():
         limit = limits.get((entry.kind, currency))
         if limit is not None and debits > limit:
