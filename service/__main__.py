@@ -328,13 +328,15 @@ def _serve(url: str, address: str, door: Admission, known: Settings, more: str) 
     metrics = server.parts(server.listening(known.metrics_listen)) if known.metrics_listen else None
 
     async def serving() -> None:
+        if door.callers is not None:
+            door.callers.read_at_hang_up()
         started = await server.start(
             url, address, door, files, calls_per_caller=known.calls_per_caller, guard_seconds=known.guard_seconds
         )
         if metrics is not None:
             started.metrics.offer(*metrics)
         print(f"serving on {address.rpartition(':')[0]}:{started.port}; {more}", flush=True)
-        await server.serve(started, known.grace_seconds, door.callers.read_again if door.callers else None)
+        await server.serve(started, known.grace_seconds)
 
     try:
         uvloop.run(serving())

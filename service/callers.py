@@ -1,5 +1,7 @@
 """The callers file while the server runs: who is taken out of it is refused from the next call on."""
 
+import asyncio
+import signal
 from pathlib import Path
 
 import structlog
@@ -27,6 +29,10 @@ class CallersFile:
         if _stamp(self._path) != self._stamp:
             self.read_again()
         return self._known.get(name)
+
+    def read_at_hang_up(self) -> None:
+        """From now on SIGHUP has the file read again, where it would end the process."""
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.read_again)
 
     def read_again(self) -> None:
         """Reads the file anew; where it is wrong, the log says why and what was known stays."""

@@ -3,7 +3,6 @@
 import asyncio
 import signal
 import socket
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
@@ -147,11 +146,9 @@ async def _finish(database: AsyncEngine, files: Files) -> None:
             return
 
 
-async def serve(server: Server, grace_seconds: float, hung_up: Callable[[], None] | None = None) -> None:
-    """Serves until SIGTERM or SIGINT, then stops; at SIGHUP it does what it was told to."""
+async def serve(server: Server, grace_seconds: float) -> None:
+    """Serves until SIGTERM or SIGINT, then stops."""
     told = asyncio.Event()
-    if hung_up is not None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hung_up)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
     await told.wait()

@@ -491,8 +491,9 @@ def calling(running: Ledger, issuer: Issuer, who: str, name: str = "ListBooks", 
 
 
 def test_a_hang_up_reads_the_file_again_and_stops_nothing(
-    server: Ledger, issuer: Issuer, callers: Path, tmp_path: Path
+    door: Ledger, server: Ledger, issuer: Issuer, callers: Path, tmp_path: Path
 ) -> None:
+    """What an auditor reads afterwards is in the log too: who, what and of which book."""
     path = tmp_path / "callers.toml"
     path.write_text(callers.read_text())
     told = {"jwt_keys": str(issuer.file), "jwt_issuer": ISSUER, "jwt_audience": AUDIENCE, "callers": str(path)}
@@ -505,7 +506,10 @@ def test_a_hang_up_reads_the_file_again_and_stops_nothing(
         assert json.loads(line)["event"] == "callers file read"
         with connected(said) as channel:
             there = serving.client(server.loop, server.url, channel)
-            assert permitted(calling(there, issuer, "auditor"))
+            assert calling(there, issuer, "auditor", "ListEntries", OWN) is None
+        line = next(line for line in process.stderr if "ListEntries" in line)
+        read = ("/ledger.v1.PostingsService/ListEntries", "auditor", OWN, "OK")
+        assert tuple(json.loads(line)[name] for name in ("method", "actor", "book", "code")) == read
 
 
 # --- certificates -------------------------------------------------------------------------------------

@@ -115,6 +115,13 @@ async def find_proposals(
     return [_proposal(row) for row in rows]
 
 
+async def open_by_book(connection: AsyncConnection) -> dict[str, int]:
+    """How many proposals are open in each book that has any."""
+    counted = select(proposals.c.book, func.count()).join(proposal_decisions, _DECIDED, isouter=True)
+    rows = (await connection.execute(counted.where(in_state(State.OPEN)).group_by(proposals.c.book))).all()
+    return {book: count for book, count in rows}  # noqa: C416 - a row is no pair to mypy
+
+
 def in_state(state: State) -> ColumnElement[bool]:
     """The condition that a proposal stands there."""
     if state is State.OPEN:
