@@ -28,7 +28,10 @@ def test_an_account_is_closed_by_somebody_for_a_reason(books: Ledger) -> None:
         ac.OpenAccountRequest(book=books.book, code="Assets:Petty", currency_code="USD"), metadata=by("mia")
     )
     closing = ac.CloseAccountRequest(book=books.book, code="Assets:Petty", reason="no longer used")
-    books.accounts.CloseAccount(closing, metadata=by("abe"))
+    closed = books.accounts.CloseAccount(closing, metadata=by("abe")).account
+    asked = ac.GetAccountRequest(book=books.book, code="Assets:Petty")
+    assert books.accounts.GetAccount(asked).account == closed
+    assert (closed.opened_by, closed.closed_by, closed.close_reason) == ("mia", "abe", "no longer used")
     kept = rows(books, "SELECT opened_by, closed_by, close_reason FROM accounts WHERE book = %s")
     assert kept == [("mia", "abe", "no longer used")]
 

@@ -200,6 +200,9 @@ def _account(account: Account) -> pb.Account:
         item_required=account.item_required,
         opened_at=wire.moment(account.opened_at),
         closed_at=wire.moment(account.closed_at),
+        opened_by=account.opened_by,
+        closed_by=account.closed_by,
+        close_reason=account.close_reason,
     )
 
 

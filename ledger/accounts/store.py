@@ -154,4 +154,6 @@ def _account(row: Row[Any]) -> Account:
         opened_by=row.opened_by,
         opened_at=row.opened_at,
         closed_at=row.closed_at,
+        closed_by=row.closed_by or "",
+        close_reason=row.close_reason or "",
     )
