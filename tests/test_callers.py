@@ -322,7 +322,7 @@ WRONG: dict[str, dict[str, Any]] = {
     "another issuer": {"iss": "https://elsewhere.example"},
     "another audience": {"aud": "another-service"},
     "expired": {"exp": ago(1)},
-    "not valid yet": {"nbf": ago(-2)},
+    "not valid yet": {"nbf": ago(-60)},
     "without an end": {"exp": None},
     "without an issuer": {"iss": None},
     "without an audience": {"aud": None},
