@@ -34,7 +34,8 @@ from service.connecting import (
     run,
     without_password,
 )
-from service.identity import UNNAMED
+from service.identity import EVERY_BOOK
+from service.noting import noted, system_user
 from service.postgres import PostgresUnavailable, Urls
 from service.printing import Format
 from service.questions import QUESTIONS
@@ -181,7 +182,8 @@ def report_command(
     if as_of and not question.dated:
         raise CommandFailed(f"{name} says how things stand now: leave out --as-of")
     wanted = fields.book_name(book or settings.read().book)
-    found = looked_up(report.ask, question, wanted, day)
+    with noted(f"report {name}", wanted):
+        found = looked_up(report.ask, question, wanted, day)
     printing.show(found, form, wanted, day)
     _refuse_untied(found)
 
@@ -208,7 +210,7 @@ def backup_command(
 
     Example: ledger backup books-2026-11-24.backup
     """
-    with reached(settings.read()) as urls:
+    with noted("backup", EVERY_BOOK), reached(settings.read()) as urls:
         refuse_unmigrated(urls.server)
         backup.backup(urls.owner, file)
 
@@ -252,11 +254,12 @@ def export_command(
     Example: ledger export --format hledger --output main.journal
     """
     wanted = fields.book_name(book or settings.read().book)
-    if output is None:
-        looked_up(exporting.write, wanted, form, sys.stdout)
-        return
-    with exporting.whole_file(output) as file:
-        looked_up(exporting.write, wanted, form, file)
+    with noted("export", wanted):
+        if output is None:
+            looked_up(exporting.write, wanted, form, sys.stdout)
+            return
+        with exporting.whole_file(output) as file:
+            looked_up(exporting.write, wanted, form, file)
 
 
 @books.command("open")
@@ -271,7 +274,7 @@ def book_open(
     wanted, legal_name = fields.book_name(book), fields.required("--name", name)
     with reached(settings.read()) as urls:
         refuse_unmigrated(urls.server)
-        run(urls.server, open_book, wanted, legal_name, UNNAMED)
+        run(urls.server, open_book, wanted, legal_name, system_user())
     print(f"book {wanted} is open under the name {legal_name}")
 
 
@@ -318,7 +321,7 @@ async def _open_first_book(database: AsyncEngine, book: str) -> None:
     async with reading(database) as connection:
         if await store.find_books(connection):
             return
-    await open_book(database, fields.book_name(book), book, UNNAMED)
+    await open_book(database, fields.book_name(book), book, system_user())
     print(f"opened book {book}")
 
 
@@ -345,6 +348,8 @@ def _serve(url: str, address: str, door: Admission, known: Settings, more: str, 
     metrics = server.parts(server.listening(known.metrics_listen)) if known.metrics_listen else None
 
     async def serving() -> None:
+        if door.callers is not None:
+            door.callers.read_at_hang_up()
         started = await server.start(
             url,
             address,

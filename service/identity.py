@@ -73,10 +73,17 @@ class Proof(Protocol):
         """
 
 
+class Callers(Protocol):
+    """Who is known."""
+
+    def get(self, name: str, /) -> Principal | None:
+        """The principal of this name."""
+
+
 class Gate:
     """Knows a caller by the first kind of proof that it offers."""
 
-    def __init__(self, proofs: Sequence[Proof], callers: Mapping[str, Principal]) -> None:
+    def __init__(self, proofs: Sequence[Proof], callers: Callers) -> None:
         self._proofs = proofs
         self._callers = callers
 

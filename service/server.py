@@ -15,13 +15,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import QueuePool
 
 from ledger.accounts.servicer import AccountsServicer
+from ledger.approvals.servicer import ApprovalsServicer
 from ledger.database import engine
 from ledger.errors import Refusal, TryAgain
 from ledger.postings.group_commit import GroupCommit
 from ledger.postings.servicer import PostingsServicer
 from ledger.reports.servicer import ReportsServicer
-from ledger.v1 import accounts_pb2, postings_pb2, reports_pb2
+from ledger.v1 import accounts_pb2, approvals_pb2, postings_pb2, reports_pb2
 from ledger.v1.accounts_pb2_grpc import add_AccountsServiceServicer_to_server
+from ledger.v1.approvals_pb2_grpc import add_ApprovalsServiceServicer_to_server
 from ledger.v1.postings_pb2_grpc import add_PostingsServiceServicer_to_server
 from ledger.v1.reports_pb2_grpc import add_ReportsServiceServicer_to_server
 from reconciliation.files import IN_THE_OPEN, Files
@@ -45,6 +47,7 @@ _BETWEEN_COLLECTIONS = 50_000
 DESCRIPTORS = (
     accounts_pb2.DESCRIPTOR.services_by_name["AccountsService"],
     postings_pb2.DESCRIPTOR.services_by_name["PostingsService"],
+    approvals_pb2.DESCRIPTOR.services_by_name["ApprovalsService"],
     reports_pb2.DESCRIPTOR.services_by_name["ReportsService"],
     reconciliation_pb2.DESCRIPTOR.services_by_name["ReconciliationService"],
 )
@@ -111,6 +114,7 @@ async def start(
     )
     add_AccountsServiceServicer_to_server(AccountsServicer(database), grpc_server)
     add_PostingsServiceServicer_to_server(PostingsServicer(database, group_commit), grpc_server)
+    add_ApprovalsServiceServicer_to_server(ApprovalsServicer(database), grpc_server)
     add_ReportsServiceServicer_to_server(ReportsServicer(database), grpc_server)
     add_ReconciliationServiceServicer_to_server(ReconciliationServicer(database, files), grpc_server)
     health_pb2_grpc.add_HealthServicer_to_server(healthy, grpc_server)

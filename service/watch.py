@@ -13,6 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger.accounts.store import oldest_clearing
+from ledger.approvals.store import open_by_book
 from ledger.audit import integrity
 from ledger.database import PROGRAM_ROLE, migrations_pending, reading
 from ledger.errors import Refusal
@@ -97,8 +98,9 @@ class Watch:
 
     async def _count(self, connection: AsyncConnection) -> None:
         waiting = await open_exceptions_by_book(connection)
+        proposed = await open_by_book(connection)
         clearing = await oldest_clearing(connection)
-        self._metrics.work(waiting, clearing, datetime.now(UTC).date())
+        self._metrics.work(waiting, proposed, clearing, datetime.now(UTC).date())
 
     async def _tell(self, *, serving: bool, answers: bool) -> None:
         if serving == self._serving:

@@ -29,7 +29,7 @@ def books(server: Ledger) -> Ledger:
     server.postings.RecordSession(session("C1"))
     server.post("2026-04-08", dr(CASH, "1.00"), cr(EARNED, "1.00"))
     server.accounts.OpenAccount(ac.OpenAccountRequest(book="main", code="Assets:Shut", currency_code="USD"))
-    server.accounts.CloseAccount(ac.CloseAccountRequest(book="main", code="Assets:Shut"))
+    server.accounts.CloseAccount(ac.CloseAccountRequest(book="main", code="Assets:Shut", reason="unused"))
     unapplied = "Liabilities:UnappliedCash"
     server.post("2026-04-08", dr(unapplied, "1.00", currency="EUR"), cr(unapplied, "1.00", currency="EUR"))
     return server
@@ -253,7 +253,11 @@ ATTACKS: dict[str, tuple[list[str], type[Exception]]] = {
         errors.RestrictViolation,
     ),
     "an open account closed by nobody": (
-        [f"UPDATE accounts SET closed_at = now() WHERE code = '{CASH}'"],
+        [f"UPDATE accounts SET closed_at = now(), close_reason = 'unused' WHERE code = '{CASH}'"],
+        errors.CheckViolation,
+    ),
+    "an account closed for no reason": (
+        [f"UPDATE accounts SET closed_at = now(), closed_by = 'eve' WHERE code = '{CASH}'"],
         errors.CheckViolation,
     ),
     "an account closed and changed at once": (
@@ -290,7 +294,9 @@ def test_the_program_cannot(program: Connection, case: str) -> None:
 
 def test_the_program_can_close_an_account(program: Connection) -> None:
     """Once, and nothing else of it: so the attacks on accounts fail for what is wrong with them."""
-    closing = f"UPDATE accounts SET closed_at = now(), closed_by = 'ada' WHERE code = '{CASH}'"
+    closing = (
+        f"UPDATE accounts SET closed_at = now(), closed_by = 'ada', close_reason = 'unused' WHERE code = '{CASH}'"
+    )
     with undone(program):
         attack(program, [closing])
         with pytest.raises(errors.RestrictViolation):
@@ -314,11 +320,14 @@ CHANGES = {
     "delete postings": "DELETE FROM postings WHERE entry_number = 2",
     "empty entries": "TRUNCATE entries CASCADE",
     "empty postings": "TRUNCATE postings",
-    "open a closed account": "UPDATE accounts SET closed_at = NULL, closed_by = NULL WHERE code = 'Assets:Shut'",
+    "open a closed account": (
+        "UPDATE accounts SET closed_at = NULL, closed_by = NULL, close_reason = NULL WHERE code = 'Assets:Shut'"
+    ),
     "close a closed account later": "UPDATE accounts SET closed_at = now() WHERE code = 'Assets:Shut'",
     "change what an account is": f"UPDATE accounts SET item_required = true WHERE code = '{CASH}'",
     "change it as it closes": (
-        "UPDATE accounts SET closed_at = now(), closed_by = 'eve', balance_limit = 'must_not_go_debit'"
+        "UPDATE accounts SET closed_at = now(), closed_by = 'eve', close_reason = 'x',"
+        " balance_limit = 'must_not_go_debit'"
         f" WHERE code = '{CASH}'"
     ),
     "delete an account": "DELETE FROM accounts WHERE code = 'Assets:Shut'",

@@ -506,3 +506,41 @@ def test_time_and_number_make_ids_that_differ() -> None:
     later = replace(HEAD, recorded_at=NOW + timedelta(seconds=1), hash=GENESIS)
     batches = [decide(head, facts(), [Submission([ask(manual(CASH, OPENING), "k")])]) for head in (HEAD, later)]
     assert len({batch.entries[0].id for batch in batches}) == 2
+
+
+# --- limits -------------------------------------------------------------------------------------------
+
+LIMITS = {("manual", "USD"): 1_000, ("provider_paid", "USD"): 0, ("reversal", "EUR"): 0, ("claim_paid", "USD"): 1}
+SPLIT = JournalEntry(
+    Kind.MANUAL, DAY, (debit(CASH, usd("6.00")), debit(PETTY, usd("4.01")), credit(OPENING, usd("10.01")))
+)
+# What is asked for, and what comes of it in a book with these limits.
+AGAINST_LIMITS: dict[str, tuple[Command | Request, str]] = {
+    "at the limit": (manual(CASH, OPENING, "10.00"), "entry 11"),
+    "a cent above": (manual(CASH, OPENING, "10.01"), "APPROVAL_NEEDED"),
+    "a cent above, approved": (replace(ask(manual(CASH, OPENING, "10.01")), approved=True), "entry 11"),
+    "a cent above in two debits": (Post(SPLIT), "APPROVAL_NEEDED"),
+    "a limit of nothing": (paid("0.01"), "APPROVAL_NEEDED"),
+    "another kind": (absorbed(amount=usd("50.00")), "entry 11"),
+    "another currency": (undo(3), "entry 11"),
+    "refused for something else too": (paid("80.01"), "PAYABLE_EXCEEDED"),
+    "a closed account too": (manual(GONE, OPENING, "10.01"), "ACCOUNT_CLOSED"),
+}
+
+
+@pytest.mark.parametrize("case", AGAINST_LIMITS)
+def test_what_needs_a_second_person(case: str) -> None:
+    asked, expected = AGAINST_LIMITS[case]
+    request = asked if isinstance(asked, Request) else ask(asked)
+    limited = facts()
+    limited.limits = LIMITS
+    [[outcome]] = decide(HEAD, limited, [Submission([request])]).outcomes
+    assert expected == (outcome.reason if isinstance(outcome, Refusal) else f"entry {outcome.entry.number}")
+
+
+def test_what_was_posted_is_answered_whatever_the_limit() -> None:
+    limited = facts()
+    limited.limits = {("manual", "USD"): 0}
+    [[outcome]] = decide(HEAD, limited, [Submission([ask(FIRST, "used")])]).outcomes
+    assert isinstance(outcome, Posted)
+    assert outcome.replayed

@@ -197,7 +197,7 @@ def test_an_account_closes_while_others_post_to_it(books: Ledger, round_: int) -
         po.PostEntryRequest(book=BOOK, entry=entry(DAY, dr(petty, "1.00"), cr(OPENING, "1.00"))) for _ in range(4)
     ]
     posts = [books.postings.PostEntry.future(request) for request in asked[:round_]]
-    closing = books.accounts.CloseAccount.future(ac.CloseAccountRequest(book=BOOK, code=petty))
+    closing = books.accounts.CloseAccount.future(ac.CloseAccountRequest(book=BOOK, code=petty, reason="unused"))
     posts += [books.postings.PostEntry.future(request) for request in asked[round_:]]
     closed, found = answered(closing), reasons([answered(call) for call in posts])
     if isinstance(closed, Refused):
@@ -212,7 +212,7 @@ def test_atomic_batches_among_others(books: Ledger) -> None:
     """All of a batch or none of it, with numbers that follow one another, whatever arrives in between."""
     closed = "Assets:Gone"
     books.accounts.OpenAccount(ac.OpenAccountRequest(book=BOOK, code=closed, currency_code="USD"))
-    books.accounts.CloseAccount(ac.CloseAccountRequest(book=BOOK, code=closed))
+    books.accounts.CloseAccount(ac.CloseAccountRequest(book=BOOK, code=closed, reason="unused"))
     good = [cents().entry for _ in range(5)]
     bad = [*good[:4], entry(DAY, dr(closed, "0.01"), cr(OPENING, "0.01"))]
     calls: list[Any] = []

@@ -189,7 +189,7 @@ def test_a_closed_account_is_not_remembered_as_open(ledger: Ledger) -> None:
     ledger.accounts.OpenAccount(ac.OpenAccountRequest(book=BOOK, code="Assets:Petty", currency_code="USD"))
     for key, way in (("in", (dr, cr)), ("out", (cr, dr))):
         ledger.post(DAY, way[0]("Assets:Petty", "1.00"), way[1](CASH, "1.00"), key=key)
-    ledger.accounts.CloseAccount(ac.CloseAccountRequest(book=BOOK, code="Assets:Petty"))
+    ledger.accounts.CloseAccount(ac.CloseAccountRequest(book=BOOK, code="Assets:Petty", reason="why"))
     with pytest.raises(grpc.RpcError) as refused:
         ledger.post(DAY, dr("Assets:Petty", "1.00"), cr(CASH, "1.00"))
     assert "is closed" in str(refused.value.details())
@@ -203,7 +203,8 @@ def test_a_batch_in_flight_that_is_lost_takes_nothing_along(ledger: Ledger) -> N
         po.PostEntriesRequest(
             book=BOOK,
             entries=[
-                po.EntryToPost(idempotency_key=f"{n}-{k}", effective_date=DAY, postings=line) for k in range(400)
+                po.EntryToPost(idempotency_key=f"{n}-{k}", effective_date=DAY, description="why", postings=line)
+                for k in range(400)
             ],
         )
         for n in range(6)

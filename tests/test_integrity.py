@@ -97,7 +97,7 @@ def books(ledger: Ledger) -> Ledger:
     )
     ledger.post("2026-05-02", dr("Assets:Petty", "1.00"), cr("Assets:Cash", "1.00"))
     ledger.post("2026-05-02", dr("Assets:Cash", "6.00"), cr("Assets:Petty", "6.00"))
-    ledger.accounts.CloseAccount(accounts.CloseAccountRequest(book="main", code="Assets:Petty"))
+    ledger.accounts.CloseAccount(accounts.CloseAccountRequest(book="main", code="Assets:Petty", reason="unused"))
     ledger.accounts.OpenBook(accounts.OpenBookRequest(book="empty", name="Nothing posted yet"))
     return ledger
 
@@ -184,7 +184,7 @@ TAMPERINGS = {
             ),
             "UPDATE balances SET credits = credits - 600 WHERE account = 'Assets:Petty'",
             "UPDATE balances SET debits = debits - 600 WHERE account = 'Assets:Cash'",
-            "UPDATE accounts SET closed_at = NULL, closed_by = NULL",
+            "UPDATE accounts SET closed_at = NULL, closed_by = NULL, close_reason = NULL",
             "DELETE FROM postings WHERE entry_number = 7",
             "DELETE FROM entries WHERE number = 7",
             "DELETE FROM entry_keys WHERE number = 7",
@@ -229,7 +229,7 @@ TAMPERINGS = {
     "a balance": (["UPDATE balances SET debits = debits + 1 WHERE account = 'Assets:Cash'"], {"balances"}),
     "a balance deleted": (["DELETE FROM balances WHERE account = 'Assets:Cash'"], {"balances"}),
     "an account closed": (
-        ["UPDATE accounts SET closed_at = now(), closed_by = 'me' WHERE code = 'Assets:Cash'"],
+        ["UPDATE accounts SET closed_at = now(), closed_by = 'me', close_reason = 'x' WHERE code = 'Assets:Cash'"],
         {"closed_at_zero"},
     ),
     "a limit": (
@@ -318,6 +318,33 @@ DISARMED = {
     "a right to delete accounts": (
         ["GRANT DELETE ON accounts TO ledger_program"],
         "right_withheld: DELETE on accounts for ledger_program: expected withheld, found granted",
+    ),
+    "a trigger of decisions dropped": (
+        ["DROP TRIGGER proposal_decisions_never_change ON proposal_decisions"],
+        "guard_in_place: trigger proposal_decisions_never_change: .* found no such trigger",
+    ),
+    "a trigger of limits switched off": (
+        ["ALTER TABLE approval_limits DISABLE TRIGGER approval_limits_never_change"],
+        "guard_in_place: trigger approval_limits_never_change: .* found disabled, .*",
+    ),
+    "makers that may check": (
+        ["ALTER TABLE proposal_decisions DROP CONSTRAINT maker_is_not_checker"],
+        "guard_in_place: constraint maker_is_not_checker: expected CHECK .*, found no such constraint",
+    ),
+    "limits that one may raise": (
+        [
+            "ALTER TABLE approval_limits DROP CONSTRAINT limit_raised_by_two",
+            "ALTER TABLE approval_limits ADD CONSTRAINT limit_raised_by_two CHECK (version > 0)",
+        ],
+        r"guard_in_place: constraint limit_raised_by_two: expected .*, found CHECK \(\(version > 0\)\)",
+    ),
+    "a right to change proposals": (
+        ["GRANT UPDATE (shown) ON proposals TO ledger_program"],
+        "right_withheld: UPDATE on proposals for ledger_program: expected withheld, found granted on some columns",
+    ),
+    "a right to change whom an identifier means": (
+        ["GRANT UPDATE (payer) ON payer_identifiers TO ledger_program"],
+        "right_withheld: UPDATE on payer_identifiers for ledger_program: .* found granted on some columns",
     ),
     "a function that does nothing": (
         [

@@ -106,6 +106,8 @@ class Account:
     opened_by: str = ""
     opened_at: datetime | None = None
     closed_at: datetime | None = None
+    closed_by: str = ""
+    close_reason: str = ""
 
     def __post_init__(self) -> None:
         """Refuses a code or a currency that is none."""

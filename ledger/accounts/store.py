@@ -28,7 +28,7 @@ _READ = text("""
 """)
 _CLOSE = (
     update(accounts)
-    .values(closed_at=text("clock_timestamp()"), closed_by=text(":actor"))
+    .values(closed_at=text("clock_timestamp()"), closed_by=text(":actor"), close_reason=text(":reason"))
     .where(accounts.c.book == text(":its_book"), accounts.c.code == text(":its_code"))
     .returning(accounts)
 )
@@ -113,9 +113,9 @@ async def insert(connection: AsyncConnection, book: str, opened: Sequence[Accoun
         await connection.execute(insert_into(accounts), rows)
 
 
-async def close(connection: AsyncConnection, book: str, code: str, actor: str) -> Account:
-    """Marks an account closed and returns it."""
-    asked = {"its_book": book, "its_code": code, "actor": actor}
+async def close(connection: AsyncConnection, book: str, code: str, actor: str, reason: str) -> Account:
+    """Marks an account closed, by whom and why, and returns it."""
+    asked = {"its_book": book, "its_code": code, "actor": actor, "reason": reason}
     return _account((await connection.execute(_CLOSE, asked)).one())
 
 
@@ -160,4 +160,6 @@ def _account(row: Row[Any]) -> Account:
         opened_by=row.opened_by,
         opened_at=row.opened_at,
         closed_at=row.closed_at,
+        closed_by=row.closed_by or "",
+        close_reason=row.close_reason or "",
     )

@@ -3,7 +3,10 @@
 WITH kept (relation) AS (
     -- What is never changed, and each partition of it.
     SELECT CAST(name AS regclass)
-    FROM unnest(ARRAY['accounts', 'entries', 'postings', 'entry_keys', 'entry_reversals']) AS names (name)
+    FROM unnest(ARRAY[
+        'accounts', 'entries', 'postings', 'entry_keys', 'entry_reversals', 'proposals', 'proposal_decisions',
+        'approval_limits', 'payer_identifiers'
+    ]) AS names (name)
     UNION ALL
     SELECT inhrelid FROM pg_inherits WHERE inhparent IN (CAST('entries' AS regclass), CAST('postings' AS regclass))
 ), triggers (relation, name, definition) AS (
@@ -32,14 +35,20 @@ WITH kept (relation) AS (
     FROM kept AS k
     LEFT JOIN pg_inherits AS i ON i.inhrelid = k.relation
     WHERE k.relation <> CAST('accounts' AS regclass)
+), constraints (relation, name, definition) AS (
+    VALUES
+        ('proposal_decisions', 'maker_is_not_checker',
+         'CHECK (((verdict = ''withdrawn''::text) = (decided_by = proposed_by)))'),
+        ('approval_limits', 'limit_raised_by_two',
+         'CHECK (((proposal IS NOT NULL) OR (before IS NULL) OR ((amount IS NOT NULL) AND (amount <= before))))')
 ), rights (relation, privilege, but_for) AS (
-    -- To close an account, the program changes these two columns of it; the trigger lets it do so once.
+    -- To close an account, the program changes these columns of it; the trigger lets it do so once.
     SELECT
         k.relation,
         p.privilege,
         CASE
             WHEN k.relation = CAST('accounts' AS regclass) AND p.privilege = 'UPDATE'
-                THEN ARRAY['closed_at', 'closed_by']
+                THEN ARRAY['closed_at', 'closed_by', 'close_reason']
             ELSE '{}'
         END
     FROM kept AS k
@@ -48,8 +57,9 @@ WITH kept (relation) AS (
     -- Keys and reversals are written by a trigger, partitions through the table that they are a part of.
     SELECT k.relation, 'INSERT', '{}'
     FROM kept AS k
-    WHERE k.relation NOT IN (
-        CAST('accounts' AS regclass), CAST('entries' AS regclass), CAST('postings' AS regclass)
+    LEFT JOIN pg_inherits AS i ON i.inhrelid = k.relation
+    WHERE i.inhrelid IS NOT NULL OR k.relation IN (
+        CAST('entry_keys' AS regclass), CAST('entry_reversals' AS regclass)
     )
 ), faults AS (
     SELECT
@@ -68,6 +78,15 @@ WITH kept (relation) AS (
         ) AS found
     FROM triggers AS g
     LEFT JOIN pg_trigger AS t ON t.tgrelid = g.relation AND t.tgname = g.name
+
+    UNION ALL
+    SELECT
+        'guard_in_place',
+        'constraint ' || g.name,
+        g.definition,
+        coalesce(pg_get_constraintdef(c.oid), 'no such constraint')
+    FROM constraints AS g
+    LEFT JOIN pg_constraint AS c ON c.conrelid = CAST(g.relation AS regclass) AND c.conname = g.name
 
     UNION ALL
     SELECT

@@ -9,6 +9,7 @@ from datetime import date, datetime
 
 from ledger.accounts import chart
 from ledger.accounts.account import Account, Totals
+from ledger.approvals.limit import Limits, refuse_unapproved
 from ledger.errors import (
     AccountClosed,
     AccountCodeAmbiguous,
@@ -40,11 +41,12 @@ _NOTHING = Totals()
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A command, who gives it and under which permanent key."""
+    """A command, who gives it and under which permanent key; `approved` where a second person has agreed."""
 
     actor: str
     idempotency_key: str
     command: Command
+    approved: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,7 @@ class Facts:
     entries: Mapping[int, PostedEntry] = field(default_factory=dict)
     reversals: Mapping[int, int] = field(default_factory=dict)
     replays: Mapping[tuple[str, str], PostedEntry] = field(default_factory=dict)
+    limits: Limits = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -173,6 +176,8 @@ class Draft:
             return _replay(request, earlier)
         entry = request.command.entry(self)
         opened, after = self._checked(entry)
+        if not request.approved:
+            refuse_unapproved(entry, self._facts.limits)
         return Posted(self._added(request, entry, opened, after))
 
     def _checked(self, entry: JournalEntry) -> tuple[dict[str, Account], dict[str, Totals]]:

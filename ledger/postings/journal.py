@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger.accounts import chart
 from ledger.accounts import store as accounts
+from ledger.approvals.store import limits_in_force
 from ledger.database import columns, driver, inserting, listed, reading, recording, taken_apart
 from ledger.errors import BookNotFound
 from ledger.postings import store
@@ -148,6 +149,9 @@ async def _facts(
     touched = {code for command in commands for code in command.accounts()} | set(_found(facts))
     if unknown := memory.unknown(touched):
         memory.learn(await accounts.read(connection, book, unknown))
+    if memory.limits is None:
+        memory.limits = await limits_in_force(connection, book)
+    facts.limits = memory.limits
     facts.accounts, facts.folded, facts.totals = memory.accounts, memory.folded, memory.totals
     return facts
 

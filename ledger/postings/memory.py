@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from ledger.accounts.account import Account, Totals
+from ledger.approvals.limit import Limits
 from ledger.postings.batch import Batch, Head
 from ledger.postings.entry import PostedEntry
 
@@ -20,6 +21,7 @@ class Memory:
     """Accounts of one book with their totals, as it stood at a head. `folded` has their codes by lower case.
 
     `latest` are the entries of the latest batch by caller and key: while it is in flight nobody else can see them.
+    `limits` are the approval limits in force, None before they are read.
     """
 
     head: Head | None = None
@@ -27,6 +29,7 @@ class Memory:
     folded: dict[str, str] = field(default_factory=dict)
     totals: dict[str, Totals] = field(default_factory=dict)
     latest: dict[tuple[str, str], PostedEntry] = field(default_factory=dict)
+    limits: Limits | None = None
 
     def stand_at(self, head: Head) -> None:
         """Forgets all where the head has moved without this process, or where too much is remembered."""
@@ -36,7 +39,7 @@ class Memory:
 
     def forget(self) -> None:
         """Knows nothing any more."""
-        self.head = None
+        self.head = self.limits = None
         for known in (self.accounts, self.folded, self.totals, self.latest):
             known.clear()
 

@@ -56,7 +56,7 @@ def entry_to_post(message: pb.EntryToPost) -> Request:
     complete = JournalEntry(
         kind=Kind.MANUAL,
         effective_date=fields.day("effective_date", message.effective_date),
-        description=fields.text("description", message.description, fields.TEXT_LENGTH),
+        description=fields.required("description", message.description, fields.TEXT_LENGTH),
         dimensions=_dimensions(message),
         postings=tuple(_posting(line, posting) for line, posting in enumerate(message.postings, 1)),
     )

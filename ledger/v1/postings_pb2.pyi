@@ -236,6 +236,7 @@ class EntryToPost(_message.Message):
     idempotency_key: _builtins.str
     effective_date: _builtins.str
     description: _builtins.str
+    """Why, for the auditor."""
     @_builtins.property
     def dimensions(self) -> Global___Dimensions: ...
     @_builtins.property
