@@ -7,10 +7,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from psycopg.errors import Diagnostic, FeatureNotSupported, ReadOnlySqlTransaction
 from sqlalchemy import Column, Connection, Table, TextClause, create_engine, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -26,6 +28,7 @@ PROGRAM_ROLE = "ledger_program"
 _LOCK_SECONDS = 15
 _IDLE_SECONDS = 10
 _OLDEST = 150_000
+_READ_ONLY = (ReadOnlySqlTransaction, FeatureNotSupported)
 _LOST = (OperationalError, InterfaceError, NoConnectionFree)
 
 
@@ -37,14 +40,16 @@ def engine(url: str, pool_size: int = 10, longest_statement_seconds: int = 0) ->
     """Connections that work under the program's own role, whatever the URL's user may do.
 
     None of them waits for a lock, or holds one while its process does nothing, for longer than others can wait.
-    `longest_statement_seconds` ends what runs longer; 0 lets it run.
+    `longest_statement_seconds` ends what runs longer; 0 lets it run. Warnings reach us whatever the server is set
+    to: one of them says that a commit is in doubt.
     """
     limits = {
         "lock_timeout": _LOCK_SECONDS,
         "idle_in_transaction_session_timeout": _IDLE_SECONDS,
         "statement_timeout": longest_statement_seconds,
     }
-    options = (f"-c {name}={round(seconds * 1000)}" for name, seconds in limits.items())
+    options = [f"-c {name}={round(seconds * 1000)}" for name, seconds in limits.items()]
+    options += [f"-c role={PROGRAM_ROLE}", "-c timezone=UTC", "-c client_min_messages=warning"]
     return create_async_engine(
         url,
         pool_size=pool_size,
@@ -52,7 +57,7 @@ def engine(url: str, pool_size: int = 10, longest_statement_seconds: int = 0) ->
         pool_pre_ping=True,
         pool_timeout=_LOCK_SECONDS,
         connect_args={
-            "options": f"-c role={PROGRAM_ROLE} -c timezone=UTC {' '.join(options)}",
+            "options": " ".join(options),
             "connect_timeout": _LOCK_SECONDS,
         },
     )
@@ -76,32 +81,70 @@ async def recording(database: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """A database transaction: all of the block is recorded, or nothing.
 
     Raises DatabaseUnavailable where nothing was recorded, OutcomeUnknown where the connection was lost while
-    it committed.
+    it committed, or where a synchronous replica may not have what was committed.
     """
     try:
         async with database.connect() as connection:
             yield connection
             await _committed(connection)
     except (DBAPIError, NoConnectionFree) as failed:
+        if _is_refusing_writes(failed):
+            raise DatabaseUnavailable("the database takes no writes; nothing was recorded; try again") from failed
         if not _is_lost(failed):
             raise
         raise _unavailable() from failed
 
 
 async def _committed(connection: AsyncConnection) -> None:
+    """Commits. Raises OutcomeUnknown where the connection was lost meanwhile, or PostgreSQL warned.
+
+    A wait for a synchronous replica that somebody cancels ends as a success with a warning, the only one that
+    COMMIT has in these books: what is committed here may be gone after a fail-over.
+    """
     try:
-        await connection.commit()
+        async with _warnings(connection) as said:
+            await connection.commit()
     except DBAPIError as lost:
         if _is_lost(lost):
-            raise OutcomeUnknown(
-                "the connection was lost at commit; the same idempotency key gives the answer on retry"
-            ) from lost
+            raise _unknown("the connection was lost at commit") from lost
         raise
+    if said:
+        raise _unknown("it was committed, but may not have reached the synchronous replica")
+
+
+@asynccontextmanager
+async def _warnings(connection: AsyncConnection) -> AsyncIterator[list[str]]:
+    """The warnings that PostgreSQL sends during the block, in its own words."""
+    said: list[str] = []
+
+    def heard(notice: Diagnostic) -> None:
+        if notice.severity_nonlocalized == "WARNING":
+            said.append(notice.message_primary or "")
+
+    driver = (await connection.get_raw_connection()).driver_connection
+    assert isinstance(driver, psycopg.AsyncConnection)
+    driver.add_notice_handler(heard)
+    try:
+        yield said
+    finally:
+        driver.remove_notice_handler(heard)
+
+
+def _unknown(why: str) -> OutcomeUnknown:
+    return OutcomeUnknown(f"{why}; the same idempotency key gives the answer on retry")
 
 
 def _is_lost(failed: Exception) -> bool:
     """Whether PostgreSQL did not answer, or ended the session, as it does with one that idles in a transaction."""
     return isinstance(failed, _LOST) or (isinstance(failed, DBAPIError) and failed.connection_invalidated)
+
+
+def _is_refusing_writes(failed: Exception) -> bool:
+    """Whether this PostgreSQL can only be read, as a standby is until it is promoted.
+
+    One that is asked to begin a transaction that may write says that the feature is not supported.
+    """
+    return isinstance(failed, DBAPIError) and isinstance(failed.orig, _READ_ONLY)
 
 
 def _unavailable() -> DatabaseUnavailable:

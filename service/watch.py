@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from ledger.accounts.store import oldest_clearing
 from ledger.audit import integrity
 from ledger.database import PROGRAM_ROLE, migrations_pending, reading
-from ledger.errors import Refusal
+from ledger.errors import DatabaseUnavailable, Refusal
 from reconciliation.store import open_exceptions_by_book
 from service.metrics import Metrics
 
@@ -26,6 +26,7 @@ _SETTINGS = text("""
     SELECT name, setting FROM pg_settings
     WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND setting = 'off'
 """)
+_STANDBY = text("SELECT pg_is_in_recovery()")
 _MORE_THAN_PROGRAM = text("""
     SELECT rolname FROM pg_roles
     WHERE pg_has_role(session_user, oid, 'MEMBER') AND rolname NOT IN (session_user, :program)
@@ -87,7 +88,10 @@ class Watch:
             await self.look()
 
     async def _found(self) -> list[str]:
+        """What is wrong with the guards. Raises DatabaseUnavailable, also for a standby not promoted yet."""
         async with reading(self._database) as connection:
+            if (await connection.execute(_STANDBY)).scalar_one():
+                raise DatabaseUnavailable("the database is a standby: it takes no writes")
             if await connection.run_sync(migrations_pending):
                 return ["the database is not at this program's version: run ledger migrate"]
             await self._count(connection)

@@ -17,6 +17,8 @@ from service.postgres import Urls
 
 SHORT = {"ingest": 1, "server": 3, "pause": 1, "stop": 1, "network": 3, "commit": 1}
 """How often each fault happens here."""
+OF_ITS_OWN = {"replica": 1}
+"""The same of those that bring a PostgreSQL."""
 
 
 def place(urls: Urls, folder: Path, postgres: Postgres | None = None) -> Place:
@@ -34,6 +36,14 @@ def nothing_lost(outcome: Outcome) -> None:
 @pytest.mark.parametrize("fault", SHORT)
 def test_nothing_is_lost(fault: str, loop: serving.Loop, database: str, tmp_path: Path) -> None:
     nothing_lost(loop.run(suffer(FAULTS[fault][0], place(Urls(database, database), tmp_path), SHORT[fault])))
+
+
+@pytest.mark.parametrize("fault", OF_ITS_OWN)
+def test_nothing_is_lost_where_a_fault_has_a_postgresql_of_its_own(
+    fault: str, loop: serving.Loop, database: str, open_folder: Path
+) -> None:
+    where = place(Urls(database, database), open_folder)
+    nothing_lost(loop.run(suffer(FAULTS[fault][0], where, OF_ITS_OWN[fault])))
 
 
 def test_nothing_is_lost_with_postgresql_itself(loop: serving.Loop, open_folder: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from torture.killed import PostgresKilled, ServerKilled
 from torture.network import BadNetwork, CutAtCommit
 from torture.paused import Paused
 from torture.processes import ROOT, Postgres
+from torture.replica_lost import ReplicaLost
 from torture.stopped import Stopped
 
 PAGE = ROOT / "docs" / "reliability.md"
@@ -31,6 +32,7 @@ FAULTS: dict[str, tuple[Kind, int]] = {
     "stop": (Stopped, 20),
     "pause": (Paused, 6),
     "disk": (DiskFull, 10),
+    "replica": (ReplicaLost, 10),
 }
 """Each fault, and how often it happens in a run of ten minutes."""
 

@@ -27,11 +27,11 @@ _LAST_LINES = 12
 class Served:
     """A server process of the program: one address for all of its lives, one log."""
 
-    def __init__(self, url: str, folder: Path, name: str = "server") -> None:
-        """`url` is the database it serves; its log goes into `folder`. Nothing is started."""
+    def __init__(self, url: str, folder: Path, name: str = "server", **settings: str) -> None:
+        """`url` is the database it serves; its log goes into `folder`; `settings` are further variables."""
         self.address = f"127.0.0.1:{free_port()}"
         self.log = folder / f"{name}.log"
-        self._environment = environment(url)
+        self._environment = environment(url) | settings
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -122,10 +122,14 @@ class Postgres:
         except psycopg.OperationalError:
             return False
 
+    @property
+    def data(self) -> Path:
+        """The folder of its data files."""
+        return self._folder / "cluster" / "data"
+
     def kill(self) -> None:
         """Kills the postmaster; its children end as soon as they notice."""
-        file = self._folder / "cluster" / "data" / "postmaster.pid"
-        os.kill(int(file.read_text().split()[0]), signal.SIGKILL)
+        os.kill(int((self.data / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
 
     def close(self) -> None:
         """Ends it cleanly, and its keeper."""
