@@ -17,7 +17,7 @@ from service.postgres import Urls
 
 SHORT = {"ingest": 1, "server": 3, "pause": 1, "stop": 1, "network": 3, "commit": 1}
 """How often each fault happens here."""
-OF_ITS_OWN = {"replica": 1}
+OF_ITS_OWN = {"replica": 1, "archive": 1}
 """The same of those that bring a PostgreSQL."""
 
 

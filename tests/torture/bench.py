@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from random import Random
 
+from torture.data_lost import DataLost
 from torture.disk_full import DiskFull
 from torture.fault import Kind, Outcome, Place, suffer
 from torture.ingested import Ingested
@@ -33,6 +34,7 @@ FAULTS: dict[str, tuple[Kind, int]] = {
     "pause": (Paused, 6),
     "disk": (DiskFull, 10),
     "replica": (ReplicaLost, 10),
+    "archive": (DataLost, 10),
 }
 """Each fault, and how often it happens in a run of ten minutes."""
 
