@@ -1,5 +1,6 @@
 """How the books reach PostgreSQL: migrations, connections under the program's own role, and what goes wrong."""
 
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
@@ -12,7 +13,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from psycopg.errors import Diagnostic, FeatureNotSupported, ReadOnlySqlTransaction
+from psycopg.errors import Diagnostic, FeatureNotSupported, LockNotAvailable, ReadOnlySqlTransaction
 from sqlalchemy import Column, Connection, Table, TextClause, create_engine, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -28,6 +29,12 @@ PROGRAM_ROLE = "ledger_program"
 _LOCK_SECONDS = 15
 _IDLE_SECONDS = 10
 _OLDEST = 150_000
+_LOCK_MILLISECONDS = 250
+_TRY_AGAIN_SECONDS = 0.5
+_MOST_TRIES = 120
+_ONE_AT_A_TIME = "SELECT pg_advisory_lock(hashtext('ledger migrate'))"
+_OLDEST_PROGRAM = "SELECT obj_description(to_regclass('alembic_version'), 'pg_class')"
+"""`migrations/env.py` keeps there which version a program must know at least, where a version says so."""
 _READ_ONLY = (ReadOnlySqlTransaction, FeatureNotSupported)
 _LOST = (OperationalError, InterfaceError, NoConnectionFree)
 
@@ -190,22 +197,63 @@ def query(package: str, name: str) -> TextClause:
 def migrate(url: str) -> list[str]:
     """Brings a database to the newest version, from nothing or from an older one; returns what it ran.
 
-    Runs as the URL's own user, which then owns the tables. Raises DatabaseUnfit or DatabaseUnavailable.
+    A newer database stays as it is. Runs as the URL's own user, which then owns the tables, each version in a
+    database transaction of its own. Raises DatabaseUnfit or DatabaseUnavailable.
     """
     try:
         with create_engine(url, poolclass=NullPool).connect() as connection:
             _refuse_unfit(connection)
             before = _version(connection)
-            command.upgrade(_alembic(connection), "head")
-            connection.commit()
+            if _is_newer(before):
+                return []
+            _upgrade(connection)
             return _between(before, _version(connection))
     except OperationalError as lost:
         raise DatabaseUnavailable(f"the database does not answer: {lost.orig}") from lost
 
 
-def migrations_pending(connection: Connection) -> bool:
-    """Whether `ledger migrate` has something to do."""
-    return _version(connection) != _newest()
+def _upgrade(connection: Connection) -> None:
+    """Waits for a lock no longer than callers bear: all who come behind wait with it. Then it tries again."""
+    for _ in range(_MOST_TRIES):
+        connection.rollback()
+        connection.exec_driver_sql(f"SET lock_timeout = '{_LOCK_MILLISECONDS}ms'")
+        connection.commit()  # or all versions would be one transaction, and hold the locks of each to the end
+        try:
+            connection.exec_driver_sql(_ONE_AT_A_TIME)
+            connection.commit()
+            command.upgrade(_alembic(connection), "head")
+        except (OperationalError, LockNotAvailable) as failed:
+            if not isinstance(getattr(failed, "orig", failed), LockNotAvailable):
+                raise
+            time.sleep(_TRY_AGAIN_SECONDS)
+        else:
+            return
+    raise DatabaseUnavailable(
+        "a table that a migration changes is in use all the time; what is not said to be done was not begun; "
+        "see who holds it (pg_stat_activity) and try again"
+    )
+
+
+def out_of_step(connection: Connection) -> str:
+    """Why this program cannot work on a database of this version; empty where it can.
+
+    It can at its own version, and at a newer one, which only adds, unless that says that it does more.
+    """
+    version = _version(connection)
+    if version == _newest():
+        return ""
+    if not _is_newer(version):
+        return "the database is not at this program's version: run ledger migrate"
+    oldest = connection.exec_driver_sql(_OLDEST_PROGRAM).scalar_one()
+    if _is_newer(oldest):
+        return f"the database has left this program behind: run one that knows version {oldest}"
+    return ""
+
+
+def _is_newer(version: str | None) -> bool:
+    """Whether it comes after the version that this program was written for."""
+    newest = _newest()
+    return version is not None and newest is not None and version.isdecimal() and version > newest
 
 
 def _refuse_unfit(connection: Connection) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger.accounts.store import oldest_clearing
 from ledger.audit import integrity
-from ledger.database import PROGRAM_ROLE, migrations_pending, reading
+from ledger.database import PROGRAM_ROLE, out_of_step, reading
 from ledger.errors import DatabaseUnavailable, Refusal
 from reconciliation.store import open_exceptions_by_book
 from service.metrics import Metrics
@@ -92,8 +92,8 @@ class Watch:
         async with reading(self._database) as connection:
             if (await connection.execute(_STANDBY)).scalar_one():
                 raise DatabaseUnavailable("the database is a standby: it takes no writes")
-            if await connection.run_sync(migrations_pending):
-                return ["the database is not at this program's version: run ledger migrate"]
+            if sentence := await connection.run_sync(out_of_step):
+                return [sentence]
             await self._count(connection)
             rows = await connection.execute(_SETTINGS)
             unsafe = [f"{row.name} is {row.setting}: what is posted may be lost" for row in rows]

@@ -15,7 +15,7 @@ from torture.processes import Postgres
 
 from service.postgres import Urls
 
-SHORT = {"ingest": 1, "server": 3, "pause": 1, "stop": 1, "network": 3, "commit": 1}
+SHORT = {"ingest": 1, "server": 3, "pause": 1, "stop": 1, "network": 3, "commit": 1, "migrate": 1}
 """How often each fault happens here."""
 OF_ITS_OWN = {"replica": 1, "archive": 1}
 """The same of those that bring a PostgreSQL."""
@@ -23,7 +23,7 @@ OF_ITS_OWN = {"replica": 1, "archive": 1}
 
 def place(urls: Urls, folder: Path, postgres: Postgres | None = None) -> Place:
     """Where a fault happens, as small as it can be: 1,200 claims are two chunks."""
-    return Place(urls, folder, Random(1), postgres, say=lambda _: None, large=1_200, pause_seconds=1)
+    return Place(urls, folder, Random(1), postgres, say=lambda _: None, large=1_200, pause_seconds=1, loaded=4_000)
 
 
 def nothing_lost(outcome: Outcome) -> None:

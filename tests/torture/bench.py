@@ -19,6 +19,7 @@ from torture.network import BadNetwork, CutAtCommit
 from torture.paused import Paused
 from torture.processes import ROOT, Postgres
 from torture.replica_lost import ReplicaLost
+from torture.rolled import Rolled
 from torture.stopped import Stopped
 
 PAGE = ROOT / "docs" / "reliability.md"
@@ -35,6 +36,7 @@ FAULTS: dict[str, tuple[Kind, int]] = {
     "disk": (DiskFull, 10),
     "replica": (ReplicaLost, 10),
     "archive": (DataLost, 10),
+    "migrate": (Rolled, 2),
 }
 """Each fault, and how often it happens in a run of ten minutes."""
 

@@ -27,8 +27,12 @@ _LAST_LINES = 12
 class Served:
     """A server process of the program: one address for all of its lives, one log."""
 
-    def __init__(self, url: str, folder: Path, name: str = "server", **settings: str) -> None:
-        """`url` is the database it serves; its log goes into `folder`; `settings` are further variables."""
+    def __init__(self, url: str, folder: Path, name: str = "server", root: Path = ROOT, **settings: str) -> None:
+        """`url` is the database it serves; its log goes into `folder`; `settings` are further variables.
+
+        `root` is the tree of the program. Nothing is started.
+        """
+        self._root = root
         self.address = f"127.0.0.1:{free_port()}"
         self.log = folder / f"{name}.log"
         self._environment = environment(url) | settings
@@ -45,7 +49,7 @@ class Served:
         command = [sys.executable, "-m", "service", "serve", "--insecure", "--listen", self.address]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                command, cwd=ROOT, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                command, cwd=self._root, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not _accepts(self.address):
@@ -157,12 +161,11 @@ def through(url: str, port: int) -> str:
     return make_url(url).set(port=port).render_as_string(hide_password=False)
 
 
-def ledger(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs the `ledger` command on a database."""
+def ledger(url: str, *arguments: str, root: Path = ROOT, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Runs the `ledger` command on a database, as it is in the tree of the program under `root`."""
     command = [sys.executable, "-m", "service", *arguments]
-    return subprocess.run(
-        command, cwd=ROOT, env=environment(url), check=False, capture_output=True, text=True, timeout=600
-    )
+    known = environment(url) | settings
+    return subprocess.run(command, cwd=root, env=known, check=False, capture_output=True, text=True, timeout=600)
 
 
 def environment(url: str) -> dict[str, str]:
