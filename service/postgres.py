@@ -91,6 +91,7 @@ class Cluster:
         self.folder = data_folder.expanduser().absolute()
         self.home = self.folder / "cluster"
         self.log = self.home / "postgres.log"
+        self.environment = {"LC_ALL": "C", "PATH": os.defpath, "TZ": "UTC"}
         self._settings = dict(settings)
         self._programs = programs()
         with _in_plain_words(self.folder):
@@ -246,7 +247,7 @@ class Cluster:
         return subprocess.run(
             [str(self._programs / "bin" / program), *arguments],
             cwd=folder,
-            env={"LC_ALL": "C", "PATH": os.defpath, "TZ": "UTC"},
+            env=self.environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

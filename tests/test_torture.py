@@ -10,6 +10,7 @@ import serving
 from torture.bench import BEGIN, END, FAULTS, PAGE, written
 from torture.books import Verdict, judged
 from torture.clients import Entry, Told, line, manual
+from torture.clocks import faketime
 from torture.fault import Outcome, Place, suffer
 from torture.processes import Postgres
 
@@ -17,7 +18,7 @@ from service.postgres import Urls
 
 SHORT = {"ingest": 1, "server": 3, "pause": 1, "stop": 1, "network": 3, "commit": 1, "migrate": 1}
 """How often each fault happens here."""
-OF_ITS_OWN = {"replica": 1, "archive": 1}
+OF_ITS_OWN = {"replica": 1, "archive": 1, "clocks": 1}
 """The same of those that bring a PostgreSQL."""
 
 
@@ -42,6 +43,8 @@ def test_nothing_is_lost(fault: str, loop: serving.Loop, database: str, tmp_path
 def test_nothing_is_lost_where_a_fault_has_a_postgresql_of_its_own(
     fault: str, loop: serving.Loop, database: str, open_folder: Path
 ) -> None:
+    if fault == "clocks" and faketime() is None:
+        pytest.skip("libfaketime is not installed (Debian: faketime)")
     where = place(Urls(database, database), open_folder)
     nothing_lost(loop.run(suffer(FAULTS[fault][0], where, OF_ITS_OWN[fault])))
 

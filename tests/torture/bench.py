@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from random import Random
 
+from torture.clocks import ClocksJump
 from torture.data_lost import DataLost
 from torture.disk_full import DiskFull
 from torture.fault import Kind, Outcome, Place, suffer
@@ -37,6 +38,7 @@ FAULTS: dict[str, tuple[Kind, int]] = {
     "replica": (ReplicaLost, 10),
     "archive": (DataLost, 10),
     "migrate": (Rolled, 2),
+    "clocks": (ClocksJump, 20),
 }
 """Each fault, and how often it happens in a run of ten minutes."""
 

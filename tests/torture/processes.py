@@ -95,11 +95,15 @@ class Served:
 class Postgres:
     """A PostgreSQL of the bench's own, as the program brings it, with fsync on; a keeper starts and stops it."""
 
-    def __init__(self, folder: Path, settings: dict[str, str] | None = None) -> None:
-        """Its files go into `folder`, which PostgreSQL's own user must be able to enter."""
+    def __init__(self, folder: Path, settings: dict[str, str] | None = None, **variables: str) -> None:
+        """Its files go into `folder`, which PostgreSQL's own user must be able to enter.
+
+        `settings` are lines of its configuration, `variables` those of its environment.
+        """
         self._folder = folder
         self._url = ""
-        command = [sys.executable, "-m", "torture.keeper", str(folder), json.dumps(settings or {})]
+        command = [sys.executable, "-m", "torture.keeper", str(folder)]
+        command += [json.dumps(settings or {}), json.dumps(variables)]
         self._keeper = subprocess.Popen(
             command,
             cwd=ROOT,
