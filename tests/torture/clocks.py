@@ -15,7 +15,6 @@ from torture.clients import BOOK, Load, channel, manual, name_of, open_book
 from torture.fault import Outcome, Place, outcome_of
 from torture.processes import PATIENCE_SECONDS, Postgres, Served, connected
 
-_LIBRARIES = ("/usr/lib", "/usr/lib64", "/usr/local/lib")
 _JUMPS = ("+10y", "-10y", "+1d", "-1d", "+0")
 _BACKWARDS = """
     SELECT count(*) FROM (
@@ -54,8 +53,8 @@ class Clock:
 
 def faketime() -> Path | None:
     """The library, where it is installed (Debian: the package faketime)."""
-    found = (path for place in _LIBRARIES for path in Path(place).glob("**/faketime/libfaketimeMT.so.1"))
-    return next(found, None)
+    name = "faketime/libfaketimeMT.so.1"
+    return next((path for place in (name, f"*/{name}") for path in Path("/usr").glob(f"lib*/{place}")), None)
 
 
 class ClocksJump:
