@@ -1,7 +1,7 @@
 """How the books reach PostgreSQL: migrations, connections under the program's own role, and what goes wrong."""
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
 from importlib.resources import files
@@ -203,25 +203,28 @@ def migrate(url: str) -> list[str]:
     try:
         with create_engine(url, poolclass=NullPool).connect() as connection:
             _refuse_unfit(connection)
-            before = _version(connection)
-            if _is_newer(before):
-                return []
-            _upgrade(connection)
-            return _between(before, _version(connection))
+            return [] if _is_newer(_version(connection)) else _upgrade(connection)
     except OperationalError as lost:
         raise DatabaseUnavailable(f"the database does not answer: {lost.orig}") from lost
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: Connection) -> list[str]:
+    """One program at a time; returns what this one ran."""
+    _patiently(connection, lambda: connection.exec_driver_sql(_ONE_AT_A_TIME))
+    before = _version(connection)
+    _patiently(connection, lambda: command.upgrade(_alembic(connection), "head"))
+    return _between(before, _version(connection))
+
+
+def _patiently(connection: Connection, work: Callable[[], object]) -> None:
     """Waits for a lock no longer than callers bear: all who come behind wait with it. Then it tries again."""
     for _ in range(_MOST_TRIES):
         connection.rollback()
         connection.exec_driver_sql(f"SET lock_timeout = '{_LOCK_MILLISECONDS}ms'")
         connection.commit()  # or all versions would be one transaction, and hold the locks of each to the end
         try:
-            connection.exec_driver_sql(_ONE_AT_A_TIME)
+            work()
             connection.commit()
-            command.upgrade(_alembic(connection), "head")
         except (OperationalError, LockNotAvailable) as failed:
             if not isinstance(getattr(failed, "orig", failed), LockNotAvailable):
                 raise
@@ -229,7 +232,7 @@ def _upgrade(connection: Connection) -> None:
         else:
             return
     raise DatabaseUnavailable(
-        "a table that a migration changes is in use all the time; what is not said to be done was not begun; "
+        "another migration runs, or a table that this one changes is in use all the time; nothing is half done; "
         "see who holds it (pg_stat_activity) and try again"
     )
 

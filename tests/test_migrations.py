@@ -105,6 +105,15 @@ def test_a_migration_that_waits_for_a_table_keeps_nobody_waiting(
     assert ledger.wrong() == []
 
 
+def test_one_migration_runs_at_a_time(database: str, tmp_path: Path) -> None:
+    """Of two that start together one does all of it, and the other finds nothing to do."""
+    tree = one_on(tmp_path / "next", NEXT)
+    with ThreadPoolExecutor() as pool:
+        both = [pool.submit(command, database, "migrate", root=tree) for _ in range(2)]
+        done = sorted((one.result().returncode, one.result().stdout) for one in both)
+    assert done == [(0, ""), (0, f"migrated to {LATER} Made up: what a next version may do.\n")]
+
+
 def test_each_version_is_recorded_by_itself(database: str, tmp_path: Path) -> None:
     """A version that fails undoes itself, and none of those before it: their locks are gone by then."""
     tree = one_on(tmp_path / "last", "SELECT 1 / 0", after=one_on(tmp_path / "next", NEXT))
