@@ -16,6 +16,8 @@ from torture.fault import Outcome, Place, outcome_of
 from torture.processes import PATIENCE_SECONDS, Postgres, Served, connected
 
 _JUMPS = ("+10y", "-10y", "+1d", "-1d", "+0")
+_SHARED = Path("/dev/shm")
+"""Where libfaketime keeps what the threads of a process share."""
 _BACKWARDS = """
     SELECT count(*) FROM (
         SELECT recorded_at < lag(recorded_at) OVER (PARTITION BY book ORDER BY number) AS is_backwards FROM entries
@@ -190,8 +192,8 @@ class ClocksJump:
     async def close(self) -> None:
         """Ends the server and PostgreSQL."""
         if self._server is not None and self._server.lives():
-            self._server.terminate()  # killed, it would leave what libfaketime keeps in shared memory
-            await asyncio.to_thread(self._server.ended)
+            self._server.close()
+            _forget(self._server.process.pid)
         if self._postgres is not None:
             await asyncio.to_thread(self._postgres.close)
 
@@ -207,3 +209,9 @@ async def _ended(post: Any, request: postings_pb2.PostEntryRequest, seconds: flo
     except grpc.aio.AioRpcError as error:
         return name_of(refusal(error))
     return "answered"
+
+
+def _forget(process: int) -> None:
+    """Removes what libfaketime leaves in memory of a process that was killed."""
+    for left in _SHARED.glob(f"*faketime_*_{process}"):
+        left.unlink()
