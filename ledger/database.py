@@ -1,5 +1,6 @@
 """How the books reach PostgreSQL: migrations, connections under the program's own role, and what goes wrong."""
 
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import date, datetime
@@ -15,6 +16,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from psycopg.errors import Diagnostic, FeatureNotSupported, LockNotAvailable, ReadOnlySqlTransaction
 from sqlalchemy import Column, Connection, Table, TextClause, create_engine, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -30,6 +32,13 @@ PROGRAM_ROLE = "ledger_program"
 _LOCK_SECONDS = 15
 _IDLE_SECONDS = 10
 _OLDEST = 150_000
+_LOCK_MILLISECONDS = 250
+_TRY_AGAIN_SECONDS = 1
+_MOST_TRIES = 120
+_ONE_AT_A_TIME = "SELECT pg_advisory_lock(hashtext('ledger migrate'))"
+_OLDEST_PROGRAM = "SELECT obj_description(to_regclass('alembic_version'), 'pg_class')"
+"""`migrations/env.py` keeps there which version a program must know at least, where a version says so."""
+_READ_ONLY = (ReadOnlySqlTransaction, FeatureNotSupported)
 _LOST = (OperationalError, InterfaceError, NoConnectionFree, psycopg.OperationalError, psycopg.InterfaceError)
 _FAILED = (DBAPIError, NoConnectionFree, psycopg.Error)
 
@@ -42,14 +51,16 @@ def engine(url: str, pool_size: int = 10, longest_statement_seconds: int = 0) ->
     """Connections that work under the program's own role, whatever the URL's user may do.
 
     None of them waits for a lock, or holds one while its process does nothing, for longer than others can wait.
-    `longest_statement_seconds` ends what runs longer; 0 lets it run.
+    `longest_statement_seconds` ends what runs longer; 0 lets it run. Warnings reach us whatever the server is set
+    to: one of them says that a commit is in doubt.
     """
     limits = {
         "lock_timeout": _LOCK_SECONDS,
         "idle_in_transaction_session_timeout": _IDLE_SECONDS,
         "statement_timeout": longest_statement_seconds,
     }
-    options = (f"-c {name}={round(seconds * 1000)}" for name, seconds in limits.items())
+    options = [f"-c {name}={round(seconds * 1000)}" for name, seconds in limits.items()]
+    options += [f"-c role={PROGRAM_ROLE}", "-c timezone=UTC", "-c client_min_messages=warning"]
     return create_async_engine(
         url,
         pool_size=pool_size,
@@ -58,7 +69,7 @@ def engine(url: str, pool_size: int = 10, longest_statement_seconds: int = 0) ->
         pool_use_lifo=True,  # the connection used last has its statements and plans ready
         pool_timeout=_LOCK_SECONDS,
         connect_args={
-            "options": f"-c role={PROGRAM_ROLE} -c timezone=UTC {' '.join(options)}",
+            "options": " ".join(options),
             "connect_timeout": _LOCK_SECONDS,
         },
     )
@@ -82,32 +93,70 @@ async def recording(database: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """A database transaction: all of the block is recorded, or nothing.
 
     Raises DatabaseUnavailable where nothing was recorded, OutcomeUnknown where the connection was lost while
-    it committed.
+    it committed, or where a synchronous replica may not have what was committed.
     """
     try:
         async with database.connect() as connection:
             yield connection
             await _committed(connection)
     except _FAILED as failed:
+        if _is_refusing_writes(failed):
+            raise DatabaseUnavailable("the database takes no writes; nothing was recorded; try again") from failed
         if not _is_lost(failed):
             raise
         raise _unavailable() from failed
 
 
 async def _committed(connection: AsyncConnection) -> None:
+    """Commits. Raises OutcomeUnknown where the connection was lost meanwhile, or PostgreSQL warned.
+
+    A wait for a synchronous replica that somebody cancels ends as a success with a warning, the only one that
+    COMMIT has in these books: what is committed here may be gone after a fail-over.
+    """
     try:
-        await connection.commit()
+        async with _warnings(connection) as said:
+            await connection.commit()
     except DBAPIError as lost:
         if _is_lost(lost):
-            raise OutcomeUnknown(
-                "the connection was lost at commit; the same idempotency key gives the answer on retry"
-            ) from lost
+            raise _unknown("the connection was lost at commit") from lost
         raise
+    if said:
+        raise _unknown("it was committed, but may not have reached the synchronous replica")
+
+
+@asynccontextmanager
+async def _warnings(connection: AsyncConnection) -> AsyncIterator[list[str]]:
+    """The warnings that PostgreSQL sends during the block, in its own words."""
+    said: list[str] = []
+
+    def heard(notice: Diagnostic) -> None:
+        if notice.severity_nonlocalized == "WARNING":
+            said.append(notice.message_primary or "")
+
+    driver = (await connection.get_raw_connection()).driver_connection
+    assert isinstance(driver, psycopg.AsyncConnection)
+    driver.add_notice_handler(heard)
+    try:
+        yield said
+    finally:
+        driver.remove_notice_handler(heard)
+
+
+def _unknown(why: str) -> OutcomeUnknown:
+    return OutcomeUnknown(f"{why}; the same idempotency key gives the answer on retry")
 
 
 def _is_lost(failed: Exception) -> bool:
     """Whether PostgreSQL did not answer, or ended the session, as it does with one that idles in a transaction."""
     return isinstance(failed, _LOST) or (isinstance(failed, DBAPIError) and failed.connection_invalidated)
+
+
+def _is_refusing_writes(failed: Exception) -> bool:
+    """Whether this PostgreSQL can only be read, as a standby is until it is promoted.
+
+    One that is asked to begin a transaction that may write says that the feature is not supported.
+    """
+    return isinstance(getattr(failed, "orig", failed), _READ_ONLY)
 
 
 def _unavailable() -> DatabaseUnavailable:
@@ -191,22 +240,66 @@ def query(package: str, name: str) -> TextClause:
 def migrate(url: str) -> list[str]:
     """Brings a database to the newest version, from nothing or from an older one; returns what it ran.
 
-    Runs as the URL's own user, which then owns the tables. Raises DatabaseUnfit or DatabaseUnavailable.
+    A newer database stays as it is. Runs as the URL's own user, which then owns the tables, each version in a
+    database transaction of its own. Raises DatabaseUnfit or DatabaseUnavailable.
     """
     try:
         with create_engine(url, poolclass=NullPool).connect() as connection:
             _refuse_unfit(connection)
-            before = _version(connection)
-            command.upgrade(_alembic(connection), "head")
-            connection.commit()
-            return _between(before, _version(connection))
+            return [] if _is_newer(_version(connection)) else _upgrade(connection)
     except OperationalError as lost:
         raise DatabaseUnavailable(f"the database does not answer: {lost.orig}") from lost
 
 
-def migrations_pending(connection: Connection) -> bool:
-    """Whether `ledger migrate` has something to do."""
-    return _version(connection) != _newest()
+def _upgrade(connection: Connection) -> list[str]:
+    """One program at a time; returns what this one ran."""
+    _patiently(connection, lambda: connection.exec_driver_sql(_ONE_AT_A_TIME))
+    before = _version(connection)
+    _patiently(connection, lambda: command.upgrade(_alembic(connection), "head"))
+    return _between(before, _version(connection))
+
+
+def _patiently(connection: Connection, work: Callable[[], object]) -> None:
+    """Waits for a lock no longer than callers bear: all who come behind wait with it. Then it tries again."""
+    for _ in range(_MOST_TRIES):
+        connection.rollback()
+        connection.exec_driver_sql(f"SET lock_timeout = '{_LOCK_MILLISECONDS}ms'")
+        connection.commit()  # or all versions would be one transaction, and hold the locks of each to the end
+        try:
+            work()
+            connection.commit()
+        except (OperationalError, LockNotAvailable) as failed:
+            if not isinstance(getattr(failed, "orig", failed), LockNotAvailable):
+                raise
+            time.sleep(_TRY_AGAIN_SECONDS)
+        else:
+            return
+    raise DatabaseUnavailable(
+        "another migration runs, or a table that this one changes is in use all the time; nothing is half done; "
+        "see who holds it (pg_stat_activity) and try again"
+    )
+
+
+def out_of_step(connection: Connection) -> str:
+    """Why this program cannot work on a database of this version; empty where it can.
+
+    It can at its own version, and at a newer one, which only adds, unless that says that it does more.
+    """
+    version = _version(connection)
+    if version == _newest():
+        return ""
+    if not _is_newer(version):
+        return "the database is not at this program's version: run ledger migrate"
+    oldest = connection.exec_driver_sql(_OLDEST_PROGRAM).scalar_one()
+    if _is_newer(oldest):
+        return f"the database has left this program behind: run one that knows version {oldest}"
+    return ""
+
+
+def _is_newer(version: str | None) -> bool:
+    """Whether it comes after the version that this program was written for."""
+    newest = _newest()
+    return version is not None and newest is not None and version.isdecimal() and version > newest
 
 
 def _refuse_unfit(connection: Connection) -> None:

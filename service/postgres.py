@@ -92,6 +92,7 @@ class Cluster:
         self.home = self.folder / "cluster"
         self.log = self.home / "postgres.log"
         self._settings = _sized() | dict(settings)
+        self.environment = {"LC_ALL": "C", "PATH": os.defpath, "TZ": "UTC"}
         self._programs = programs()
         with _in_plain_words(self.folder):
             _make_folder(self.folder)
@@ -246,7 +247,7 @@ class Cluster:
         return subprocess.run(
             [str(self._programs / "bin" / program), *arguments],
             cwd=folder,
-            env={"LC_ALL": "C", "PATH": os.defpath, "TZ": "UTC"},
+            env=self.environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -15,8 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from ledger.accounts.store import oldest_clearing
 from ledger.approvals.store import open_by_book
 from ledger.audit import integrity
-from ledger.database import PROGRAM_ROLE, migrations_pending, reading
-from ledger.errors import Refusal
+from ledger.database import PROGRAM_ROLE, out_of_step, reading
+from ledger.errors import DatabaseUnavailable, Refusal
 from reconciliation.store import open_exceptions_by_book
 from service.metrics import Metrics
 
@@ -27,6 +27,7 @@ _SETTINGS = text("""
     SELECT name, setting FROM pg_settings
     WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND setting = 'off'
 """)
+_STANDBY = text("SELECT pg_is_in_recovery()")
 _MORE_THAN_PROGRAM = text("""
     SELECT rolname FROM pg_roles
     WHERE pg_has_role(session_user, oid, 'MEMBER') AND rolname NOT IN (session_user, :program)
@@ -88,9 +89,12 @@ class Watch:
             await self.look()
 
     async def _found(self) -> list[str]:
+        """What is wrong with the guards. Raises DatabaseUnavailable, also for a standby not promoted yet."""
         async with reading(self._database) as connection:
-            if await connection.run_sync(migrations_pending):
-                return ["the database is not at this program's version: run ledger migrate"]
+            if (await connection.execute(_STANDBY)).scalar_one():
+                raise DatabaseUnavailable("the database is a standby: it takes no writes")
+            if sentence := await connection.run_sync(out_of_step):
+                return [sentence]
             await self._count(connection)
             rows = await connection.execute(_SETTINGS)
             unsafe = [f"{row.name} is {row.setting}: what is posted may be lost" for row in rows]

@@ -6,6 +6,7 @@ from alembic import op
 
 revision = "0004"
 down_revision = "0003"
+oldest_program = "0004"  # identifiers of payers have another key, and accounts want a reason to be closed
 
 
 def upgrade() -> None:

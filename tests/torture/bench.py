@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from random import Random
 
+from torture.clocks import ClocksJump
+from torture.data_lost import DataLost
 from torture.disk_full import DiskFull
 from torture.fault import Kind, Outcome, Place, suffer
 from torture.ingested import Ingested
@@ -17,6 +19,8 @@ from torture.killed import PostgresKilled, ServerKilled
 from torture.network import BadNetwork, CutAtCommit
 from torture.paused import Paused
 from torture.processes import ROOT, Postgres
+from torture.replica_lost import ReplicaLost
+from torture.rolled import Rolled
 from torture.stopped import Stopped
 
 PAGE = ROOT / "docs" / "reliability.md"
@@ -31,6 +35,10 @@ FAULTS: dict[str, tuple[Kind, int]] = {
     "stop": (Stopped, 20),
     "pause": (Paused, 6),
     "disk": (DiskFull, 10),
+    "replica": (ReplicaLost, 10),
+    "archive": (DataLost, 10),
+    "migrate": (Rolled, 2),
+    "clocks": (ClocksJump, 20),
 }
 """Each fault, and how often it happens in a run of ten minutes."""
 

@@ -5,6 +5,7 @@ the same keys, at the next server where there are several, until it is answered.
 """
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -55,6 +56,8 @@ class Told:
     asked: dict[str, Asked] = field(default_factory=dict)
     entries: dict[str, Entry] = field(default_factory=dict)
     calls: int = 0
+    longest: float = 0.0
+    """Seconds that the slowest call took, whatever came of it."""
     failures: Counter[str] = field(default_factory=Counter)
     retried: set[str] = field(default_factory=set)
     replayed: set[str] = field(default_factory=set)
@@ -185,6 +188,7 @@ class Load:
         deadline = self._deadlines[int(keys[0].partition("-")[0]) % len(self._deadlines)]
         while True:
             self.told.calls += 1
+            began = time.monotonic()
             try:
                 answer = await methods[turn % len(methods)](request, timeout=deadline)
             except grpc.aio.AioRpcError as error:
@@ -195,6 +199,8 @@ class Load:
                 for key in keys:
                     self.told.failed.pop(key, None)
                 return answer
+            finally:
+                self.told.longest = max(self.told.longest, time.monotonic() - began)
             turn += 1
             await asyncio.sleep(_PAUSE_SECONDS)
 

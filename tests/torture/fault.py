@@ -31,6 +31,8 @@ class Place:
     """Claims of a large remittance."""
     pause_seconds: float = 20
     """How long a paused server stands still."""
+    loaded: int = 1_000_000
+    """Postings of a loaded database."""
 
     @property
     def url(self) -> str:

@@ -27,11 +27,15 @@ _LAST_LINES = 12
 class Served:
     """A server process of the program: one address for all of its lives, one log."""
 
-    def __init__(self, url: str, folder: Path, name: str = "server") -> None:
-        """`url` is the database it serves; its log goes into `folder`. Nothing is started."""
+    def __init__(self, url: str, folder: Path, name: str = "server", root: Path = ROOT, **settings: str) -> None:
+        """`url` is the database it serves; its log goes into `folder`; `settings` are further variables.
+
+        `root` is the tree of the program. Nothing is started.
+        """
+        self._root = root
         self.address = f"127.0.0.1:{free_port()}"
         self.log = folder / f"{name}.log"
-        self._environment = environment(url)
+        self._environment = environment(url) | settings
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -45,7 +49,7 @@ class Served:
         command = [sys.executable, "-m", "service", "serve", "--insecure", "--listen", self.address]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                command, cwd=ROOT, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                command, cwd=self._root, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not _accepts(self.address):
@@ -91,11 +95,15 @@ class Served:
 class Postgres:
     """A PostgreSQL of the bench's own, as the program brings it, with fsync on; a keeper starts and stops it."""
 
-    def __init__(self, folder: Path, settings: dict[str, str] | None = None) -> None:
-        """Its files go into `folder`, which PostgreSQL's own user must be able to enter."""
+    def __init__(self, folder: Path, settings: dict[str, str] | None = None, **variables: str) -> None:
+        """Its files go into `folder`, which PostgreSQL's own user must be able to enter.
+
+        `settings` are lines of its configuration, `variables` those of its environment.
+        """
         self._folder = folder
         self._url = ""
-        command = [sys.executable, "-m", "torture.keeper", str(folder), json.dumps(settings or {})]
+        command = [sys.executable, "-m", "torture.keeper", str(folder)]
+        command += [json.dumps(settings or {}), json.dumps(variables)]
         self._keeper = subprocess.Popen(
             command,
             cwd=ROOT,
@@ -122,10 +130,14 @@ class Postgres:
         except psycopg.OperationalError:
             return False
 
+    @property
+    def data(self) -> Path:
+        """The folder of its data files."""
+        return self._folder / "cluster" / "data"
+
     def kill(self) -> None:
         """Kills the postmaster; its children end as soon as they notice."""
-        file = self._folder / "cluster" / "data" / "postmaster.pid"
-        os.kill(int(file.read_text().split()[0]), signal.SIGKILL)
+        os.kill(int((self.data / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
 
     def close(self) -> None:
         """Ends it cleanly, and its keeper."""
@@ -153,12 +165,11 @@ def through(url: str, port: int) -> str:
     return make_url(url).set(port=port).render_as_string(hide_password=False)
 
 
-def ledger(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs the `ledger` command on a database."""
+def ledger(url: str, *arguments: str, root: Path = ROOT, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Runs the `ledger` command on a database, as it is in the tree of the program under `root`."""
     command = [sys.executable, "-m", "service", *arguments]
-    return subprocess.run(
-        command, cwd=ROOT, env=environment(url), check=False, capture_output=True, text=True, timeout=600
-    )
+    known = environment(url) | settings
+    return subprocess.run(command, cwd=root, env=known, check=False, capture_output=True, text=True, timeout=600)
 
 
 def environment(url: str) -> dict[str, str]:
