@@ -82,8 +82,7 @@ class Rolled:
 
     async def prepare(self) -> None:
         """A database of the version before, with many postings, and its own server under load."""
-        await asyncio.to_thread(self._begin)
-        if not await self._posts():  # this program needs what its newest version brings: begin with that
+        if not await self._works():  # this program needs what its newest version brings: begin with that
             self._servers.pop().close()
             self._trees.pop(0)
             await asyncio.to_thread(self._begin)
@@ -112,6 +111,14 @@ class Rolled:
         assert done.returncode == 0, done.stderr
         self._servers.append(self._served(self._trees[0]))
         self._servers[0].start()
+
+    async def _works(self) -> bool:
+        """Whether the older program serves the older version, and posts to it."""
+        try:
+            await asyncio.to_thread(self._begin)
+        except AssertionError:
+            return False
+        return await self._posts()
 
     async def _posts(self) -> bool:
         """Whether the older program can post to the older version at all, in each of the ways that clients use."""
