@@ -17,6 +17,7 @@ from torture.killed import PostgresKilled, ServerKilled
 from torture.network import BadNetwork, CutAtCommit
 from torture.paused import Paused
 from torture.processes import ROOT, Postgres
+from torture.silenced import Silenced
 from torture.stopped import Stopped
 
 PAGE = ROOT / "docs" / "reliability.md"
@@ -27,7 +28,8 @@ FAULTS: dict[str, tuple[Kind, int]] = {
     "postgres": (PostgresKilled, 20),
     "commit": (CutAtCommit, 20),
     "network": (BadNetwork, 40),
-    "ingest": (Ingested, 15),
+    "silence": (Silenced, 6),
+    "ingest": (Ingested, 25),
     "stop": (Stopped, 20),
     "pause": (Paused, 6),
     "disk": (DiskFull, 10),
