@@ -29,6 +29,7 @@ from reconciliation.servicer import ReconciliationServicer
 from reconciliation.v1 import reconciliation_pb2
 from reconciliation.v1.reconciliation_pb2_grpc import add_ReconciliationServiceServicer_to_server
 from service.admission import OPEN, Admission
+from service.door import Door
 from service.doorkeeper import Doorkeeper
 from service.identity import is_public
 from service.metrics import Metrics
@@ -64,11 +65,16 @@ class Server:
     health: health.aio.HealthServicer
     metrics: Metrics
     port: int
+    door: Door
 
     async def stop(self, grace_seconds: float) -> None:
         """Says NOT_SERVING, lets calls in flight finish, then closes the connections to the database."""
         await self.health.enter_graceful_shutdown()
-        await self.grpc_server.stop(grace_seconds)
+        await self.door.quiet(grace_seconds)
+        stopping = asyncio.create_task(self.grpc_server.stop(grace_seconds))
+        await asyncio.sleep(0)  # it has begun, and takes no new call
+        self.door.shut()
+        await stopping
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
@@ -95,7 +101,8 @@ async def start(
     metrics.watch(group_commit.waiting, cast(QueuePool, database.pool).checkedout)
     healthy = health.aio.HealthServicer()
     watch = Watch(database, healthy, SERVICES, guard_seconds, metrics)
-    doorkeeper = Doorkeeper(admission.gate, calls_per_caller, lambda: watch.is_guarded, metrics)
+    door = Door()
+    doorkeeper = Doorkeeper(admission.gate, calls_per_caller, lambda: watch.is_guarded, metrics, door)
     grpc_server = grpc.aio.server(
         interceptors=[doorkeeper],
         options=[
@@ -114,7 +121,7 @@ async def start(
     await watch.warn()
     await grpc_server.start()
     tasks = (asyncio.create_task(_finish(database, files)), asyncio.create_task(watch.look_for_ever()))
-    return Server(grpc_server, tasks, database, group_commit, healthy, metrics, port)
+    return Server(grpc_server, tasks, database, group_commit, healthy, metrics, port, door)
 
 
 def _opened(grpc_server: grpc.aio.Server, listen: str, admission: Admission) -> int:

@@ -512,6 +512,7 @@ ELSEWHERE = {
     "CALL_NOT_PERMITTED": "test_callers",
     "CALLS_TOO_MANY": "test_callers",
     "BOOKS_UNGUARDED": "test_callers",
+    "SERVER_STOPPING": "test_stopping",
 }
 
 

@@ -15,7 +15,7 @@ from torture.processes import Postgres
 
 from service.postgres import Urls
 
-SHORT = {"ingest": 1, "server": 3, "pause": 1, "stop": 1, "network": 3, "commit": 1, "silence": 1}
+SHORT = {"ingest": 1, "server": 3, "pause": 1, "stop": 1, "network": 3, "commit": 1, "silence": 1, "rolling": 1}
 """How often each fault happens here."""
 
 

@@ -17,6 +17,7 @@ from torture.killed import PostgresKilled, ServerKilled
 from torture.network import BadNetwork, CutAtCommit
 from torture.paused import Paused
 from torture.processes import ROOT, Postgres
+from torture.rolling import RollingRestart
 from torture.silenced import Silenced
 from torture.stopped import Stopped
 
@@ -31,6 +32,7 @@ FAULTS: dict[str, tuple[Kind, int]] = {
     "silence": (Silenced, 6),
     "ingest": (Ingested, 25),
     "stop": (Stopped, 20),
+    "rolling": (RollingRestart, 10),
     "pause": (Paused, 6),
     "disk": (DiskFull, 10),
 }

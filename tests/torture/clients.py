@@ -78,9 +78,9 @@ class Told:
             self.wrong.append(sentence)
 
 
-def channel(address: str) -> grpc.aio.Channel:
+def channel(address: str, *options: tuple[str, Any]) -> grpc.aio.Channel:
     """A channel of its own that looks for a lost server often."""
-    return grpc.aio.insecure_channel(address, _CHANNEL)
+    return grpc.aio.insecure_channel(address, (*_CHANNEL, *options))
 
 
 def name_of(failure: Refused) -> str:
@@ -106,23 +106,26 @@ class Load:
         clients: int = 8,
         borne: Sequence[str] = ("UNAVAILABLE",),
         deadlines: Sequence[float] = (30,),
+        made: Callable[[str], grpc.aio.Channel] = channel,
     ) -> None:
         """`borne` are the gRPC codes after which a call is made again; any other is a mistake of the server.
 
-        `deadlines` are how many seconds the clients wait for an answer, given to them in turn.
+        `deadlines` are how many seconds the clients wait for an answer, given to them in turn; `made` makes their
+        channel to an address.
         """
         self.told = Told()
         self._addresses = addresses
         self._lots = [Random(lots.random()) for _ in range(clients)]
         self._borne = borne
         self._deadlines = deadlines
+        self._made = made
         self._finishing = False
         self._channels: list[grpc.aio.Channel] = []
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Begins to post."""
-        self._channels = [channel(address) for address in self._addresses]
+        self._channels = [self._made(address) for address in self._addresses]
         self._tasks = [asyncio.create_task(self._client(n)) for n in range(len(self._lots))]
 
     async def answered(self, count: int) -> None:
