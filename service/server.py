@@ -1,8 +1,10 @@
 """The gRPC server: the servicers on one port, with health, reflection and a stop that cuts nobody off."""
 
 import asyncio
+import resource
 import signal
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
 
@@ -40,6 +42,8 @@ log = structlog.get_logger()
 
 LARGEST_MESSAGE = 1024 * 1024
 LONGEST_STATEMENT_SECONDS = 60
+POSTING_CONNECTIONS = 5
+"""For the queues of the books alone: whoever reads slowly, or takes in a file, cannot have them."""
 _AGAIN_SECONDS = 2
 DESCRIPTORS = (
     accounts_pb2.DESCRIPTOR.services_by_name["AccountsService"],
@@ -60,7 +64,7 @@ class Server:
 
     grpc_server: grpc.aio.Server
     tasks: tuple[asyncio.Task[None], ...]
-    database: AsyncEngine
+    databases: tuple[AsyncEngine, ...]
     group_commit: GroupCommit
     health: health.aio.HealthServicer
     metrics: Metrics
@@ -79,7 +83,8 @@ class Server:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
         await self.group_commit.drained()
-        await self.database.dispose()
+        for database in self.databases:
+            await database.dispose()
 
 
 async def start(
@@ -96,9 +101,10 @@ async def start(
     if admission is OPEN and is_public(listen):
         raise ValueError(f"{listen} can be reached from other machines, and every caller would be believed")
     database = engine(url, longest_statement_seconds=LONGEST_STATEMENT_SECONDS)
+    for_posting = engine(url, POSTING_CONNECTIONS, LONGEST_STATEMENT_SECONDS)
     metrics = Metrics()
-    group_commit = GroupCommit(database, metrics.batch)
-    metrics.watch(group_commit.waiting, cast(QueuePool, database.pool).checkedout)
+    group_commit = GroupCommit(for_posting, metrics.batch)
+    metrics.watch(group_commit.waiting, lambda: sum(map(_in_use, (database, for_posting))))
     healthy = health.aio.HealthServicer()
     watch = Watch(database, healthy, SERVICES, guard_seconds, metrics)
     door = Door()
@@ -121,7 +127,11 @@ async def start(
     await watch.warn()
     await grpc_server.start()
     tasks = (asyncio.create_task(_finish(database, files)), asyncio.create_task(watch.look_for_ever()))
-    return Server(grpc_server, tasks, database, group_commit, healthy, metrics, port, door)
+    return Server(grpc_server, tasks, (database, for_posting), group_commit, healthy, metrics, port, door)
+
+
+def _in_use(database: AsyncEngine) -> int:
+    return cast(QueuePool, database.pool).checkedout()
 
 
 def _opened(grpc_server: grpc.aio.Server, listen: str, admission: Admission) -> int:
@@ -151,11 +161,19 @@ async def _finish(database: AsyncEngine, files: Files) -> None:
 
 async def serve(server: Server, grace_seconds: float) -> None:
     """Serves until SIGTERM or SIGINT, then stops."""
+    _ask_for_files()
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
     await told.wait()
     await server.stop(grace_seconds)
+
+
+def _ask_for_files() -> None:
+    """Each connection is an open file, and most systems give a program 1,024 of them unless it asks for more."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def listening(address: str) -> str:

@@ -16,12 +16,13 @@ from torture.processes import Postgres
 from service.postgres import Urls
 
 SHORT = {"ingest": 1, "server": 3, "pause": 1, "stop": 1, "network": 3, "commit": 1, "silence": 1, "rolling": 1}
+SHORT |= {"vanish": 6, "crowd": 1, "readers": 1}
 """How often each fault happens here."""
 
 
 def place(urls: Urls, folder: Path, postgres: Postgres | None = None) -> Place:
     """Where a fault happens, as small as it can be: 1,200 claims are two chunks."""
-    return Place(urls, folder, Random(1), postgres, say=lambda _: None, large=1_200, pause_seconds=1)
+    return Place(urls, folder, Random(1), postgres, say=lambda _: None, large=1_200, crowd=200, pause_seconds=1)
 
 
 def nothing_lost(outcome: Outcome) -> None:
@@ -40,8 +41,9 @@ def test_nothing_is_lost_with_postgresql_itself(loop: serving.Loop, open_folder:
     postgres = Postgres(open_folder)
     try:
         postgres.start()
-        where = place(postgres.database("torture"), tmp_path, postgres)
-        nothing_lost(loop.run(suffer(FAULTS["postgres"][0], where, 1)))
+        for fault in ("postgres", "connections"):
+            where = place(postgres.database(f"torture_{fault}"), tmp_path, postgres)
+            nothing_lost(loop.run(suffer(FAULTS[fault][0], where, 1)))
     finally:
         postgres.close()
 

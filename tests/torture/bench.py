@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from random import Random
 
+from torture.crowd import Crowd
 from torture.disk_full import DiskFull
+from torture.exhausted import NoConnectionLeft, SlowReaders
 from torture.fault import Kind, Outcome, Place, suffer
 from torture.ingested import Ingested
 from torture.killed import PostgresKilled, ServerKilled
@@ -20,6 +22,7 @@ from torture.processes import ROOT, Postgres
 from torture.rolling import RollingRestart
 from torture.silenced import Silenced
 from torture.stopped import Stopped
+from torture.vanishing import Vanishing
 
 PAGE = ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- torture: begin -->", "<!-- torture: end -->"
@@ -34,6 +37,10 @@ FAULTS: dict[str, tuple[Kind, int]] = {
     "stop": (Stopped, 20),
     "rolling": (RollingRestart, 10),
     "pause": (Paused, 6),
+    "vanish": (Vanishing, 36),
+    "crowd": (Crowd, 5),
+    "readers": (SlowReaders, 5),
+    "connections": (NoConnectionLeft, 10),
     "disk": (DiskFull, 10),
 }
 """Each fault, and how often it happens in a run of ten minutes."""

@@ -29,6 +29,8 @@ _CHANNEL = (
 )
 _PAUSE_SECONDS = 0.05
 _MOST_TOLD = 20
+WAYS = ("PostEntry", "RecordSession", "PostEntries")
+"""The ways in which clients post."""
 
 Asked = postings_pb2.EntryToPost | postings_pb2.RecordSessionRequest
 Entry = tuple[Any, ...]
@@ -228,6 +230,19 @@ def earned(key: str, lots: Random) -> postings_pb2.RecordSessionRequest:
     asked.patient_share.CopyFrom(minor(lots.choice((0, 1500, 2000))))
     asked.provider_rate.CopyFrom(minor(lots.randint(9_000, 13_000)))
     return asked
+
+
+def call_of(way: str, key: str, lots: Random) -> tuple[Any, dict[str, Asked]]:
+    """A call of this kind, and what it asks for under each key."""
+    if way == "RecordSession":
+        visit = earned(key, lots)
+        return visit, {key: visit}
+    if way == "PostEntry":
+        one = postings_pb2.PostEntryRequest(book=BOOK, entry=manual(key, lots))
+        return one, {key: one.entry}
+    entries = [manual(f"{key}-{n}", lots) for n in range(3)]
+    batch = postings_pb2.PostEntriesRequest(book=BOOK, entries=entries, atomic=True)
+    return batch, {one.idempotency_key: one for one in entries}
 
 
 def asked_lines(asked: Asked) -> list[tuple[str, int]]:
