@@ -1,12 +1,13 @@
 """A server that stops: who is in is answered, who comes is told to go elsewhere, and nobody is cut off."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import grpc
 import psycopg
 import pytest
-from serving import BOOK, Ledger, Loop, Refused, answered, client, cr, dr, entry, open_book
+from conftest import connected
+from serving import BOOK, PATIENCE_SECONDS, Ledger, Loop, Refused, answered, client, cr, dr, entry, open_book
 
 from ledger.v1 import postings_pb2 as po
 from service.server import Server, start
@@ -40,15 +41,13 @@ def test_who_is_in_is_answered_and_who_comes_is_told_to_go(
 ) -> None:
     """One waits for the book when the server begins to stop, one comes after that."""
     server, ledger = running
-    with psycopg.connect(database.replace("+psycopg", "")) as holder:
+    with connected(database) as looking, connected(database) as holder, holder.transaction():
         holder.execute("SELECT FROM heads WHERE book = %s FOR UPDATE", [BOOK])
         inside = ledger.postings.PostEntry.future(simple("inside"))
-        while not blocked(holder):
-            time.sleep(0.01)
+        until(lambda: waits(looking))
         loop.run(closed(server))
         outside = ledger.postings.PostEntry.future(simple("outside"))
-        while not server.door.waiting:
-            time.sleep(0.01)
+        until(lambda: server.door.waiting)
     loop.run(server.stop(10))
     assert answered(inside).entry.number == 1
     told = answered(outside)
@@ -56,10 +55,18 @@ def test_who_is_in_is_answered_and_who_comes_is_told_to_go(
     assert (told.code, told.reason) == ("UNAVAILABLE", "SERVER_STOPPING")
 
 
-def blocked(connection: psycopg.Connection) -> bool:
-    """Whether somebody waits for what this connection holds."""
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))"
-    return connection.execute(waiting).fetchone() != (0,)
+def until(so: Callable[[], object]) -> None:
+    """Returns once it is so."""
+    ends = time.monotonic() + PATIENCE_SECONDS
+    while not so():
+        assert time.monotonic() < ends
+        time.sleep(0.01)
+
+
+def waits(looking: psycopg.Connection) -> bool:
+    """Whether somebody in this database waits for a lock."""
+    waiting = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    return looking.execute(waiting).fetchone() is not None
 
 
 def test_a_door_that_is_knocked_at_for_ever_is_shut_all_the_same(
