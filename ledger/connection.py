@@ -7,6 +7,7 @@ connection, as after any other cut, and it can never come back into use.
 
 import asyncio
 import socket
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from psycopg import AsyncConnection
@@ -45,5 +46,8 @@ class DriverConnection(AsyncConnection[TupleRow]):
 
     def _hang_up(self) -> None:
         """Both directions end. The socket stays open until psycopg, which reads from it, has seen that."""
-        with socket.fromfd(self.pgconn.socket, socket.AF_INET, socket.SOCK_STREAM) as same:
+        with (
+            socket.fromfd(self.pgconn.socket, socket.AF_INET, socket.SOCK_STREAM) as same,
+            suppress(OSError),  # the other side has ended it meanwhile, which psycopg sees as well
+        ):
             same.shutdown(socket.SHUT_RDWR)
