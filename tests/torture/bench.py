@@ -32,18 +32,18 @@ FAULTS: dict[str, tuple[Kind, int]] = {
     "postgres": (PostgresKilled, 20),
     "commit": (CutAtCommit, 20),
     "network": (BadNetwork, 40),
-    "silence": (Silenced, 6),
+    "silence": (Silenced, 3),
     "ingest": (Ingested, 25),
     "stop": (Stopped, 20),
-    "rolling": (RollingRestart, 10),
+    "rolling": (RollingRestart, 6),
     "pause": (Paused, 6),
-    "vanish": (Vanishing, 36),
-    "crowd": (Crowd, 5),
-    "readers": (SlowReaders, 5),
-    "connections": (NoConnectionLeft, 10),
+    "vanish": (Vanishing, 18),
+    "crowd": (Crowd, 3),
+    "readers": (SlowReaders, 3),
+    "connections": (NoConnectionLeft, 5),
     "disk": (DiskFull, 10),
 }
-"""Each fault, and how often it happens in a run of ten minutes."""
+"""Each fault, and how often it happens in a full run."""
 
 
 def main() -> int:
@@ -70,7 +70,7 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="torture", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=_FULL_MINUTES, help="about how long; 10 is a full run")
+    parser.add_argument("--minutes", type=float, default=_FULL_MINUTES, help="in proportion; 10 is a full run")
     parser.add_argument("--seed", type=int, default=1, help="the same seed draws the same lots")
     parser.add_argument("--only", nargs="*", choices=FAULTS, help="these faults; nothing is written then")
     return parser.parse_args()
