@@ -170,7 +170,7 @@ async def serve(server: Server, grace_seconds: float) -> None:
 
 
 def _ask_for_files() -> None:
-    """Each connection is an open file, and most systems give a program 1,024 of them unless it asks for more."""
+    """Each connection is an open file, and systems give a program few of them (1,024, 256) unless it asks."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

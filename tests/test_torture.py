@@ -22,7 +22,7 @@ SHORT |= {"vanish": 6, "crowd": 1, "readers": 1}
 
 def place(urls: Urls, folder: Path, postgres: Postgres | None = None) -> Place:
     """Where a fault happens, as small as it can be: 1,200 claims are two chunks."""
-    return Place(urls, folder, Random(1), postgres, say=lambda _: None, large=1_200, crowd=200, pause_seconds=1)
+    return Place(urls, folder, Random(1), postgres, say=lambda _: None, large=1_200, crowd=300, pause_seconds=1)
 
 
 def nothing_lost(outcome: Outcome) -> None:

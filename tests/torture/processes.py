@@ -24,8 +24,8 @@ PATIENCE_SECONDS = 60
 """After so long a process that should have answered or ended is given up, and the run fails."""
 _PORTS = range(20_000, 30_000)  # below those that the system hands out by itself
 _LAST_LINES = 12
-_USUAL_FILES = 1024
-"""How many files most systems let a program open that does not ask for more."""
+_USUAL_FILES = 256
+"""As few files as some systems (macOS) let a program open that does not ask for more; Linux gives 1,024."""
 
 
 class Served:
