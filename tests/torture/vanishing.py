@@ -118,11 +118,13 @@ class Vanishing(Watched):
         """What was asked for is asked for again with the same keys, and must be answered."""
         told = self._load.told
         async with channel(self._server.address) as opened:
-            stub = PostingsServiceStub(opened)
+            stub, again = PostingsServiceStub(opened), []
             for way, request, asked in calls(prefix, _AT_ONCE):
                 told.asked.update(asked)
                 told.retried.update(asked)
-                self._answer(await getattr(stub, way)(request, timeout=PATIENCE_SECONDS))
+                again.append(getattr(stub, way)(request, timeout=PATIENCE_SECONDS))
+            for answer in await asyncio.gather(*again):
+                self._answer(answer)
 
     def _answer(self, answer: Any) -> None:
         results = answer.results if isinstance(answer, postings_pb2.PostEntriesResponse) else [answer]
