@@ -33,7 +33,7 @@ FAULTS: dict[str, tuple[Kind, int]] = {
     "commit": (CutAtCommit, 20),
     "network": (BadNetwork, 40),
     "silence": (Silenced, 3),
-    "ingest": (Ingested, 25),
+    "ingest": (Ingested, 28),
     "stop": (Stopped, 20),
     "rolling": (RollingRestart, 6),
     "pause": (Paused, 6),
@@ -43,7 +43,7 @@ FAULTS: dict[str, tuple[Kind, int]] = {
     "connections": (NoConnectionLeft, 5),
     "disk": (DiskFull, 10),
 }
-"""Each fault, and how often it happens in a full run."""
+"""Each fault, and how often it happens in a full run. Of 56 deliveries some 50 are broken off in time."""
 
 
 def main() -> int:
