@@ -25,12 +25,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeEngine
 
+from ledger.connection import KEPT_ALIVE, RESTING_SECONDS, DriverConnection
 from ledger.errors import DatabaseUnavailable, OutcomeUnknown, TextInvalid
 from ledger.psql import with_parameters
 
 PROGRAM_ROLE = "ledger_program"
 _LOCK_SECONDS = 15
 _IDLE_SECONDS = 10
+_SILENCE_SECONDS = 20
+_TRAVEL_SECONDS = 5
 _OLDEST = 150_000
 _LOCK_MILLISECONDS = 250
 _TRY_AGAIN_SECONDS = 1
@@ -51,16 +54,10 @@ def engine(url: str, pool_size: int = 10, longest_statement_seconds: int = 0) ->
     """Connections that work under the program's own role, whatever the URL's user may do.
 
     None of them waits for a lock, or holds one while its process does nothing, for longer than others can wait.
-    `longest_statement_seconds` ends what runs longer; 0 lets it run. Warnings reach us whatever the server is set
-    to: one of them says that a commit is in doubt.
+    Nor does it wait for ever for an answer that a silent network has swallowed: whoever records waits longer than
+    for a lock, whoever reads longer than a statement may run. `longest_statement_seconds` ends what runs longer; 0
+    lets it run. Warnings reach us whatever the server is set to: one of them says that a commit is in doubt.
     """
-    limits = {
-        "lock_timeout": _LOCK_SECONDS,
-        "idle_in_transaction_session_timeout": _IDLE_SECONDS,
-        "statement_timeout": longest_statement_seconds,
-    }
-    options = [f"-c {name}={round(seconds * 1000)}" for name, seconds in limits.items()]
-    options += [f"-c role={PROGRAM_ROLE}", "-c timezone=UTC", "-c client_min_messages=warning"]
     return create_async_engine(
         url,
         pool_size=pool_size,
@@ -69,23 +66,37 @@ def engine(url: str, pool_size: int = 10, longest_statement_seconds: int = 0) ->
         pool_use_lifo=True,  # the connection used last has its statements and plans ready
         pool_timeout=_LOCK_SECONDS,
         connect_args={
-            "options": " ".join(options),
+            "async_creator_fn": DriverConnection.connect,
+            "options": _options(longest_statement_seconds),
             "connect_timeout": _LOCK_SECONDS,
+            **KEPT_ALIVE,
+        },
+        execution_options={
+            "reading_seconds": longest_statement_seconds and longest_statement_seconds + _TRAVEL_SECONDS,
+            "recording_seconds": _SILENCE_SECONDS,
         },
     )
+
+
+def _options(longest_statement_seconds: int) -> str:
+    """What each session is set to: its own limits, and how PostgreSQL notices a program that is gone."""
+    limits = {
+        "lock_timeout": _LOCK_SECONDS,
+        "idle_in_transaction_session_timeout": _IDLE_SECONDS,
+        "statement_timeout": longest_statement_seconds,
+    }
+    settings = {name: round(seconds * 1000) for name, seconds in limits.items()}
+    settings |= {f"tcp_{name.removeprefix('tcp_')}": value for name, value in KEPT_ALIVE.items()}
+    options = (f"-c {name}={value}" for name, value in settings.items())
+    return f"-c role={PROGRAM_ROLE} -c timezone=UTC -c client_min_messages=warning {' '.join(options)}"
 
 
 @asynccontextmanager
 async def reading(database: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """One consistent view of the books that waits for nobody. Raises DatabaseUnavailable."""
     with_snapshot = database.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-    try:
-        async with with_snapshot.connect() as connection:
-            yield connection
-    except _FAILED as failed:
-        if not _is_lost(failed):
-            raise
-        raise _unavailable() from failed
+    async with _connected(with_snapshot, "reading_seconds") as connection:
+        yield connection
 
 
 @asynccontextmanager
@@ -95,10 +106,23 @@ async def recording(database: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     Raises DatabaseUnavailable where nothing was recorded, OutcomeUnknown where the connection was lost while
     it committed, or where a synchronous replica may not have what was committed.
     """
+    async with _connected(database, "recording_seconds") as connection:
+        yield connection
+        await _committed(connection)
+
+
+@asynccontextmanager
+async def _connected(database: AsyncEngine, patience: str) -> AsyncIterator[AsyncConnection]:
+    """A connection of the pool, with the patience that the engine was given for this kind of work."""
     try:
         async with database.connect() as connection:
-            yield connection
-            await _committed(connection)
+            below = await driver(connection)
+            assert isinstance(below, DriverConnection)
+            below.patience_seconds = database.sync_engine.get_execution_options()[patience]
+            try:
+                yield connection
+            finally:
+                below.patience_seconds = RESTING_SECONDS
     except _FAILED as failed:
         if _is_refusing_writes(failed):
             raise DatabaseUnavailable("the database takes no writes; nothing was recorded; try again") from failed

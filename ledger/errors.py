@@ -296,6 +296,10 @@ class BooksUnguarded(TryAgain):
     """A guard of the books is off, so nothing is written until a person has put it back."""
 
 
+class ServerStopping(TryAgain):
+    """The server stops. Nothing was recorded; another server answers, or its next start."""
+
+
 class CallerNotAuthenticated(Unproven):
     """No certificate or token, or none that is valid here, or a caller that nobody has named."""
 

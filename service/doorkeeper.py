@@ -15,6 +15,7 @@ from grpc_status.rpc_status import to_status
 from ledger import caller
 from ledger.errors import BooksUnguarded, CallNotPermitted, CallsTooMany, Refusal, RequestUndecodable
 from ledger.wire import Context
+from service.door import Door
 from service.identity import Gate, OpenGate, Principal
 from service.metrics import Metrics
 from service.refusals import code, status
@@ -45,9 +46,15 @@ class Doorkeeper(grpc.aio.ServerInterceptor):
     """Wraps every method: reads bytes safely, knows the caller and its rights, refuses by status, logs a line."""
 
     def __init__(
-        self, gate: Gate | OpenGate, calls_per_caller: int, is_guarded: Callable[[], bool], metrics: Metrics
+        self,
+        gate: Gate | OpenGate,
+        calls_per_caller: int,
+        is_guarded: Callable[[], bool],
+        metrics: Metrics,
+        door: Door,
     ) -> None:
         """`is_guarded` says whether the books' guards were in place when they were last looked at."""
+        self._door = door
         self._gate = gate
         self._metrics = metrics
         self._calls_per_caller = calls_per_caller
@@ -100,6 +107,7 @@ class Doorkeeper(grpc.aio.ServerInterceptor):
         """One call, from knowing the caller to the line in the log; yields what checks its messages."""
         told = _Told(method)
         try:
+            await self._door.enter()
             principal = await self._gate.admit(tuple(context.invocation_metadata() or ()), context.auth_context())
             told.actor = principal.name
             caller.actor.set(principal.name)

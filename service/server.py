@@ -2,8 +2,10 @@
 
 import asyncio
 import gc
+import resource
 import signal
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
 
@@ -32,6 +34,7 @@ from reconciliation.servicer import ReconciliationServicer
 from reconciliation.v1 import reconciliation_pb2
 from reconciliation.v1.reconciliation_pb2_grpc import add_ReconciliationServiceServicer_to_server
 from service.admission import OPEN, Admission
+from service.door import Door
 from service.doorkeeper import Doorkeeper
 from service.identity import is_public
 from service.metrics import Metrics
@@ -42,6 +45,8 @@ log = structlog.get_logger()
 
 LARGEST_MESSAGE = 1024 * 1024
 LONGEST_STATEMENT_SECONDS = 60
+POSTING_CONNECTIONS = 5
+"""For the queues of the books alone: whoever reads slowly, or takes in a file, cannot have them."""
 _AGAIN_SECONDS = 2
 _BETWEEN_COLLECTIONS = 50_000
 DESCRIPTORS = (
@@ -64,21 +69,27 @@ class Server:
 
     grpc_server: grpc.aio.Server
     tasks: tuple[asyncio.Task[None], ...]
-    database: AsyncEngine
+    databases: tuple[AsyncEngine, ...]
     group_commit: GroupCommit
     health: health.aio.HealthServicer
     metrics: Metrics
     port: int
+    door: Door
 
     async def stop(self, grace_seconds: float) -> None:
         """Says NOT_SERVING, lets calls in flight finish, then closes the connections to the database."""
         await self.health.enter_graceful_shutdown()
-        await self.grpc_server.stop(grace_seconds)
+        await self.door.quiet(grace_seconds)
+        stopping = asyncio.create_task(self.grpc_server.stop(grace_seconds))
+        await asyncio.sleep(0)  # it has begun, and takes no new call
+        self.door.shut()
+        await stopping
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
         await self.group_commit.drained()
-        await self.database.dispose()
+        for database in self.databases:
+            await database.dispose()
 
 
 async def start(
@@ -99,12 +110,14 @@ async def start(
     if admission is OPEN and is_public(listen):
         raise ValueError(f"{listen} can be reached from other machines, and every caller would be believed")
     database = engine(url, longest_statement_seconds=LONGEST_STATEMENT_SECONDS)
+    for_posting = engine(url, POSTING_CONNECTIONS, LONGEST_STATEMENT_SECONDS)
     metrics = Metrics()
-    group_commit = GroupCommit(database, metrics.batch)
-    metrics.watch(group_commit.waiting, cast(QueuePool, database.pool).checkedout)
+    group_commit = GroupCommit(for_posting, metrics.batch)
+    metrics.watch(group_commit.waiting, lambda: sum(map(_in_use, (database, for_posting))))
     healthy = health.aio.HealthServicer()
     watch = Watch(database, healthy, SERVICES, guard_seconds, metrics)
-    doorkeeper = Doorkeeper(admission.gate, calls_per_caller, lambda: watch.is_guarded, metrics)
+    door = Door()
+    doorkeeper = Doorkeeper(admission.gate, calls_per_caller, lambda: watch.is_guarded, metrics, door)
     grpc_server = grpc.aio.server(
         interceptors=[doorkeeper],
         options=[
@@ -124,7 +137,11 @@ async def start(
     await watch.warn()
     await grpc_server.start()
     tasks = (asyncio.create_task(_finish(database, files)), asyncio.create_task(watch.look_for_ever()))
-    return Server(grpc_server, tasks, database, group_commit, healthy, metrics, port)
+    return Server(grpc_server, tasks, (database, for_posting), group_commit, healthy, metrics, port, door)
+
+
+def _in_use(database: AsyncEngine) -> int:
+    return cast(QueuePool, database.pool).checkedout()
 
 
 def _opened(grpc_server: grpc.aio.Server, listen: str, admission: Admission) -> int:
@@ -154,6 +171,7 @@ async def _finish(database: AsyncEngine, files: Files) -> None:
 
 async def serve(server: Server, grace_seconds: float, *, held_by: int | None = None) -> None:
     """Serves until SIGTERM or SIGINT, or until the other end of the file `held_by` is closed; then stops."""
+    _ask_for_files()
     spare_the_collector()
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -169,6 +187,13 @@ def spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_BETWEEN_COLLECTIONS, 10, 10)
+
+
+def _ask_for_files() -> None:
+    """Each connection is an open file, and systems give a program few of them (1,024, 256) unless it asks."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def listening(address: str) -> str:

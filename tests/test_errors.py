@@ -626,6 +626,7 @@ ELSEWHERE = {
     "PROPOSAL_DECIDED": "test_approvals",
     "PROPOSAL_DIFFERS": "test_approvals",
     "PROPOSAL_OUTDATED": "test_approvals",
+    "SERVER_STOPPING": "test_stopping",
 }
 
 

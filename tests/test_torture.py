@@ -16,7 +16,8 @@ from torture.processes import Postgres
 
 from service.postgres import Urls
 
-SHORT = {"ingest": 1, "server": 3, "pause": 1, "stop": 1, "network": 3, "commit": 1, "migrate": 1}
+SHORT = {"ingest": 1, "server": 3, "pause": 1, "stop": 1, "network": 3, "commit": 1, "silence": 1, "rolling": 1}
+SHORT |= {"vanish": 6, "crowd": 1, "readers": 1, "migrate": 1}
 """How often each fault happens here."""
 OF_ITS_OWN = {"replica": 1, "archive": 1, "clocks": 1}
 """The same of those that bring a PostgreSQL."""
@@ -24,7 +25,8 @@ OF_ITS_OWN = {"replica": 1, "archive": 1, "clocks": 1}
 
 def place(urls: Urls, folder: Path, postgres: Postgres | None = None) -> Place:
     """Where a fault happens, as small as it can be: 1,200 claims are two chunks."""
-    return Place(urls, folder, Random(1), postgres, say=lambda _: None, large=1_200, pause_seconds=1, loaded=4_000)
+    sizes = {"large": 1_200, "loaded": 4_000, "crowd": 300}
+    return Place(urls, folder, Random(1), postgres, say=lambda _: None, pause_seconds=1, **sizes)
 
 
 def nothing_lost(outcome: Outcome) -> None:
@@ -53,8 +55,9 @@ def test_nothing_is_lost_with_postgresql_itself(loop: serving.Loop, open_folder:
     postgres = Postgres(open_folder)
     try:
         postgres.start()
-        where = place(postgres.database("torture"), tmp_path, postgres)
-        nothing_lost(loop.run(suffer(FAULTS["postgres"][0], where, 1)))
+        for fault in ("postgres", "connections"):
+            where = place(postgres.database(f"torture_{fault}"), tmp_path, postgres)
+            nothing_lost(loop.run(suffer(FAULTS[fault][0], where, 1)))
     finally:
         postgres.close()
 

@@ -163,6 +163,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """RESOURCE_EXHAUSTED: the caller has too many calls in flight: {"limit": "256"}."""
     REASON_BOOKS_UNGUARDED: _Reason.ValueType  # 84
     """UNAVAILABLE: a guard of the books is off; nothing is written until a person has put it back."""
+    REASON_SERVER_STOPPING: _Reason.ValueType  # 89
+    """UNAVAILABLE: the server stops; nothing was recorded; another server answers, or its next start."""
     REASON_CALLER_NOT_AUTHENTICATED: _Reason.ValueType  # 90
     """--- who may do what ---
 
@@ -326,6 +328,8 @@ REASON_CALLS_TOO_MANY: Reason.ValueType  # 83
 """RESOURCE_EXHAUSTED: the caller has too many calls in flight: {"limit": "256"}."""
 REASON_BOOKS_UNGUARDED: Reason.ValueType  # 84
 """UNAVAILABLE: a guard of the books is off; nothing is written until a person has put it back."""
+REASON_SERVER_STOPPING: Reason.ValueType  # 89
+"""UNAVAILABLE: the server stops; nothing was recorded; another server answers, or its next start."""
 REASON_CALLER_NOT_AUTHENTICATED: Reason.ValueType  # 90
 """--- who may do what ---
 

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.request import urlopen
 
 import psycopg
 from sqlalchemy import make_url
@@ -22,6 +24,8 @@ PATIENCE_SECONDS = 60
 """After so long a process that should have answered or ended is given up, and the run fails."""
 _PORTS = range(20_000, 30_000)  # below those that the system hands out by itself
 _LAST_LINES = 12
+_USUAL_FILES = 256
+"""As few files as some systems (macOS) let a program open that does not ask for more; Linux gives 1,024."""
 
 
 class Served:
@@ -35,7 +39,8 @@ class Served:
         self._root = root
         self.address = f"127.0.0.1:{free_port()}"
         self.log = folder / f"{name}.log"
-        self._environment = environment(url) | settings
+        self._metrics = f"127.0.0.1:{free_port()}"
+        self._environment = environment(url) | {"LEDGER_METRICS_LISTEN": self._metrics} | settings
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -47,6 +52,7 @@ class Served:
     def start(self) -> None:
         """A new life; returns once it accepts calls."""
         command = [sys.executable, "-m", "service", "serve", "--insecure", "--listen", self.address]
+        command = ["sh", "-c", f'ulimit -S -n {_USUAL_FILES} && exec "$0" "$@"', *command]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 command, cwd=self._root, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
@@ -81,6 +87,19 @@ class Served:
     def lives(self) -> bool:
         """Whether the process has not ended."""
         return self._process is not None and self._process.poll() is None
+
+    def megabytes(self) -> int:
+        """How much memory it uses; 0 where the system does not tell."""
+        status = Path("/proc", str(self.process.pid), "status")
+        found = re.search(r"^VmRSS:\s+(\d+) kB", status.read_text(), re.MULTILINE) if status.exists() else None
+        return int(found[1]) // 1024 if found else 0
+
+    def in_use(self) -> int:
+        """How many of its connections to the database somebody has, as its metrics tell."""
+        with urlopen(f"http://{self._metrics}/metrics", timeout=PATIENCE_SECONDS) as answer:
+            found = re.search(r"^ledger_connections_in_use (\S+)", answer.read().decode(), re.MULTILINE)
+        assert found
+        return int(float(found[1]))
 
     def close(self) -> None:
         """Ends it, whatever state it is in."""
