@@ -30,7 +30,7 @@ class Echo(PostingsServicer):
 
     async def StreamEntries(self, requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:  # noqa: N802
         """Each entry, numbered, in order."""
-        answer = pb.StreamEntriesResponse  # type: ignore[attr-defined]
+        answer = pb.StreamEntriesResponse
         async for request in requests:
             yield answer(result=pb.EntryResult(entry=_posted(request.entry)))
 

@@ -159,6 +159,7 @@ _COPIED: dict[type, Callable[[Any], str]] = {
 }
 
 
+@cache
 def query(package: str, name: str) -> TextClause:
     """A query kept as a .sql file in a package, written so that psql takes it too.
 

@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import sys
-from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -15,14 +14,12 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger import fields
-from ledger.accounts import store
+from ledger.accounts import recorded, store
 from ledger.accounts.servicer import open_book
 from ledger.audit import integrity
 from ledger.database import DatabaseUnfit, migrate, reading
 from ledger.errors import Refusal
-from ledger.reports import report
-from ledger.reports.report import Question, Report
-from service import backup, demo, exporting, ingesting, printing, server, settings, telemetry
+from service import backup, demo, exporting, ingesting, printing, reporting, server, settings, telemetry
 from service import workers as several
 from service.admission import OPEN, Admission, admission
 from service.connecting import (
@@ -66,7 +63,7 @@ class CommandFailed(Exception):
 
 FAILURES = (
     *(CommandFailed, Refusal, SettingRefused, DatabaseUnfit, PostgresUnavailable),
-    *(server.AddressRefused, backup.BackupFailed),
+    *(server.AddressRefused, backup.BackupFailed, reporting.ReportRefused),
 )
 
 
@@ -169,6 +166,12 @@ def report_command(
     as_of: Annotated[
         str | None, typer.Option(help="Last day that counts, YYYY-MM-DD; today (UTC) if left out.")
     ] = None,
+    as_known_at: Annotated[
+        str | None, typer.Option(help="What was known then: a time, or an entry's number; all if left out.")
+    ] = None,
+    account: Annotated[str | None, typer.Option(help="Of a statement: the account.")] = None,
+    item: Annotated[str | None, typer.Option(help="Of a statement: the open item, such as a claim.")] = None,
+    effective_from: Annotated[str | None, typer.Option(help="Of a statement: the first day.")] = None,
     form: Annotated[Format, typer.Option("--format", help="How it is written.")] = Format.TABLE,
 ) -> None:
     """Print a report, with control totals that tie it to the accounts.
@@ -177,13 +180,11 @@ def report_command(
 
     Example: ledger report receivables-aging --as-of 2026-03-31 --format csv
     """
-    question, day = _question(name), _day(as_of)
-    if as_of and not question.dated:
-        raise CommandFailed(f"{name} says how things stand now: leave out --as-of")
-    wanted = fields.book_name(book or settings.read().book)
-    found = looked_up(report.ask, question, wanted, day)
-    printing.show(found, form, wanted, day)
-    _refuse_untied(found)
+    narrowed = {"account": account, "item": item, "effective_from": effective_from}
+    wanted = reporting.asked(name, book or settings.read().book, as_of, as_known_at, narrowed)
+    found = looked_up(reporting.answered, wanted)
+    printing.show(found, form, wanted.book, wanted.as_of)
+    reporting.refuse_untied(found)
 
 
 @app.command()
@@ -198,6 +199,19 @@ def check() -> None:
     for fault in faults:
         print(fault)
     raise typer.Exit(1 if faults else 0)
+
+
+@app.command()
+def maintain() -> None:
+    """Fill the totals that questions as known at an entry are read from. The server does so by itself.
+
+    After a restore or a large import it is quicker to run this once than to wait. Harmless at any time.
+
+    Example: ledger maintain
+    """
+    with reached(settings.read()) as urls:
+        refuse_unmigrated(urls.server)
+        print(f"{run(urls.server, recorded.fill)} segments of totals were filled")
 
 
 @app.command("backup")
@@ -293,22 +307,6 @@ def _migrate(urls: Urls) -> None:
         print(f"migrated to {version}")
 
 
-def _question(name: str) -> Question:
-    if name not in QUESTIONS:
-        raise CommandFailed(f"there is no report {name!r}; there are {', '.join(QUESTIONS)}")
-    return QUESTIONS[name]
-
-
-def _day(as_of: str | None) -> date:
-    return fields.day("--as-of", as_of) if as_of is not None else datetime.now(UTC).date()
-
-
-def _refuse_untied(found: Report) -> None:
-    for control in found.controls:
-        if not control.ties:
-            raise CommandFailed(f"the report does not tie: {printing.sentence(control)}; run ledger check")
-
-
 async def _faults(connection: AsyncConnection) -> list[integrity.Fault]:
     found = await integrity.faults(connection)
     return found + await integrity.found_by(connection, "reconciliation.reports", "integrity.sql")
@@ -346,12 +344,10 @@ def _serve(url: str, address: str, door: Admission, known: Settings, more: str, 
 
     async def serving() -> None:
         started = await server.start(
-            url,
-            address,
-            door,
-            files,
+            *(url, address, door, files),
             calls_per_caller=known.calls_per_caller,
             guard_seconds=known.guard_seconds,
+            read_url=known.read_url.get_secret_value() if known.read_url else None,
             shared=shared,
         )
         if metrics is not None:

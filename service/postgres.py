@@ -91,7 +91,7 @@ class Cluster:
         self.folder = data_folder.expanduser().absolute()
         self.home = self.folder / "cluster"
         self.log = self.home / "postgres.log"
-        self._settings = _sized() | settings
+        self._settings = {**_sized(), **settings}
         self._programs = programs()
         with _in_plain_words(self.folder):
             _make_folder(self.folder)

@@ -18,4 +18,4 @@ RECEIVED = Question(
     ties=(Tie("received", others=("posted", "suspended", "quarantined", "settling")),),
     dated=False,
 )
-QUESTIONS = {question.name: question for question in (*report.QUESTIONS, EXCEPTIONS, RECEIVED)}
+QUESTIONS = {question.name: question for question in (*report.QUESTIONS, report.STATEMENT, EXCEPTIONS, RECEIVED)}

@@ -11,14 +11,18 @@ import grpc
 import structlog
 from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import QueuePool
 
+from ledger.accounts.recorded import fill
 from ledger.accounts.servicer import AccountsServicer
 from ledger.database import engine
 from ledger.errors import Refusal, TryAgain
+from ledger.postings.feed import Feed
 from ledger.postings.group_commit import GroupCommit
 from ledger.postings.servicer import PostingsServicer
+from ledger.reads import Reads
 from ledger.reports.servicer import ReportsServicer
 from ledger.v1 import accounts_pb2, postings_pb2, reports_pb2
 from ledger.v1.accounts_pb2_grpc import add_AccountsServiceServicer_to_server
@@ -62,20 +66,24 @@ class Server:
     grpc_server: grpc.aio.Server
     tasks: tuple[asyncio.Task[None], ...]
     database: AsyncEngine
+    reads: Reads
     group_commit: GroupCommit
+    feed: Feed
     health: health.aio.HealthServicer
     metrics: Metrics
     port: int
 
     async def stop(self, grace_seconds: float) -> None:
-        """Says NOT_SERVING, lets calls in flight finish, then closes the connections to the database."""
+        """Says NOT_SERVING, ends watches, lets other calls finish, then closes the connections to the database."""
         await self.health.enter_graceful_shutdown()
+        await self.feed.end()
         await self.grpc_server.stop(grace_seconds)
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
         await self.group_commit.drained()
         await self.database.dispose()
+        await self.reads.database.dispose()
 
 
 async def start(
@@ -86,16 +94,21 @@ async def start(
     *,
     calls_per_caller: int = 512,
     guard_seconds: float = 15,
+    read_url: str | None = None,
+    totals_seconds: float = 1,
     shared: bool = False,
 ) -> Server:
     """Starts serving; port 0 takes a free one. Raises ValueError for an open door that others could reach.
 
-    `shared`: other workers of the same service listen on the same port.
+    `read_url` names a replica that answers what only reads; `totals_seconds` is how often it is looked whether
+    recorded totals can be filled; `shared`: other workers of the same service listen on the same port.
     """
     refuse_incomplete(DESCRIPTORS)
     if admission is OPEN and is_public(listen):
         raise ValueError(f"{listen} can be reached from other machines, and every caller would be believed")
     database = engine(url, longest_statement_seconds=LONGEST_STATEMENT_SECONDS)
+    reads = _reads(read_url, database)
+    feed = Feed(reads)
     metrics = Metrics()
     group_commit = GroupCommit(database, metrics.batch)
     metrics.watch(group_commit.waiting, cast(QueuePool, database.pool).checkedout)
@@ -109,18 +122,25 @@ async def start(
             ("grpc.so_reuseport", int(shared)),  # or two servers would share a port, unnoticed
         ],
     )
-    add_AccountsServiceServicer_to_server(AccountsServicer(database), grpc_server)
-    add_PostingsServiceServicer_to_server(PostingsServicer(database, group_commit), grpc_server)
-    add_ReportsServiceServicer_to_server(ReportsServicer(database), grpc_server)
-    add_ReconciliationServiceServicer_to_server(ReconciliationServicer(database, files), grpc_server)
+    add_AccountsServiceServicer_to_server(AccountsServicer(database, reads), grpc_server)
+    add_PostingsServiceServicer_to_server(PostingsServicer(database, reads, group_commit, feed), grpc_server)
+    add_ReportsServiceServicer_to_server(ReportsServicer(reads), grpc_server)
+    add_ReconciliationServiceServicer_to_server(ReconciliationServicer(database, reads, files), grpc_server)
     health_pb2_grpc.add_HealthServicer_to_server(healthy, grpc_server)
     reflection.enable_server_reflection([*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME], grpc_server)
     port = _opened(grpc_server, listen, admission)
     await watch.look()
     await watch.warn()
     await grpc_server.start()
-    tasks = (asyncio.create_task(_finish(database, files)), asyncio.create_task(watch.look_for_ever()))
-    return Server(grpc_server, tasks, database, group_commit, healthy, metrics, port)
+    work = _finish(database, files), watch.look_for_ever(), _fill(database, totals_seconds)
+    tasks = tuple(map(asyncio.create_task, work))
+    return Server(grpc_server, tasks, database, reads, group_commit, feed, healthy, metrics, port)
+
+
+def _reads(read_url: str | None, database: AsyncEngine) -> Reads:
+    if read_url is None:
+        return Reads(database)
+    return Reads(engine(read_url, longest_statement_seconds=LONGEST_STATEMENT_SECONDS), is_replica=True)
 
 
 def _opened(grpc_server: grpc.aio.Server, listen: str, admission: Admission) -> int:
@@ -146,6 +166,19 @@ async def _finish(database: AsyncEngine, files: Files) -> None:
             return
         else:
             return
+
+
+async def _fill(database: AsyncEngine, seconds: float) -> None:
+    """Recorded totals follow the heads of the books. A database that does not answer is asked again."""
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await fill(database)
+        except Refusal as refusal:
+            log.warning("recorded totals are not filled", reason=refusal.reason)
+        except DBAPIError as failed:
+            log.warning("recorded totals are not filled", reason=type(failed.orig).__name__)
+            await asyncio.sleep(_AGAIN_SECONDS)
 
 
 async def serve(server: Server, grace_seconds: float, *, held_by: int | None = None) -> None:
