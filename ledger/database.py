@@ -41,6 +41,8 @@ _MOST_TRIES = 120
 _ONE_AT_A_TIME = "SELECT pg_advisory_lock(hashtext('ledger migrate'))"
 _OLDEST_PROGRAM = "SELECT obj_description(to_regclass('alembic_version'), 'pg_class')"
 """`migrations/env.py` keeps there which version a program must know at least, where a version says so."""
+_AHEAD = 1_000_000
+_MAKE_PARTITIONS = text("SELECT make_partitions(:ahead)")
 _READ_ONLY = (ReadOnlySqlTransaction, FeatureNotSupported)
 _LOST = (OperationalError, InterfaceError, NoConnectionFree, psycopg.OperationalError, psycopg.InterfaceError)
 _FAILED = (DBAPIError, NoConnectionFree, psycopg.Error)
@@ -247,6 +249,13 @@ _LISTED: dict[type, Callable[[Any], str]] = {
     datetime: str,
     UUID: str,
 }
+
+
+@cache
+async def make_partitions(database: AsyncEngine) -> int:
+    """Makes the next partitions of entries and postings where a head comes near the end; returns how many."""
+    async with recording(database) as connection:
+        return int((await connection.execute(_MAKE_PARTITIONS, {"ahead": _AHEAD})).scalar_one())
 
 
 def query(package: str, name: str) -> TextClause:

@@ -273,6 +273,37 @@ class StreamMisordered(Invalid):
     """The stream does not begin with a header, or holds two."""
 
 
+# --- reading ------------------------------------------------------------------------------------------
+
+
+class TimeInvalid(Invalid):
+    """Not a time that can be told: outside the years 1 to 9999."""
+
+
+class NumberInvalid(Invalid):
+    """Not the number of an entry: below zero."""
+
+
+class TimeInFuture(NotAllowedNow):
+    """What will be known by then is not known yet."""
+
+
+class NumberBeyondHead(NotAllowedNow):
+    """The book has no such entry yet."""
+
+
+class ReplicaBehind(TryAgain):
+    """The replica that answers reads has not got this entry yet."""
+
+
+class ReplicaUnavailable(TryAgain):
+    """The replica that answers reads does not answer. Posting goes on."""
+
+
+class WatchEnded(TryAgain):
+    """The service stops; the watcher resumes after the last number it received."""
+
+
 # --- the service itself -------------------------------------------------------------------------------
 
 

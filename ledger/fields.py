@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import TypeVar
 
-from ledger.errors import ChoiceInvalid, CurrencyUnknown, DateInvalid, FieldMissing, TextInvalid
+from ledger.errors import ChoiceInvalid, CurrencyUnknown, DateInvalid, FieldMissing, NumberInvalid, TextInvalid
 from ledger.money import fraction_digits
 
 Choice = TypeVar("Choice")
@@ -65,6 +65,13 @@ def day(field: str, value: str) -> date:
 def optional_day(field: str, value: str) -> date | None:
     """A date that may be absent: an empty one is None."""
     return day(field, value) if value else None
+
+
+def number(field: str, value: int) -> int:
+    """The number of an entry, or 0 for before the first. Raises NumberInvalid."""
+    if value < 0:
+        raise NumberInvalid(f"{field} is the number of an entry, or 0, not {value}", field=field, value=value)
+    return value
 
 
 def currency(field: str, value: str) -> str:

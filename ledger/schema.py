@@ -181,3 +181,24 @@ approval_limits = Table(
     column("set_at", _moment),
     column("proposal", BigInteger, null=True),
 )
+
+recorded_levels = Table(
+    "recorded_levels",
+    metadata,
+    column("book", Text, key=True),
+    column("size", BigInteger, key=True),
+    column("fewest", Integer),
+    column("number", BigInteger),
+)
+
+recorded_totals = Table(
+    "recorded_totals",
+    metadata,
+    column("book", Text, key=True),
+    column("account", Text, key=True),
+    column("size", BigInteger, key=True),
+    column("number", BigInteger, key=True),
+    column("effective_date", Date, key=True),
+    column("debits", BigInteger),
+    column("credits", BigInteger),
+)

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import caller, fields, wire
 from ledger.accounts.store import existing_book
-from ledger.database import reading, recording
+from ledger.database import recording
 from ledger.errors import (
     DeliveryNotFound,
     FieldMissing,
@@ -20,6 +20,7 @@ from ledger.errors import (
     TextInvalid,
 )
 from ledger.postings import journal
+from ledger.reads import Reads
 from ledger.wire import Context
 from reconciliation import messages, store
 from reconciliation.files import Files, record_read
@@ -35,9 +36,10 @@ _CHUNK = 256 * 1024
 class ReconciliationServicer(ReconciliationServiceServicer):
     """Answers ReconciliationService from PostgreSQL."""
 
-    def __init__(self, database: AsyncEngine, files: Files) -> None:
+    def __init__(self, database: AsyncEngine, reads: Reads, files: Files) -> None:
         """`database` works under the program's own role; `files` has the keys of what is kept in it."""
         self._database = database
+        self._reads = reads
         self._files = files
 
     async def IngestRemittance(
@@ -74,7 +76,7 @@ class ReconciliationServicer(ReconciliationServiceServicer):
         """One remittance with its claim payments, a page at a time. Raises RemittanceNotFound."""
         book, id_ = fields.book_name(request.book), _uuid(request.id)
         size, after = wire.page_size(request.page_size), wire.page_start_number(request)
-        async with reading(self._database) as connection:
+        async with self._reads.view() as connection:
             await existing_book(connection, book)
             found = await store.find(connection, book, remittances.c.id == id_)
             if not found:
@@ -99,7 +101,7 @@ class ReconciliationServicer(ReconciliationServiceServicer):
         conditions = [remittances.c.state == state] if state else []
         if start := wire.page_start(request):
             conditions.append(tuple_(remittances.c.received_at, remittances.c.id) < messages.place(start))
-        async with reading(self._database) as connection:
+        async with self._reads.view() as connection:
             await existing_book(connection, book)
             found = await store.find(connection, book, *conditions, limit=size + 1)
             counts = await store.open_exceptions(connection, book, [row.id for row in found])
@@ -118,7 +120,7 @@ class ReconciliationServicer(ReconciliationServiceServicer):
         conditions = [exceptions.c.reason == reason] if reason else []
         if start := wire.page_start(request):
             conditions.append(tuple_(exceptions.c.opened_at, exceptions.c.id) > messages.place(start))
-        async with reading(self._database) as connection:
+        async with self._reads.view() as connection:
             await existing_book(connection, book)
             found = await store.find_exceptions(connection, book, *conditions, limit=size + 1)
         last = found[size - 1] if len(found) > size else None

@@ -1,16 +1,13 @@
 """The `ledger` command: what people type. Every failure is one plain sentence and a non-zero exit."""
 
-import asyncio
 import os
 import signal
 import sys
-from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import structlog
 import typer
-import uvloop
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -20,16 +17,24 @@ from ledger.accounts.servicer import open_book
 from ledger.audit import integrity
 from ledger.database import DatabaseUnfit, migrate, reading
 from ledger.errors import Refusal
-from ledger.reports import report
-from ledger.reports.report import Question, Report
-from service import backup, demo, exporting, ingesting, printing, server, settings, telemetry
-from service import workers as several
-from service.admission import OPEN, Admission, admission
+from service import (
+    backup,
+    demo,
+    exporting,
+    ingesting,
+    printing,
+    reporting,
+    running,
+    server,
+    settings,
+    telemetry,
+    upkeep,
+)
+from service.admission import admission
 from service.connecting import (
     files_of,
     looked_up,
     reached,
-    refuse_unguarded,
     refuse_unmigrated,
     run,
     without_password,
@@ -39,7 +44,7 @@ from service.noting import noted, system_user
 from service.postgres import PostgresUnavailable, Urls
 from service.printing import Format
 from service.questions import QUESTIONS
-from service.settings import SettingRefused, Settings
+from service.settings import SettingRefused
 
 log = structlog.get_logger()
 app = typer.Typer(
@@ -67,7 +72,7 @@ class CommandFailed(Exception):
 
 FAILURES = (
     *(CommandFailed, Refusal, SettingRefused, DatabaseUnfit, PostgresUnavailable),
-    *(server.AddressRefused, backup.BackupFailed),
+    *(server.AddressRefused, backup.BackupFailed, reporting.ReportRefused),
 )
 
 
@@ -90,7 +95,9 @@ def up(listen: Listen = None) -> None:
         _migrate(urls)
         run(urls.server, _open_first_book, known.book)
         where = known.data_folder.absolute() if known.database_url is None else without_password(urls.server)
-        _serve(urls.server, address, door, known, f"data in {where}; stop with Ctrl-C, or kill {os.getpid()}")
+        running.alone(
+            urls.server, address, door, known, f"data in {where}; stop with Ctrl-C, or kill {os.getpid()}"
+        )
 
 
 @app.command()
@@ -115,10 +122,9 @@ def serve(
     more = f"stop with Ctrl-C, or kill {os.getpid()}"
     with reached(known) as urls:
         if workers == 1:
-            _serve(urls.server, address, door, known, more, shared=worker)
+            running.alone(urls.server, address, door, known, more, shared=worker)
         else:
-            _refuse_unready(urls.server)
-            raise typer.Exit(_serve_together(workers, address, known, more, insecure=insecure))
+            raise typer.Exit(running.together(urls.server, workers, address, known, more, insecure=insecure))
 
 
 @app.command("migrate")
@@ -170,6 +176,12 @@ def report_command(
     as_of: Annotated[
         str | None, typer.Option(help="Last day that counts, YYYY-MM-DD; today (UTC) if left out.")
     ] = None,
+    as_known_at: Annotated[
+        str | None, typer.Option(help="What was known then: a time, or an entry's number; all if left out.")
+    ] = None,
+    account: Annotated[str | None, typer.Option(help="Of a statement: the account.")] = None,
+    item: Annotated[str | None, typer.Option(help="Of a statement: the open item, such as a claim.")] = None,
+    effective_from: Annotated[str | None, typer.Option(help="Of a statement: the first day.")] = None,
     form: Annotated[Format, typer.Option("--format", help="How it is written.")] = Format.TABLE,
 ) -> None:
     """Print a report, with control totals that tie it to the accounts.
@@ -178,14 +190,12 @@ def report_command(
 
     Example: ledger report receivables-aging --as-of 2026-03-31 --format csv
     """
-    question, day = _question(name), _day(as_of)
-    if as_of and not question.dated:
-        raise CommandFailed(f"{name} says how things stand now: leave out --as-of")
-    wanted = fields.book_name(book or settings.read().book)
-    with noted(f"report {name}", wanted):
-        found = looked_up(report.ask, question, wanted, day)
-    printing.show(found, form, wanted, day)
-    _refuse_untied(found)
+    narrowed = {"account": account, "item": item, "effective_from": effective_from}
+    wanted = reporting.asked(name, book or settings.read().book, as_of, as_known_at, narrowed)
+    with noted(f"report {name}", wanted.book):
+        found = looked_up(reporting.answered, wanted)
+    printing.show(found, form, wanted.book, wanted.as_of)
+    reporting.refuse_untied(found)
 
 
 @app.command()
@@ -200,6 +210,21 @@ def check() -> None:
     for fault in faults:
         print(fault)
     raise typer.Exit(1 if faults else 0)
+
+
+@app.command()
+def maintain() -> None:
+    """Make partitions ahead of need, and fill the totals that questions as known at an entry are read from.
+
+    The server does so by itself. After a restore or a large import it is quicker to run this once than to wait.
+    Harmless at any time.
+
+    Example: ledger maintain
+    """
+    with reached(settings.read()) as urls:
+        refuse_unmigrated(urls.server)
+        partitions, segments = run(urls.server, upkeep.once)
+        print(f"{partitions} partitions were made, {segments} segments of totals were filled")
 
 
 @app.command("backup")
@@ -296,22 +321,6 @@ def _migrate(urls: Urls) -> None:
         print(f"migrated to {version}")
 
 
-def _question(name: str) -> Question:
-    if name not in QUESTIONS:
-        raise CommandFailed(f"there is no report {name!r}; there are {', '.join(QUESTIONS)}")
-    return QUESTIONS[name]
-
-
-def _day(as_of: str | None) -> date:
-    return fields.day("--as-of", as_of) if as_of is not None else datetime.now(UTC).date()
-
-
-def _refuse_untied(found: Report) -> None:
-    for control in found.controls:
-        if not control.ties:
-            raise CommandFailed(f"the report does not tie: {printing.sentence(control)}; run ledger check")
-
-
 async def _faults(connection: AsyncConnection) -> list[integrity.Fault]:
     found = await integrity.faults(connection)
     return found + await integrity.found_by(connection, "reconciliation.reports", "integrity.sql")
@@ -323,52 +332,6 @@ async def _open_first_book(database: AsyncEngine, book: str) -> None:
             return
     await open_book(database, fields.book_name(book), book, system_user())
     print(f"opened book {book}")
-
-
-def _serve_together(count: int, address: str, known: Settings, more: str, *, insecure: bool) -> int:
-    with several.held(address) as taken:
-        told = f"serving on {taken} with {count} workers; {more}"
-        asked = ["--insecure"] if insecure else []
-        return asyncio.run(several.run(count, taken, asked, known.metrics_listen, told))
-
-
-def _refuse_unready(url: str) -> None:
-    refuse_unmigrated(url)
-    refuse_unguarded(url)
-
-
-def _serve(url: str, address: str, door: Admission, known: Settings, more: str, *, shared: bool = False) -> None:
-    _refuse_unready(url)
-    files = files_of(known)
-    if door is OPEN:
-        log.warning("callers are believed, not known", address=address)
-    elif not files.sealing.keys:
-        raise CommandFailed("LEDGER_FILE_KEYS is not set: remittance files, which name patients, would lie open")
-
-    metrics = server.parts(server.listening(known.metrics_listen)) if known.metrics_listen else None
-
-    async def serving() -> None:
-        if door.callers is not None:
-            door.callers.read_at_hang_up()
-        started = await server.start(
-            url,
-            address,
-            door,
-            files,
-            calls_per_caller=known.calls_per_caller,
-            guard_seconds=known.guard_seconds,
-            shared=shared,
-        )
-        if metrics is not None:
-            started.metrics.offer(*metrics)
-        print(f"serving on {address.rpartition(':')[0]}:{started.port}; {more}", flush=True)
-        await server.serve(started, known.grace_seconds, held_by=sys.stdin.fileno() if shared else None)
-
-    try:
-        uvloop.run(serving())
-    finally:  # from here on nothing interrupts the clean stop
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, signal.SIG_IGN)
 
 
 def main() -> NoReturn:

@@ -2,8 +2,8 @@
 
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, cast
 
@@ -22,8 +22,9 @@ from service.refusals import code, status
 from service.rights import RIGHTS, Right
 
 Behaviour = Callable[[Any, Context], Awaitable[Any]]
-Streaming = Callable[[Any, Context], AsyncIterator[Any]]
+Streaming = Callable[[Any, Context], AsyncGenerator[Any]]
 Decoder = Callable[[bytes], Any]
+Encoder = Callable[[Any], bytes]
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
 log = structlog.get_logger()
 
@@ -60,6 +61,7 @@ class Doorkeeper(grpc.aio.ServerInterceptor):
         self._calls_per_caller = calls_per_caller
         self._is_guarded = is_guarded
         self._in_flight: Counter[str] = Counter()
+        self._encoders: dict[str, Encoder] = {}
 
     async def intercept_service(
         self,
@@ -76,7 +78,7 @@ class Doorkeeper(grpc.aio.ServerInterceptor):
             return _MAKERS[handler.request_streaming, True](
                 self._streaming(method, cast(Streaming, handler.stream_stream or handler.unary_stream)),
                 request_deserializer=read,
-                response_serializer=handler.response_serializer,
+                response_serializer=self._encoder(method, cast(Encoder, handler.response_serializer)),
             )
         return _MAKERS[handler.request_streaming, False](
             self._answering(method, cast(Behaviour, handler.stream_unary or handler.unary_unary)),
@@ -93,10 +95,16 @@ class Doorkeeper(grpc.aio.ServerInterceptor):
 
         return answering
 
+    def _encoder(self, method: str, write: Encoder) -> Encoder:
+        return write if RIGHTS[method].writes else self._encoders.setdefault(method, _once(write))
+
     def _streaming(self, method: str, behaviour: Streaming) -> Streaming:
-        async def streaming(request: Any, context: Context) -> AsyncIterator[Any]:
-            async with self._call(method, context) as (permit, told):
-                async for answer in behaviour(permit.checked(request), context):
+        async def streaming(request: Any, context: Context) -> AsyncGenerator[Any]:
+            async with (
+                self._call(method, context) as (permit, told),
+                aclosing(behaviour(permit.checked(request), context)) as answers,
+            ):
+                async for answer in answers:
                     told.follow(_numbers(answer))
                     yield answer
 
@@ -249,6 +257,19 @@ def _book(request: Message) -> str | None:
     if "header" in request.DESCRIPTOR.fields_by_name:
         return str(request.header.book) if request.HasField("header") else None  # type: ignore[attr-defined]
     return str(request.book) if "book" in request.DESCRIPTOR.fields_by_name else None  # type: ignore[attr-defined]
+
+
+def _once(write: Encoder) -> Encoder:
+    """Who watches a book gets the very message that others get: its bytes are made for the first of them."""
+    last: tuple[Any, bytes] = (None, b"")
+
+    def writing(answer: Any) -> bytes:
+        nonlocal last
+        if answer is not last[0]:
+            last = (answer, write(answer))
+        return last[1]
+
+    return writing
 
 
 def _safely(read: Decoder) -> Decoder:

@@ -33,7 +33,8 @@ def show(report: Report, form: Format, book: str, as_of: date) -> None:
     """Writes a report to standard output. Beside CSV, the control totals go to standard error."""
     match form:
         case Format.TABLE:
-            _print_table(report, f"{report.name.replace('-', ' ').capitalize()} of {book}, as of {as_of}")
+            known = "" if report.known is None else f", as known at entry {report.known}"
+            _print_table(report, f"{report.name.replace('-', ' ').capitalize()} of {book}, as of {as_of}{known}")
             _print_controls(report, sys.stdout)
         case Format.CSV:
             _print_csv(report, sys.stdout)
@@ -101,6 +102,7 @@ def _as_json(report: Report, book: str, as_of: date) -> dict[str, Any]:
         "report": report.name,
         "book": book,
         "as_of": as_of.isoformat(),
+        **({} if report.known is None else {"as_known_at_number": report.known}),
         "rows": [*_plain_rows(report.rows)],
         "totals": [*_plain_rows(report.totals)],
         "controls": [

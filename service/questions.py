@@ -23,4 +23,6 @@ PROPOSALS = Question(
     package="ledger.reports",
     columns=columns("number proposed_at proposed_by act currency amount:money days_open:count reason"),
 )
-QUESTIONS = {question.name: question for question in (*report.QUESTIONS, EXCEPTIONS, RECEIVED, PROPOSALS)}
+QUESTIONS = {
+    question.name: question for question in (*report.QUESTIONS, report.STATEMENT, EXCEPTIONS, RECEIVED, PROPOSALS)
+}

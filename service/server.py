@@ -20,8 +20,10 @@ from ledger.accounts.servicer import AccountsServicer
 from ledger.approvals.servicer import ApprovalsServicer
 from ledger.database import engine
 from ledger.errors import Refusal, TryAgain
+from ledger.postings.feed import Feed
 from ledger.postings.group_commit import GroupCommit
 from ledger.postings.servicer import PostingsServicer
+from ledger.reads import Reads
 from ledger.reports.servicer import ReportsServicer
 from ledger.v1 import accounts_pb2, approvals_pb2, postings_pb2, reports_pb2
 from ledger.v1.accounts_pb2_grpc import add_AccountsServiceServicer_to_server
@@ -33,6 +35,7 @@ from reconciliation.ingest import resume
 from reconciliation.servicer import ReconciliationServicer
 from reconciliation.v1 import reconciliation_pb2
 from reconciliation.v1.reconciliation_pb2_grpc import add_ReconciliationServiceServicer_to_server
+from service import upkeep
 from service.admission import OPEN, Admission
 from service.door import Door
 from service.doorkeeper import Doorkeeper
@@ -71,14 +74,16 @@ class Server:
     tasks: tuple[asyncio.Task[None], ...]
     databases: tuple[AsyncEngine, ...]
     group_commit: GroupCommit
+    feed: Feed
     health: health.aio.HealthServicer
     metrics: Metrics
     port: int
     door: Door
 
     async def stop(self, grace_seconds: float) -> None:
-        """Says NOT_SERVING, lets calls in flight finish, then closes the connections to the database."""
+        """Says NOT_SERVING, ends watches, lets other calls finish, then closes the connections to the database."""
         await self.health.enter_graceful_shutdown()
+        await self.feed.end()
         await self.door.quiet(grace_seconds)
         stopping = asyncio.create_task(self.grpc_server.stop(grace_seconds))
         await asyncio.sleep(0)  # it has begun, and takes no new call
@@ -100,17 +105,22 @@ async def start(
     *,
     calls_per_caller: int = 512,
     guard_seconds: float = 15,
+    read_url: str | None = None,
+    upkeep_seconds: float = 1,
     shared: bool = False,
 ) -> Server:
     """Starts serving; port 0 takes a free one. Raises ValueError for an open door that others could reach.
 
-    `shared`: other workers of the same service listen on the same port.
+    `read_url` names a replica that answers what only reads; `upkeep_seconds` is how often it is looked whether
+    recorded totals can be filled; `shared`: other workers of the same service listen on the same port.
     """
     refuse_incomplete(DESCRIPTORS)
     if admission is OPEN and is_public(listen):
         raise ValueError(f"{listen} can be reached from other machines, and every caller would be believed")
     database = engine(url, longest_statement_seconds=LONGEST_STATEMENT_SECONDS)
     for_posting = engine(url, POSTING_CONNECTIONS, LONGEST_STATEMENT_SECONDS)
+    reads = _reads(read_url, database)
+    feed = Feed(reads)
     metrics = Metrics()
     group_commit = GroupCommit(for_posting, metrics.batch)
     metrics.watch(group_commit.waiting, lambda: sum(map(_in_use, (database, for_posting))))
@@ -125,23 +135,31 @@ async def start(
             ("grpc.so_reuseport", int(shared)),  # or two servers would share a port, unnoticed
         ],
     )
-    add_AccountsServiceServicer_to_server(AccountsServicer(database), grpc_server)
-    add_PostingsServiceServicer_to_server(PostingsServicer(database, group_commit), grpc_server)
+    add_AccountsServiceServicer_to_server(AccountsServicer(database, reads), grpc_server)
+    add_PostingsServiceServicer_to_server(PostingsServicer(database, reads, group_commit, feed), grpc_server)
     add_ApprovalsServiceServicer_to_server(ApprovalsServicer(database), grpc_server)
-    add_ReportsServiceServicer_to_server(ReportsServicer(database), grpc_server)
-    add_ReconciliationServiceServicer_to_server(ReconciliationServicer(database, files), grpc_server)
+    add_ReportsServiceServicer_to_server(ReportsServicer(reads), grpc_server)
+    add_ReconciliationServiceServicer_to_server(ReconciliationServicer(database, reads, files), grpc_server)
     health_pb2_grpc.add_HealthServicer_to_server(healthy, grpc_server)
     reflection.enable_server_reflection([*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME], grpc_server)
     port = _opened(grpc_server, listen, admission)
     await watch.look()
     await watch.warn()
     await grpc_server.start()
-    tasks = (asyncio.create_task(_finish(database, files)), asyncio.create_task(watch.look_for_ever()))
-    return Server(grpc_server, tasks, (database, for_posting), group_commit, healthy, metrics, port, door)
+    work = _finish(database, files), watch.look_for_ever(), upkeep.for_ever(database, upkeep_seconds)
+    tasks = tuple(map(asyncio.create_task, work))
+    databases = database, for_posting, reads.database
+    return Server(grpc_server, tasks, databases, group_commit, feed, healthy, metrics, port, door)
 
 
 def _in_use(database: AsyncEngine) -> int:
     return cast(QueuePool, database.pool).checkedout()
+
+
+def _reads(read_url: str | None, database: AsyncEngine) -> Reads:
+    if read_url is None:
+        return Reads(database)
+    return Reads(engine(read_url, longest_statement_seconds=LONGEST_STATEMENT_SECONDS), is_replica=True)
 
 
 def _opened(grpc_server: grpc.aio.Server, listen: str, admission: Admission) -> int:

@@ -26,6 +26,9 @@ class Settings(BaseSettings):
     owner_url: SecretStr | None = None
     """The same database with the login that owns the tables, for migrations. Unset: the database URL."""
 
+    read_url: SecretStr | None = None
+    """A replica of the database that answers what only reads. Unset: the database itself."""
+
     data_folder: Path = Path(".ledger")
     """Where the embedded PostgreSQL keeps its data."""
 
@@ -77,7 +80,7 @@ class Settings(BaseSettings):
     guard_seconds: float = Field(15, gt=0)
     """How often the server looks whether the books' guards are in place."""
 
-    @field_validator("database_url", "owner_url")
+    @field_validator("database_url", "owner_url", "read_url")
     @classmethod
     def _one_dialect(cls, url: SecretStr | None) -> SecretStr | None:
         return None if url is None else SecretStr(normalised(url.get_secret_value()))

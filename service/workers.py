@@ -71,12 +71,16 @@ class _Workers:
             if not self.stopping.is_set():
                 await self.begun(number)
 
+    def tell(self, number: signal.Signals) -> None:
+        """Passes a signal on."""
+        for process in self.running.values():
+            if process.returncode is None:
+                process.send_signal(number)
+
     def stop(self) -> None:
         """Tells every worker to finish its calls."""
         self.stopping.set()
-        for process in self.running.values():
-            if process.returncode is None:
-                process.send_signal(signal.SIGTERM)
+        self.tell(signal.SIGTERM)
 
     def _environment(self, number: int) -> dict[str, str]:
         """Our own; each worker offers its metrics on a port of its own, one after the other."""
@@ -95,6 +99,7 @@ async def run(count: int, address: str, more: Sequence[str], metrics: str | None
     workers = _Workers(command, metrics)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, workers.stop)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, workers.tell, signal.SIGHUP)
     serving = await asyncio.gather(*(workers.begun(number) for number in range(count)))
     if all(serving) and not workers.stopping.is_set():
         print(told, flush=True)

@@ -268,6 +268,13 @@ def payout(provider: str, amount: str, day: str = "2026-04-30", **more: Any) -> 
     return postings.PayProviderRequest(amount=usd(amount), **asked)
 
 
+def set_by_hand(sql: str, **values: str) -> bytes:
+    """SQL that is written for psql, with its variables filled in as psql would fill them."""
+    for name, value in values.items():
+        sql = sql.replace(f":'{name}'", f"'{value}'")
+    return sql.encode()
+
+
 # --- refusals -----------------------------------------------------------------------------------------
 
 

@@ -56,6 +56,7 @@ TABLE = """
     ReverseEntry         . f . . .
     GetEntry             p f a u .
     ListEntries          p f a u .
+    WatchEntries         p f a u .
     RecordSession        p f . . .
     PayProvider          . f . . .
     AbsorbDenial         . f . . .
@@ -69,6 +70,7 @@ TABLE = """
     Decline              . . a . .
     Withdraw             . f . . .
     GetTrialBalance      . f a u .
+    GetStatement         . f a u .
     GetReceivablesAging  . f a u .
     GetProviderPayables  . f a u .
     GetSessionMargin     . f a u .
@@ -89,6 +91,9 @@ METHODS = {
     for service in DESCRIPTORS
     for method in service.methods
 }
+
+ENDLESS = {"WatchEntries"}
+"""Streams that end only when the caller or the service does."""
 
 
 CALLERS_BROKEN: dict[str, str | None] = {
@@ -217,8 +222,11 @@ def asked(door: Ledger, name: str, book: str, *metadata: tuple[str, str]) -> Ref
     kind = message_factory.GetMessageClass(method.input_type)
     call = _multicallable(door.channel, path, method)
     request = _about(kind(), book)
+    # Who may watch waits for entries that do not come; who may not is told so at once.
+    patience = 0.5 if name in ENDLESS else serving.PATIENCE_SECONDS
     try:
-        answer = call(iter([request]) if method.client_streaming else request, metadata=metadata)
+        asked_for = iter([request]) if method.client_streaming else request
+        answer = call(asked_for, metadata=metadata, timeout=patience)
         if method.server_streaming:
             list(answer)
     except grpc.RpcError as error:

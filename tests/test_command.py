@@ -18,7 +18,7 @@ import psycopg
 import pytest
 import structlog
 from conftest import url_of
-from serving import Ledger, cr, dr, session
+from serving import Ledger, cr, dr, payout, session
 
 from ledger.v1 import accounts_pb2 as accounts
 from ledger.v1.accounts_pb2_grpc import AccountsServiceStub
@@ -210,6 +210,43 @@ def test_every_report_of_an_empty_book(called: Called, ledger: Ledger, name: str
     assert (code, bool(said)) == (None, True)
 
 
+def test_a_report_as_known_at_an_entry_or_a_time(books: Ledger) -> None:
+    """The second session is not known yet, though it counts by the day."""
+    first = books.entries()[0].recorded_at.ToJsonString()
+    for known in ("1", first):
+        said = run("report", "trial-balance", "--as-known-at", known, database_url=books.url)
+        assert re.search(r"Trial balance of main, as of \d{4}-\d{2}-\d{2}, as known at entry 1 *\n", said)
+        assert said.endswith("debits 1,225.00 USD equals credits 1,225.00 USD\n")
+    future = run("report", "trial-balance", "--as-known-at", "2100-01-01", code=1, database_url=books.url)
+    assert future.startswith("ledger: it is ")
+    assert future.endswith(" now, and 2100-01-01 00:00:00+00:00 is not yet known\n")
+    beyond = run("report", "trial-balance", "--as-known-at", "3", code=1, database_url=books.url)
+    assert beyond == "ledger: the last entry is 2, not 3\n"
+
+
+def test_a_statement(books: Ledger) -> None:
+    books.postings.PayProvider(payout("ada", "5.00", "2026-01-31"))
+    payable = "Liabilities:Payable:Provider:ada"
+    arguments = ("report", "statement", "--account", payable, "--as-of", "2026-12-31", "--format", "csv")
+    said = list(csv.DictReader(io.StringIO(run(*arguments, database_url=books.url))))
+    assert [(row["effective_date"], row["debits"], row["credits"], row["balance"]) for row in said] == [
+        ("2026-01-10", "0.00", "105.00", "-105.00"),
+        ("2026-01-31", "5.00", "0.00", "-100.00"),
+    ]
+    later = list(
+        csv.DictReader(io.StringIO(run(*arguments, "--effective-from", "2026-01-11", database_url=books.url)))
+    )
+    assert later == said[1:]
+
+
+def test_maintain_fills_totals_once(books: Ledger) -> None:
+    with psycopg.connect(books.url.replace("+psycopg", "")) as connection:
+        connection.execute("INSERT INTO recorded_levels VALUES ('main', 1, 1, 0)")
+    assert run("maintain", database_url=books.url).endswith(" segments of totals were filled\n")
+    assert run("maintain", database_url=books.url) == "0 segments of totals were filled\n"
+    assert run("check", database_url=books.url) == ""
+
+
 def test_a_report_that_does_not_tie_says_so(books: Ledger) -> None:
     with psycopg.connect(books.url.replace("+psycopg", "")) as connection:
         connection.execute("UPDATE daily_totals SET debits = debits + 1 WHERE account LIKE '%:AETNA'")
@@ -299,6 +336,21 @@ WRONG = [
     (["report", "trial-balance", "--book", "nobody"], "no book nobody; open it first"),
     (["report", "trial-balance", "--book", "a b"], "book is letters, digits and dashes, at most 40"),
     (["report", "received", "--as-of", "2026-01-01"], "received says how things stand now: leave out --as-of"),
+    (
+        ["report", "receivables-aging", "--as-known-at", "1"],
+        "receivables-aging says what is known now: leave out --as-known-at",
+    ),
+    (
+        ["report", "trial-balance", "--account", "Assets:Cash"],
+        "trial-balance is not narrowed to this: leave out --account",
+    ),
+    (["report", "statement"], "a statement is of an account or an item: name it with --account or --item"),
+    (
+        ["report", "statement", "--item", "C1", "--effective-from", "May"],
+        "--effective-from is not written YYYY-MM-DD: 'May'",
+    ),
+    (["report", "trial-balance", "--as-known-at", "yesterday"], "--as-known-at is the number of an entry or .*"),
+    (["report", "trial-balance", "--as-known-at", "7", "--book", "nobody"], "no book nobody; open it first"),
     (["export", "--book", "nobody"], "no book nobody; open it first"),
     (["export", "--output", "/nowhere/at/all"], "/nowhere/at/all.unfinished: No such file or directory"),
     (["book", "open", "main", "--name", " "], "--name is required"),

@@ -13,6 +13,7 @@ import grpc
 import psycopg
 import pytest
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 from serving import (
     BOOK,
     PATIENCE_SECONDS,
@@ -207,6 +208,7 @@ INT64 = 2**63 - 1
 ENTRIES = po.ListEntriesRequest(book=BOOK)
 ACCOUNTS = ac.ListAccountsRequest(book=BOOK)
 LIMITS = ap.ListApprovalLimitsRequest(book=BOOK)
+STATEMENT = rp.GetStatementRequest(book=BOOK, item="C1")
 ALL_BUT_PROVIDER = "kind, effective_date, payer, claim, session, service_date, postings"
 TOKEN = base64.urlsafe_b64encode(b"12345678" + b"3").decode()
 
@@ -328,6 +330,31 @@ FORM: dict[str, tuple[Message, str]] = {
     "a balance as of no day": (
         ac.GetBalanceRequest(book=BOOK, account=CASH, as_of="2026-04-31"),
         "DATE_INVALID field=as_of; value=2026-04-31",
+    ),
+    "a balance as known at an entry below nought": (
+        ac.GetBalanceRequest(book=BOOK, account=CASH, as_known_at_number=-1),
+        "NUMBER_INVALID field=as_known_at_number; value=-1",
+    ),
+    "a balance as known at a time before all years": (
+        ac.GetBalanceRequest(book=BOOK, account=CASH, as_known_at_time=Timestamp(seconds=-(10**12))),
+        "TIME_INVALID field=as_known_at_time",
+    ),
+    "a trial balance as known at a time that has no such nanosecond": (
+        rp.GetTrialBalanceRequest(book=BOOK, as_of=DAY, as_known_at_time=Timestamp(nanos=-1)),
+        "TIME_INVALID field=as_known_at_time",
+    ),
+    "a statement of nothing": (rp.GetStatementRequest(book=BOOK), "FIELD_MISSING field=account"),
+    "a statement from a day that is none": (
+        rp.GetStatementRequest(book=BOOK, item="C1", effective_from="2026-02-30"),
+        "DATE_INVALID field=effective_from; value=2026-02-30",
+    ),
+    "a statement's token with too few places": (
+        rp.GetStatementRequest(book=BOOK, item="C1", page_token=forged(STATEMENT, b"1 2026-04-08 1")),
+        "PAGE_INVALID",
+    ),
+    "a statement's token with a place below nought": (
+        rp.GetStatementRequest(book=BOOK, item="C1", page_token=forged(STATEMENT, b"1 2026-04-08 1 -1")),
+        "PAGE_INVALID",
     ),
     "a balance of nothing": (ac.GetBalanceRequest(book=BOOK), "FIELD_MISSING field=account"),
     "an entry without a name": (po.GetEntryRequest(book=BOOK), "FIELD_MISSING field=number"),
@@ -522,6 +549,14 @@ BOOKS: dict[str, tuple[Message, str]] = {
         ac.GetBalanceRequest(book=BOOK, account="Assets:Unheard"),
         "ACCOUNT_NOT_FOUND account=Assets:Unheard",
     ),
+    "a balance as known at an entry to come": (
+        ac.GetBalanceRequest(book=BOOK, account=CASH, as_known_at_number=99),
+        "NUMBER_BEYOND_HEAD field=as_known_at_number; head=6; number=99",
+    ),
+    "a statement of no account": (
+        rp.GetStatementRequest(book=BOOK, account="Assets:Unheard"),
+        "ACCOUNT_NOT_FOUND account=Assets:Unheard",
+    ),
     "no such entry": (reversing(99), "ENTRY_NOT_FOUND number=99"),
     "no entry under the largest number": (reversing(INT64), f"ENTRY_NOT_FOUND number={INT64}"),
     "no such entry to get": (po.GetEntryRequest(book=BOOK, number=99), f"ENTRY_NOT_FOUND book={BOOK}"),
@@ -603,6 +638,10 @@ BOOKS: dict[str, tuple[Message, str]] = {
 }
 CASES = FORM | BOOKS
 ELSEWHERE = {
+    "TIME_IN_FUTURE": "test_second_axis",
+    "REPLICA_BEHIND": "test_replica",
+    "REPLICA_UNAVAILABLE": "test_replica",
+    "WATCH_ENDED": "test_watch_entries",
     "REQUEST_UNDECODABLE": "below, as bytes",
     "AMOUNT_TOO_PRECISE": "test_money: the wire's amounts are whole minor units",
     "DATABASE_UNAVAILABLE": "below, with a database that is away",
@@ -657,8 +696,8 @@ def said(found: Refused) -> str:
 def rpc_of(ledger: Ledger, request: Message) -> Any:
     """The method that takes such a request."""
     name = type(request).__name__.removesuffix("Request")
-    services = (ledger.accounts, ledger.postings, ledger.approvals)
-    return next(getattr(service, name) for service in services if hasattr(service, name))
+    stubs = ledger.accounts, ledger.postings, ledger.approvals, ledger.reports
+    return next(getattr(stub, name) for stub in stubs if hasattr(stub, name))
 
 
 def can_be_validated(request: Message) -> bool:

@@ -363,6 +363,10 @@ DISARMED = {
         ["GRANT UPDATE (description) ON entries TO ledger_program"],
         "right_withheld: UPDATE on entries for ledger_program: expected withheld, found granted on some columns",
     ),
+    "a right to change totals of what was known": (
+        ["GRANT UPDATE ON recorded_totals TO ledger_program"],
+        "right_withheld: UPDATE on recorded_totals for ledger_program: expected withheld, found granted",
+    ),
     "a right to delete": (
         ["GRANT DELETE ON postings TO ledger_program"],
         "right_withheld: DELETE on postings for ledger_program: expected withheld, found granted",

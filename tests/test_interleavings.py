@@ -85,7 +85,7 @@ def closing(code: str) -> Work:
     """Closes an account."""
 
     async def work(database: AsyncEngine, book: str) -> str:
-        asked = ac.CloseAccountRequest(book=book, code=code)
+        asked = ac.CloseAccountRequest(book=book, code=code, reason="no longer used")
         await AccountsServicer(database).CloseAccount(asked, cast("Any", None))
         return "closed"
 

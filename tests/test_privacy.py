@@ -68,6 +68,7 @@ FILES = {
 }
 # What a payer names in these is our own word for a payment, so it is kept: the reference of a PLB.
 KEPT = {"XFREETEXT22"}
+OF_ALL = {"statement": ("--item", "C1")}
 KEYS = f"test:{base64.b64encode(b'k' * 32).decode()}"
 
 
@@ -100,7 +101,9 @@ def taken_in(loop: Loop, server: Ledger, tmp_path_factory: pytest.TempPathFactor
     for path, data in zip(paths, FILES.values(), strict=True):
         path.write_bytes(data)
     typed = typing("ingest", "--book", "typed", *map(str, paths), url=server.url)
-    reports = [typing("report", name, "--format", "json", url=server.url) for name in QUESTIONS]
+    reports = [
+        typing("report", name, *OF_ALL.get(name, ()), "--format", "json", url=server.url) for name in QUESTIONS
+    ]
     return {"answers": "\n".join(answers), "log": logged, "command": typed, "reports": "\n".join(reports)}
 
 

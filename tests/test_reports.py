@@ -8,9 +8,10 @@ from typing import Any
 import psycopg
 import pytest
 from google.protobuf.message import Message
-from serving import Ledger, cr, dr, key, payout, refused, session, usd, written
+from serving import Ledger, cr, dr, key, payout, refused, session, set_by_hand, usd, written
 
 from ledger.accounts import chart
+from ledger.accounts.store import ALL_RECORDED
 from ledger.reports import report
 from ledger.v1 import accounts_pb2 as accounts
 from ledger.v1 import money_pb2
@@ -18,6 +19,7 @@ from ledger.v1 import postings_pb2 as postings
 from ledger.v1 import reports_pb2 as pb
 
 MARCH, JUNE, FAR = "2026-03-31", "2026-06-30", "2027-01-31"
+ANY_CASH = {"account": "Assets:Cash", "item": "", "effective_from": "-infinity"}
 OPEN_TO_ALL = ("GetTrialBalance", "GetReceivablesAging", "GetProviderPayables", "GetSessionMargin")
 
 
@@ -270,13 +272,13 @@ def test_one_book_does_not_see_another(books: Ledger) -> None:
     assert not answer(books, "GetTrialBalance", FAR, "other").rows
 
 
-@pytest.mark.parametrize("question", report.QUESTIONS, ids=lambda question: question.name)
+@pytest.mark.parametrize("question", [*report.QUESTIONS, report.STATEMENT], ids=lambda question: question.name)
 def test_an_auditor_can_paste_it_into_psql(books: Ledger, question: report.Question) -> None:
     """What psql does with its variables is done here by hand: the file itself must be whole as it is."""
     sql = files(question.package).joinpath(f"{question.name.replace('-', '_')}.sql").read_text()
     assert sql.rstrip().endswith(";")
-    set_by_hand = sql.replace(":'book'", "'main'").replace(":'as_of'", f"'{JUNE}'")
+    filled = set_by_hand(sql, book="main", as_of=JUNE, as_known_at=str(ALL_RECORDED), **ANY_CASH)
     with psycopg.connect(books.url.replace("+psycopg", "")) as connection:
-        cursor = connection.execute(set_by_hand.encode())
+        cursor = connection.execute(filled)
         assert [column.name for column in cursor.description or ()] == [c.name for c in question.columns]
         assert cursor.fetchall()

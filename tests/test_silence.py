@@ -29,7 +29,7 @@ HEAD = text("SELECT number FROM heads WHERE book = 'main'")
 def short_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same limits in the same order, but shorter."""
     monkeypatch.setattr(database, "_IDLE_SECONDS", 0.5)
-    monkeypatch.setattr(database, "_SILENCE_SECONDS", 1.5)
+    monkeypatch.setattr(database, "_SILENCE_SECONDS", 3)
     monkeypatch.setattr(database.DriverConnection, "patience_seconds", 1)
     monkeypatch.setattr(database, "RESTING_SECONDS", 1)
 

@@ -102,13 +102,14 @@ async def _asked(url: str, question: report.Question) -> report.Report:
 EXACT = {
     # a report, one of its columns, and what it adds up to
     "trial-balance": ("debits", 4 * EACH),
+    "statement": ("debits", 4 * EACH),
     "receivables-aging": ("total", 2 * EACH),
     "provider-payables": ("payable", 2 * EACH),
     "session-margin": ("revenue", 2 * EACH),
 }
 
 
-@pytest.mark.parametrize("question", report.QUESTIONS, ids=lambda question: question.name)
+@pytest.mark.parametrize("question", [*report.QUESTIONS, report.STATEMENT], ids=lambda question: question.name)
 def test_a_report_itself_has_no_end(books: Ledger, question: report.Question) -> None:
     """Where figures do not travel as 64 bits they are exact however large, and tie to their control totals."""
     column, expected = EXACT[question.name]

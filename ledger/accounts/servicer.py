@@ -16,7 +16,8 @@ from ledger.accounts.account import (
     type_of,
     usual_side,
 )
-from ledger.database import reading, recording
+from ledger.accounts.known import entry_known, known_at
+from ledger.database import recording
 from ledger.errors import (
     AccountClosed,
     AccountExists,
@@ -28,6 +29,7 @@ from ledger.errors import (
 from ledger.money import plain
 from ledger.postings import journal
 from ledger.postings.batch import refuse_ambiguous
+from ledger.reads import Reads
 from ledger.v1 import accounts_pb2 as pb
 from ledger.v1.accounts_pb2_grpc import AccountsServiceServicer
 from ledger.wire import Context
@@ -36,9 +38,10 @@ from ledger.wire import Context
 class AccountsServicer(AccountsServiceServicer):
     """Answers AccountsService from PostgreSQL."""
 
-    def __init__(self, database: AsyncEngine) -> None:
+    def __init__(self, database: AsyncEngine, reads: Reads) -> None:
         """`database` works under the program's own role."""
         self._database = database
+        self._reads = reads
 
     async def OpenBook(self, request: pb.OpenBookRequest, context: Context) -> pb.OpenBookResponse:
         """Opens a book, or finds it open under the same name. Raises BookExists."""
@@ -49,7 +52,7 @@ class AccountsServicer(AccountsServiceServicer):
 
     async def ListBooks(self, request: pb.ListBooksRequest, context: Context) -> pb.ListBooksResponse:
         """The books that the caller may know of, in the order of their names."""
-        async with reading(self._database) as connection:
+        async with self._reads.view() as connection:
             found = await store.find_books(connection)
         known = caller.books.get()
         return pb.ListBooksResponse(books=[_book(one) for one in found if known is None or one.book in known])
@@ -69,7 +72,7 @@ class AccountsServicer(AccountsServiceServicer):
     async def GetAccount(self, request: pb.GetAccountRequest, context: Context) -> pb.GetAccountResponse:
         """One account. Raises AccountNotFound."""
         book, code = fields.book_name(request.book), account_code(request.code, "code")
-        async with reading(self._database) as connection:
+        async with self._reads.view() as connection:
             await store.existing_book(connection, book)
             return pb.GetAccountResponse(account=_account(await _existing(connection, book, code)))
 
@@ -78,7 +81,7 @@ class AccountsServicer(AccountsServiceServicer):
         book = fields.book_name(request.book)
         prefix = account_prefix(request.prefix) if request.prefix else ""
         size, after = wire.page_size(request.page_size), wire.page_start(request)
-        async with reading(self._database) as connection:
+        async with self._reads.view() as connection:
             await store.existing_book(connection, book)
             found = await store.find(connection, book, prefix, after, size + 1)
         more = wire.page_token(request, found[size - 1].code) if len(found) > size else ""
@@ -99,16 +102,19 @@ class AccountsServicer(AccountsServiceServicer):
             return pb.CloseAccountResponse(account=_account(closed))
 
     async def GetBalance(self, request: pb.GetBalanceRequest, context: Context) -> pb.GetBalanceResponse:
-        """The balance of an account or a prefix, up to a day or altogether. Raises AccountNotFound."""
+        """The balance of an account or a prefix as of a day, as known at an entry or a time.
+
+        Raises AccountNotFound, NumberInvalid, NumberBeyondHead, TimeInvalid, TimeInFuture or ReplicaBehind.
+        """
         book, below = fields.book_name(request.book), request.WhichOneof("target") == "prefix"
         code = account_prefix(request.prefix) if below else account_code(_named(request))
-        as_of = fields.optional_day("as_of", request.as_of)
-        async with reading(self._database) as connection:
-            await store.existing_book(connection, book)
-            sums, count = await store.sums(connection, book, code, as_of, below=below)
+        as_of, asked = fields.optional_day("as_of", request.as_of), known_at(request)
+        async with self._reads.view() as connection:
+            known = await entry_known(connection, book, asked, is_replica=self._reads.is_replica)
+            sums, count = await store.sums(connection, book, code, as_of, known, below=below)
         if not count and not below:
             raise _unknown(code)
-        return pb.GetBalanceResponse(balances=_balances(sums), account_count=count)
+        return pb.GetBalanceResponse(balances=_balances(sums), account_count=count, as_known_at_number=known)
 
 
 async def open_book(database: AsyncEngine, book: str, name: str, actor: str) -> store.Book:

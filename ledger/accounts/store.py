@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.accounts import chart
 from ledger.accounts.account import Account, BalanceLimit, Side, Totals
+from ledger.database import query
 from ledger.errors import BookNotFound
 from ledger.schema import accounts, books, heads
 
@@ -32,16 +33,8 @@ _CLOSE = (
     .where(accounts.c.book == text(":its_book"), accounts.c.code == text(":its_code"))
     .returning(accounts)
 )
-# An account, or with below = true every account under it, up to a day or altogether.
-_BALANCES = text("""
-    SELECT a.currency, count(DISTINCT a.code) AS account_count,
-        coalesce(sum(d.debits), 0) AS debits, coalesce(sum(d.credits), 0) AS credits
-    FROM accounts AS a
-    LEFT JOIN daily_totals AS d ON d.book = a.book AND d.account = a.code
-        AND (CAST(:as_of AS date) IS NULL OR d.effective_date <= CAST(:as_of AS date))
-    WHERE a.book = :book AND (a.code = :code OR (:below AND a.code > :code || ':' AND a.code < :code || ';'))
-    GROUP BY a.currency ORDER BY a.currency
-""")
+ALL_RECORDED = 2**63 - 1
+"""Stands for the head, wherever it is: as known at all that is recorded."""
 # The first day on which an account of payments without a deposit was used, where it is not at zero again.
 _OLDEST_CLEARING = text("""
     SELECT b.book, min(d.effective_date) AS since
@@ -132,14 +125,21 @@ async def find(
 
 
 async def sums(
-    connection: AsyncConnection, book: str, code: str, as_of: date | None, *, below: bool
+    connection: AsyncConnection,
+    book: str,
+    code: str,
+    as_of: date | None,
+    known: int = ALL_RECORDED,
+    *,
+    below: bool,
 ) -> tuple[dict[str, Totals], int]:
     """Totals by currency of an account, or of all at and below it, and how many accounts those are.
 
-    Those of several accounts may exceed 63 bits.
+    Up to a day or altogether, as known at an entry. Those of several accounts may exceed 63 bits.
     """
-    asked = {"book": book, "code": code, "as_of": as_of, "below": below}
-    rows = (await connection.execute(_BALANCES, asked)).all()
+    until = as_of.isoformat() if as_of else "infinity"
+    asked = {"book": book, "code": code, "below": below, "as_of": until, "as_known_at": known}
+    rows = (await connection.execute(query("ledger.accounts", "balance.sql"), asked)).all()
     found = {row.currency: Totals(int(row.debits), int(row.credits)) for row in rows}
     return found, sum(row.account_count for row in rows)
 

@@ -102,6 +102,33 @@ WITH lines AS (
     FROM proposal_decisions AS d
     JOIN proposals AS p ON p.book = d.book AND p.number = d.proposal
     WHERE d.verdict = 'approved'
+), segments AS (
+    -- Every complete segment anew: what was posted to an account on a day, and to the account in the whole segment.
+    SELECT
+        l.book,
+        l.size,
+        l.fewest,
+        (p.entry_number + l.size - 1) / l.size * l.size AS number,
+        p.account,
+        p.effective_date,
+        sum(greatest(p.amount, 0)) AS debits,
+        sum(greatest(-p.amount, 0)) AS credits,
+        sum(count(*)) OVER (
+            PARTITION BY l.book, l.size, (p.entry_number + l.size - 1) / l.size, p.account
+        ) AS posting_count
+    FROM recorded_levels AS l
+    JOIN postings AS p ON p.book = l.book AND p.entry_number <= l.number
+    GROUP BY l.book, l.size, (p.entry_number + l.size - 1) / l.size, p.account, p.effective_date
+), recorded AS (
+    SELECT book, account, size, number, effective_date,
+        sum(debits) OVER up_to_the_day AS debits, sum(credits) OVER up_to_the_day AS credits
+    FROM segments
+    WHERE posting_count >= fewest
+    WINDOW up_to_the_day AS (PARTITION BY book, size, number, account ORDER BY effective_date)
+    UNION ALL
+    SELECT DISTINCT book, account, size, number, DATE '-infinity', 0, 0
+    FROM segments
+    WHERE posting_count >= fewest AND fewest > 1
 ), faults AS (
     SELECT
         'numbers_without_gaps' AS check_name,
@@ -229,6 +256,31 @@ WITH lines AS (
     FROM totals AS t
     FULL JOIN balances AS k ON k.book = t.book AND k.account = t.account
     WHERE k.debits IS DISTINCT FROM t.debits OR k.credits IS DISTINCT FROM t.credits
+
+    UNION ALL
+    SELECT
+        'recorded_totals',
+        coalesce(r.book, k.book),
+        coalesce(r.account, k.account) || ' until ' || coalesce(r.effective_date, k.effective_date) || ' in the '
+            || coalesce(r.size, k.size) || ' entries up to ' || coalesce(r.number, k.number),
+        coalesce('debits ' || r.debits || ' credits ' || r.credits, 'no row'),
+        coalesce('debits ' || k.debits || ' credits ' || k.credits, 'no row')
+    FROM recorded AS r
+    FULL JOIN recorded_totals AS k
+        ON k.book = r.book AND k.account = r.account AND k.size = r.size AND k.number = r.number
+        AND k.effective_date = r.effective_date
+    WHERE k.debits IS DISTINCT FROM r.debits OR k.credits IS DISTINCT FROM r.credits
+
+    UNION ALL
+    SELECT
+        'recorded_levels',
+        l.book,
+        'the segments of ' || l.size || ' entries',
+        'filled up to ' || h.number || ' at most',
+        'filled up to ' || l.number
+    FROM recorded_levels AS l
+    JOIN heads AS h ON h.book = l.book
+    WHERE l.number > h.number
 
     UNION ALL
     SELECT 'balance_limit', a.book, a.code, replace(a.balance_limit, '_', ' '), CAST(t.debits - t.credits AS text)

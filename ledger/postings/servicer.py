@@ -1,6 +1,7 @@
 """How entries are posted and asked for: `ledger.v1.PostingsService`."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, exists
@@ -13,7 +14,9 @@ from ledger.database import reading
 from ledger.errors import EntryNotFound, FieldMissing, Refusal, StreamMisordered, TextInvalid
 from ledger.postings import journal, messages, store, stream
 from ledger.postings.batch import Outcome, Posted, Request, Submission, refuse_too_many
+from ledger.postings.feed import Feed
 from ledger.postings.group_commit import GroupCommit
+from ledger.reads import Reads
 from ledger.schema import entries, postings
 from ledger.v1 import postings_pb2 as pb
 from ledger.v1.postings_pb2_grpc import PostingsServiceServicer
@@ -23,10 +26,12 @@ from ledger.wire import Context
 class PostingsServicer(PostingsServiceServicer):
     """Answers PostingsService: reads from PostgreSQL, posts through the group commit."""
 
-    def __init__(self, database: AsyncEngine, group_commit: GroupCommit) -> None:
-        """`database` works under the program's own role."""
+    def __init__(self, database: AsyncEngine, reads: Reads, group_commit: GroupCommit, feed: Feed) -> None:
+        """`database` works under the program's own role; what decides, or says what was posted, asks it alone."""
         self._database = database
+        self._reads = reads
         self._group_commit = group_commit
+        self._feed = feed
 
     async def PostEntry(self, request: pb.PostEntryRequest, context: Context) -> pb.PostEntryResponse:
         """Posts one entry as it is given."""
@@ -105,11 +110,20 @@ class PostingsServicer(PostingsServiceServicer):
         """Entries in the order of their numbers, a page at a time."""
         book, conditions = fields.book_name(request.book), _conditions(request)
         size, after = wire.page_size(request.page_size), wire.page_start_number(request)
-        async with reading(self._database) as connection:
+        async with self._reads.view() as connection:
             await accounts.existing_book(connection, book)
             found = await store.find(connection, book, entries.c.number > after, *conditions, limit=size + 1)
         more = wire.page_token(request, str(found[size - 1].number)) if len(found) > size else ""
         return pb.ListEntriesResponse(entries=map(messages.entry, found[:size]), next_page_token=more)
+
+    async def WatchEntries(
+        self, request: pb.WatchEntriesRequest, context: Context
+    ) -> AsyncGenerator[pb.WatchEntriesResponse]:
+        """Every entry after a number, as long as the caller wants. Raises NumberInvalid, NumberBeyondHead."""
+        book, after = fields.book_name(request.book), fields.number("after_number", request.after_number)
+        async with aclosing(self._feed.after(book, after)) as messages_:
+            async for message in messages_:
+                yield message
 
     async def _post_one(self, book: str, request: Request, asked: messages.Asked) -> messages.Answer:
         """Posts one request and gives its entry; a refusal is raised."""

@@ -1,9 +1,10 @@
 """Runs a report kept as a .sql file: typed rows, their sums, and the control totals that they must tie to."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Row
@@ -15,14 +16,20 @@ from ledger.database import query
 from ledger.money import Amount
 
 Cell = str | int | Amount | None
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class ColumnKind(StrEnum):
-    """What a column holds. Money is in the currency that the row names."""
+    """What a column holds. Money is in the currency that the row names.
+
+    A standing is money that is never added up; by a number something is found.
+    """
 
     TEXT = "text"
     MONEY = "money"
     COUNT = "count"
+    STANDING = "standing"
+    NUMBER = "number"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +62,8 @@ class Tie:
 class Question:
     """A report as it can be asked for. Its file is its name with underscores, in `package`.
 
-    One that is not `dated` says how things stand now, whatever the day.
+    One that is not `dated` says how things stand now, whatever the day. One that `knows` can be asked as known at
+    an entry; `narrowed` are the further variables of its file, each with what stands for all.
     """
 
     name: str
@@ -63,6 +71,8 @@ class Question:
     columns: tuple[Column, ...]
     ties: tuple[Tie, ...] = ()
     dated: bool = True
+    knows: bool = False
+    narrowed: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +92,17 @@ class Control:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """An answer: rows by column name, one row of sums for each currency, and the control totals."""
+    """An answer: rows by column name, one row of sums for each currency, and the control totals.
+
+    `known` is the last entry that it knows of; None where a report cannot be asked so.
+    """
 
     name: str
     columns: tuple[Column, ...]
     rows: Sequence[Mapping[str, Cell]]
     totals: Sequence[Mapping[str, Cell]]
     controls: Sequence[Control]
+    known: int | None = None
 
     @property
     def ties(self) -> bool:
@@ -107,6 +121,17 @@ TRIAL_BALANCE = Question(
     package="ledger.reports",
     columns=columns("account currency debits:money credits:money balance:money"),
     ties=(Tie("debits", others=("credits",)),),
+    knows=True,
+)
+STATEMENT = Question(
+    name="statement",
+    package="ledger.reports",
+    columns=columns(
+        "effective_date entry_number:number line:number recorded_at kind description account item currency "
+        "debits:money credits:money balance:standing"
+    ),
+    knows=True,
+    narrowed={"account": "", "item": "", "effective_from": "-infinity"},
 )
 RECEIVABLES_AGING = Question(
     name="receivables-aging",
@@ -140,15 +165,27 @@ SESSION_MARGIN = Question(
 QUESTIONS = (TRIAL_BALANCE, RECEIVABLES_AGING, PROVIDER_PAYABLES, SESSION_MARGIN)
 
 
-async def ask(connection: AsyncConnection, question: Question, book: str, as_of: date) -> Report:
-    """The answer as of an effective date, from one view of the books. Raises BookNotFound."""
-    await store.existing_book(connection, book)
+async def ask(
+    connection: AsyncConnection,
+    question: Question,
+    book: str,
+    as_of: date,
+    known: int | None = None,
+    narrowed: Mapping[str, str] = NOTHING,
+) -> Report:
+    """The answer as of an effective date, from one view of the books. Raises BookNotFound.
+
+    As known at entry `known`, which must be there, or at the head.
+    """
+    head = (await store.existing_book(connection, book)).last_number
+    known = (head if known is None else known) if question.knows else None
     sql = query(question.package, f"{question.name.replace('-', '_')}.sql")
-    found = await connection.execute(sql, {"book": book, "as_of": as_of})
+    asked = {"book": book, "as_of": as_of, "as_known_at": known, **question.narrowed, **narrowed}
+    found = await connection.execute(sql, asked)
     rows = [_cells(question, row) for row in found]
     totals = _totals(question, rows)
     controls = [c for tie in question.ties for c in await _controls(connection, tie, totals, book, as_of)]
-    return Report(question.name, question.columns, rows, totals, controls)
+    return Report(question.name, question.columns, rows, totals, controls, known)
 
 
 def _cells(question: Question, row: Row[Any]) -> dict[str, Cell]:
@@ -162,9 +199,9 @@ def _cell(kind: ColumnKind, value: Any, currency: str | None) -> Cell:
     match kind:
         case ColumnKind.TEXT:
             return str(value)
-        case ColumnKind.COUNT:
+        case ColumnKind.COUNT | ColumnKind.NUMBER:
             return int(value)
-        case ColumnKind.MONEY:
+        case ColumnKind.MONEY | ColumnKind.STANDING:
             return Amount(int(value), currency) if currency else None
 
 
@@ -187,6 +224,8 @@ def _sum(column: Column, rows: Sequence[Mapping[str, Cell]], currency: str) -> C
             return sum(cell for cell in cells if isinstance(cell, int))
         case ColumnKind.TEXT:
             return ""
+        case ColumnKind.STANDING | ColumnKind.NUMBER:
+            return None
 
 
 async def _controls(

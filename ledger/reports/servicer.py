@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from ledger import fields, wire
 from ledger.accounts.account import Totals
-from ledger.database import reading
+from ledger.accounts.known import ALL, KnownAt, entry_known, known_at
 from ledger.money import Amount
-from ledger.reports import report
+from ledger.reads import Reads
+from ledger.reports import messages, report
 from ledger.reports.report import Cell, Question, Report
+from ledger.reports.statement import page
 from ledger.v1 import money_pb2
 from ledger.v1 import reports_pb2 as pb
 from ledger.v1.reports_pb2_grpc import ReportsServiceServicer
@@ -32,19 +32,37 @@ class Asked(Protocol):
 class ReportsServicer(ReportsServiceServicer):
     """Answers ReportsService from PostgreSQL."""
 
-    def __init__(self, database: AsyncEngine) -> None:
-        """`database` works under the program's own role."""
-        self._database = database
+    def __init__(self, reads: Reads) -> None:
+        """`reads` works under the program's own role."""
+        self._reads = reads
 
     async def GetTrialBalance(
         self, request: pb.GetTrialBalanceRequest, context: Context
     ) -> pb.GetTrialBalanceResponse:
-        """Every account that was ever posted to. Raises BookNotFound."""
-        found = await self._ask(report.TRIAL_BALANCE, request)
+        """Every account that was ever posted to, as known at an entry or a time.
+
+        Raises BookNotFound, NumberInvalid, NumberBeyondHead, TimeInvalid, TimeInFuture or ReplicaBehind.
+        """
+        found = await self._ask(report.TRIAL_BALANCE, request, known_at(request))
         totals = [
             pb.TrialBalanceTotal(debits=t["debits"], credits=t["credits"]) for t in map(_cells, found.totals)
         ]
-        return pb.GetTrialBalanceResponse(rows=map(_trial_balance_row, found.rows), totals=totals)
+        rows = map(_trial_balance_row, found.rows)
+        return pb.GetTrialBalanceResponse(rows=rows, totals=totals, as_known_at_number=found.known or 0)
+
+    async def GetStatement(self, request: pb.GetStatementRequest, context: Context) -> pb.GetStatementResponse:
+        """A page of what was posted to an account, or under an item.
+
+        Raises BookNotFound, AccountNotFound, PageInvalid, NumberInvalid, NumberBeyondHead, TimeInvalid,
+        TimeInFuture or ReplicaBehind.
+        """
+        asked, size = messages.statement(request), wire.page_size(request.page_size)
+        start = messages.start(request)
+        known = KnownAt(number=start.known) if start else known_at(request)
+        async with self._reads.view() as connection:
+            number = await entry_known(connection, request.book, known, is_replica=self._reads.is_replica)
+            found = await page(connection, asked(number), start.place if start else None, size)
+        return messages.answer(request, number, found)
 
     async def GetReceivablesAging(
         self, request: pb.GetReceivablesAgingRequest, context: Context
@@ -78,10 +96,11 @@ class ReportsServicer(ReportsServiceServicer):
             totals=(pb.SessionMarginRow(**_cells(row)) for row in found.totals),
         )
 
-    async def _ask(self, question: Question, request: Asked) -> Report:
+    async def _ask(self, question: Question, request: Asked, known: KnownAt = ALL) -> Report:
         book, as_of = fields.book_name(request.book), fields.day("as_of", request.as_of)
-        async with reading(self._database) as connection:
-            return await report.ask(connection, question, book, as_of)
+        async with self._reads.view() as connection:
+            number = await entry_known(connection, book, known, is_replica=self._reads.is_replica)
+            return await report.ask(connection, question, book, as_of, number)
 
 
 def _cells(row: Mapping[str, Cell]) -> dict[str, Any]:

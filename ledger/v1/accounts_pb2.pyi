@@ -492,6 +492,8 @@ class GetBalanceRequest(_message.Message):
     ACCOUNT_FIELD_NUMBER: _builtins.int
     PREFIX_FIELD_NUMBER: _builtins.int
     AS_OF_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_TIME_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_NUMBER_FIELD_NUMBER: _builtins.int
     book: _builtins.str
     account: _builtins.str
     """One account."""
@@ -499,6 +501,12 @@ class GetBalanceRequest(_message.Message):
     """That account and every account below it."""
     as_of: _builtins.str
     """Effective date, YYYY-MM-DD: entries effective on or before it. Empty: every entry."""
+    as_known_at_number: _builtins.int
+    """Up to this entry; 0 is before the first."""
+    @_builtins.property
+    def as_known_at_time(self) -> _timestamp_pb2.Timestamp:
+        """Recorded at or before this time; not in the future."""
+
     def __init__(
         self,
         *,
@@ -506,13 +514,20 @@ class GetBalanceRequest(_message.Message):
         account: _builtins.str = ...,
         prefix: _builtins.str = ...,
         as_of: _builtins.str = ...,
+        as_known_at_time: _timestamp_pb2.Timestamp | None = ...,
+        as_known_at_number: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "prefix", b"prefix", "target", b"target"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "as_known_at", b"as_known_at", "as_known_at_number", b"as_known_at_number", "as_known_at_time", b"as_known_at_time", "prefix", b"prefix", "target", b"target"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "as_of", b"as_of", "book", b"book", "prefix", b"prefix", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "as_known_at", b"as_known_at", "as_known_at_number", b"as_known_at_number", "as_known_at_time", b"as_known_at_time", "as_of", b"as_of", "book", b"book", "prefix", b"prefix", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_as_known_at: _TypeAlias = _typing.Literal["as_known_at_time", "as_known_at_number"]  # noqa: Y015
+    _WhichOneofArgType_as_known_at: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at"]  # noqa: Y015
     _WhichOneofReturnType_target: _TypeAlias = _typing.Literal["account", "prefix"]  # noqa: Y015
     _WhichOneofArgType_target: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_as_known_at) -> _WhichOneofReturnType_as_known_at | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_target) -> _WhichOneofReturnType_target | None: ...
 
 Global___GetBalanceRequest: _TypeAlias = GetBalanceRequest  # noqa: Y015
@@ -523,8 +538,11 @@ class GetBalanceResponse(_message.Message):
 
     BALANCES_FIELD_NUMBER: _builtins.int
     ACCOUNT_COUNT_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_NUMBER_FIELD_NUMBER: _builtins.int
     account_count: _builtins.int
     """How many accounts were added up."""
+    as_known_at_number: _builtins.int
+    """The last entry that the answer knows of: asked with it, the same question has the same answer for ever."""
     @_builtins.property
     def balances(self) -> _containers.RepeatedCompositeFieldContainer[Global___Balance]:
         """One per currency, in the order of their codes."""
@@ -534,10 +552,11 @@ class GetBalanceResponse(_message.Message):
         *,
         balances: _abc.Iterable[Global___Balance] | None = ...,
         account_count: _builtins.int = ...,
+        as_known_at_number: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_count", b"account_count", "balances", b"balances"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_count", b"account_count", "as_known_at_number", b"as_known_at_number", "balances", b"balances"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -150,6 +150,23 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """A file is sealed under a key that the service was not given, FAILED_PRECONDITION: {"key": "k2"}."""
     REASON_FILE_DAMAGED: _Reason.ValueType  # 68
     """The bytes of a file that are kept are not those that came, FAILED_PRECONDITION: {"sha256": …}."""
+    REASON_TIME_INVALID: _Reason.ValueType  # 70
+    """--- reading ---
+
+    A time that no timestamp can hold, INVALID_ARGUMENT: {"field": "as_known_at_time"}.
+    """
+    REASON_NUMBER_INVALID: _Reason.ValueType  # 71
+    """An entry number below 0, INVALID_ARGUMENT: {"field": "after_number", "value": "-1"}."""
+    REASON_TIME_IN_FUTURE: _Reason.ValueType  # 72
+    """What will be known is not known yet, FAILED_PRECONDITION: {"time": "2027-01-01T00:00:00Z", "now": …}."""
+    REASON_NUMBER_BEYOND_HEAD: _Reason.ValueType  # 73
+    """The book has no such entry yet, FAILED_PRECONDITION: {"field": "as_known_at_number", "number": "12", "head": "10"}."""
+    REASON_REPLICA_BEHIND: _Reason.ValueType  # 74
+    """The replica that answers reads has not got this entry yet, UNAVAILABLE: {"number": "12", "head": "10"}."""
+    REASON_REPLICA_UNAVAILABLE: _Reason.ValueType  # 75
+    """The replica that answers reads does not answer, UNAVAILABLE. Posting goes on."""
+    REASON_WATCH_ENDED: _Reason.ValueType  # 76
+    """The service stops; watch again after the last number received, UNAVAILABLE."""
     REASON_DATABASE_UNAVAILABLE: _Reason.ValueType  # 80
     """--- the service itself ---
 
@@ -315,6 +332,23 @@ REASON_FILE_KEY_UNKNOWN: Reason.ValueType  # 67
 """A file is sealed under a key that the service was not given, FAILED_PRECONDITION: {"key": "k2"}."""
 REASON_FILE_DAMAGED: Reason.ValueType  # 68
 """The bytes of a file that are kept are not those that came, FAILED_PRECONDITION: {"sha256": …}."""
+REASON_TIME_INVALID: Reason.ValueType  # 70
+"""--- reading ---
+
+A time that no timestamp can hold, INVALID_ARGUMENT: {"field": "as_known_at_time"}.
+"""
+REASON_NUMBER_INVALID: Reason.ValueType  # 71
+"""An entry number below 0, INVALID_ARGUMENT: {"field": "after_number", "value": "-1"}."""
+REASON_TIME_IN_FUTURE: Reason.ValueType  # 72
+"""What will be known is not known yet, FAILED_PRECONDITION: {"time": "2027-01-01T00:00:00Z", "now": …}."""
+REASON_NUMBER_BEYOND_HEAD: Reason.ValueType  # 73
+"""The book has no such entry yet, FAILED_PRECONDITION: {"field": "as_known_at_number", "number": "12", "head": "10"}."""
+REASON_REPLICA_BEHIND: Reason.ValueType  # 74
+"""The replica that answers reads has not got this entry yet, UNAVAILABLE: {"number": "12", "head": "10"}."""
+REASON_REPLICA_UNAVAILABLE: Reason.ValueType  # 75
+"""The replica that answers reads does not answer, UNAVAILABLE. Posting goes on."""
+REASON_WATCH_ENDED: Reason.ValueType  # 76
+"""The service stops; watch again after the last number received, UNAVAILABLE."""
 REASON_DATABASE_UNAVAILABLE: Reason.ValueType  # 80
 """--- the service itself ---
 

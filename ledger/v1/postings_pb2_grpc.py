@@ -67,6 +67,11 @@ class PostingsServiceStub:
                 request_serializer=ledger_dot_v1_dot_postings__pb2.ListEntriesRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_postings__pb2.ListEntriesResponse.FromString,
                 _registered_method=True)
+        self.WatchEntries = channel.unary_stream(
+                '/ledger.v1.PostingsService/WatchEntries',
+                request_serializer=ledger_dot_v1_dot_postings__pb2.WatchEntriesRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_postings__pb2.WatchEntriesResponse.FromString,
+                _registered_method=True)
         self.RecordSession = channel.unary_unary(
                 '/ledger.v1.PostingsService/RecordSession',
                 request_serializer=ledger_dot_v1_dot_postings__pb2.RecordSessionRequest.SerializeToString,
@@ -138,6 +143,15 @@ class PostingsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchEntries(self, request, context):
+        """Every entry after a number, in the order of the numbers, without a gap: first those that are there, then each as
+        it is posted. Ends only with an error, UNAVAILABLE where the service stops; to resume, ask for what comes after the
+        last number received.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RecordSession(self, request, context):
         """A session took place: the provider has earned the rate, the payer and the patient owe the allowed amount.
         """
@@ -198,6 +212,11 @@ def add_PostingsServiceServicer_to_server(servicer, server):
                     servicer.ListEntries,
                     request_deserializer=ledger_dot_v1_dot_postings__pb2.ListEntriesRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_postings__pb2.ListEntriesResponse.SerializeToString,
+            ),
+            'WatchEntries': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchEntries,
+                    request_deserializer=ledger_dot_v1_dot_postings__pb2.WatchEntriesRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_postings__pb2.WatchEntriesResponse.SerializeToString,
             ),
             'RecordSession': grpc.unary_unary_rpc_method_handler(
                     servicer.RecordSession,
@@ -385,6 +404,33 @@ class PostingsService:
             '/ledger.v1.PostingsService/ListEntries',
             ledger_dot_v1_dot_postings__pb2.ListEntriesRequest.SerializeToString,
             ledger_dot_v1_dot_postings__pb2.ListEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchEntries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/ledger.v1.PostingsService/WatchEntries',
+            ledger_dot_v1_dot_postings__pb2.WatchEntriesRequest.SerializeToString,
+            ledger_dot_v1_dot_postings__pb2.WatchEntriesResponse.FromString,
             options,
             channel_credentials,
             insecure,

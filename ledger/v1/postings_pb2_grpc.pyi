@@ -50,6 +50,11 @@ class PostingsServiceStub:
     GetEntry: _grpc.UnaryUnaryMultiCallable[_postings_pb2.GetEntryRequest, _postings_pb2.GetEntryResponse]
     ListEntries: _grpc.UnaryUnaryMultiCallable[_postings_pb2.ListEntriesRequest, _postings_pb2.ListEntriesResponse]
     """Lists entries in the order of their numbers."""
+    WatchEntries: _grpc.UnaryStreamMultiCallable[_postings_pb2.WatchEntriesRequest, _postings_pb2.WatchEntriesResponse]
+    """Every entry after a number, in the order of the numbers, without a gap: first those that are there, then each as
+    it is posted. Ends only with an error, UNAVAILABLE where the service stops; to resume, ask for what comes after the
+    last number received.
+    """
     RecordSession: _grpc.UnaryUnaryMultiCallable[_postings_pb2.RecordSessionRequest, _postings_pb2.RecordSessionResponse]
     """A session took place: the provider has earned the rate, the payer and the patient owe the allowed amount."""
     PayProvider: _grpc.UnaryUnaryMultiCallable[_postings_pb2.PayProviderRequest, _postings_pb2.PayProviderResponse]
@@ -81,6 +86,11 @@ class PostingsServiceAsyncStub(PostingsServiceStub):
     GetEntry: _aio.UnaryUnaryMultiCallable[_postings_pb2.GetEntryRequest, _postings_pb2.GetEntryResponse]  # type: ignore[assignment]
     ListEntries: _aio.UnaryUnaryMultiCallable[_postings_pb2.ListEntriesRequest, _postings_pb2.ListEntriesResponse]  # type: ignore[assignment]
     """Lists entries in the order of their numbers."""
+    WatchEntries: _aio.UnaryStreamMultiCallable[_postings_pb2.WatchEntriesRequest, _postings_pb2.WatchEntriesResponse]  # type: ignore[assignment]
+    """Every entry after a number, in the order of the numbers, without a gap: first those that are there, then each as
+    it is posted. Ends only with an error, UNAVAILABLE where the service stops; to resume, ask for what comes after the
+    last number received.
+    """
     RecordSession: _aio.UnaryUnaryMultiCallable[_postings_pb2.RecordSessionRequest, _postings_pb2.RecordSessionResponse]  # type: ignore[assignment]
     """A session took place: the provider has earned the rate, the payer and the patient owe the allowed amount."""
     PayProvider: _aio.UnaryUnaryMultiCallable[_postings_pb2.PayProviderRequest, _postings_pb2.PayProviderResponse]  # type: ignore[assignment]
@@ -145,6 +155,17 @@ class PostingsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_postings_pb2.ListEntriesResponse, _abc.Awaitable[_postings_pb2.ListEntriesResponse]]:
         """Lists entries in the order of their numbers."""
+
+    @_abc_1.abstractmethod
+    def WatchEntries(
+        self,
+        request: _postings_pb2.WatchEntriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_postings_pb2.WatchEntriesResponse], _abc.AsyncIterator[_postings_pb2.WatchEntriesResponse]]:
+        """Every entry after a number, in the order of the numbers, without a gap: first those that are there, then each as
+        it is posted. Ends only with an error, UNAVAILABLE where the service stops; to resume, ask for what comes after the
+        last number received.
+        """
 
     @_abc_1.abstractmethod
     def RecordSession(

@@ -22,43 +22,53 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from ledger.v1 import accounts_pb2 as ledger_dot_v1_dot_accounts__pb2
 from ledger.v1 import money_pb2 as ledger_dot_v1_dot_money__pb2
+from ledger.v1 import postings_pb2 as ledger_dot_v1_dot_postings__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17ledger/v1/reports.proto\x12\tledger.v1\x1a\x18ledger/v1/accounts.proto\x1a\x15ledger/v1/money.proto\"5\n\x16GetTrialBalanceRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\r\n\x05\x61s_of\x18\x02 \x01(\t\"q\n\x17GetTrialBalanceResponse\x12(\n\x04rows\x18\x01 \x03(\x0b\x32\x1a.ledger.v1.TrialBalanceRow\x12,\n\x06totals\x18\x02 \x03(\x0b\x32\x1c.ledger.v1.TrialBalanceTotal\"G\n\x0fTrialBalanceRow\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12#\n\x07\x62\x61lance\x18\x02 \x01(\x0b\x32\x12.ledger.v1.Balance\"X\n\x11TrialBalanceTotal\x12 \n\x06\x64\x65\x62its\x18\x01 \x01(\x0b\x32\x10.ledger.v1.Money\x12!\n\x07\x63redits\x18\x02 \x01(\x0b\x32\x10.ledger.v1.Money\"9\n\x1aGetReceivablesAgingRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\r\n\x05\x61s_of\x18\x02 \x01(\t\"\x9e\x01\n\x1bGetReceivablesAgingResponse\x12,\n\x04rows\x18\x01 \x03(\x0b\x32\x1e.ledger.v1.ReceivablesAgingRow\x12.\n\x06totals\x18\x02 \x03(\x0b\x32\x1e.ledger.v1.ReceivablesAgingRow\x12!\n\x07\x63ontrol\x18\x03 \x03(\x0b\x32\x10.ledger.v1.Money\"\x9b\x02\n\x13ReceivablesAgingRow\x12\r\n\x05payer\x18\x01 \x01(\t\x12#\n\tdays_0_30\x18\x02 \x01(\x0b\x32\x10.ledger.v1.Money\x12$\n\ndays_31_60\x18\x03 \x01(\x0b\x32\x10.ledger.v1.Money\x12$\n\ndays_61_90\x18\x04 \x01(\x0b\x32\x10.ledger.v1.Money\x12%\n\x0b\x64\x61ys_91_120\x18\x05 \x01(\x0b\x32\x10.ledger.v1.Money\x12\'\n\rover_120_days\x18\x06 \x01(\x0b\x32\x10.ledger.v1.Money\x12\x1f\n\x05total\x18\x07 \x01(\x0b\x32\x10.ledger.v1.Money\x12\x13\n\x0b\x63laim_count\x18\x08 \x01(\x03\"9\n\x1aGetProviderPayablesRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\r\n\x05\x61s_of\x18\x02 \x01(\t\"\x9e\x01\n\x1bGetProviderPayablesResponse\x12,\n\x04rows\x18\x01 \x03(\x0b\x32\x1e.ledger.v1.ProviderPayablesRow\x12!\n\x07\x63ontrol\x18\x02 \x03(\x0b\x32\x10.ledger.v1.Money\x12.\n\x06totals\x18\x03 \x03(\x0b\x32\x1e.ledger.v1.ProviderPayablesRow\"\xb5\x01\n\x13ProviderPayablesRow\x12\x10\n\x08provider\x18\x01 \x01(\t\x12 \n\x06\x65\x61rned\x18\x02 \x01(\x0b\x32\x10.ledger.v1.Money\x12\x1e\n\x04paid\x18\x03 \x01(\x0b\x32\x10.ledger.v1.Money\x12!\n\x07payable\x18\x04 \x01(\x0b\x32\x10.ledger.v1.Money\x12\'\n\rother_changes\x18\x05 \x01(\x0b\x32\x10.ledger.v1.Money\"6\n\x17GetSessionMarginRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\r\n\x05\x61s_of\x18\x02 \x01(\t\"r\n\x18GetSessionMarginResponse\x12)\n\x04rows\x18\x01 \x03(\x0b\x32\x1b.ledger.v1.SessionMarginRow\x12+\n\x06totals\x18\x02 \x03(\x0b\x32\x1b.ledger.v1.SessionMarginRow\"\xb4\x02\n\x10SessionMarginRow\x12\r\n\x05payer\x18\x01 \x01(\t\x12\x15\n\rsession_count\x18\x02 \x01(\x03\x12!\n\x07revenue\x18\x03 \x01(\x0b\x32\x10.ledger.v1.Money\x12\'\n\rprovider_cost\x18\x04 \x01(\x0b\x32\x10.ledger.v1.Money\x12 \n\x06margin\x18\x05 \x01(\x0b\x32\x10.ledger.v1.Money\x12\x31\n\x17\x63ontractual_adjustments\x18\x06 \x01(\x0b\x32\x10.ledger.v1.Money\x12*\n\x10\x64\x65nials_absorbed\x18\x07 \x01(\x0b\x32\x10.ledger.v1.Money\x12-\n\x13margin_after_losses\x18\x08 \x01(\x0b\x32\x10.ledger.v1.Money2\x93\x03\n\x0eReportsService\x12X\n\x0fGetTrialBalance\x12!.ledger.v1.GetTrialBalanceRequest\x1a\".ledger.v1.GetTrialBalanceResponse\x12\x64\n\x13GetReceivablesAging\x12%.ledger.v1.GetReceivablesAgingRequest\x1a&.ledger.v1.GetReceivablesAgingResponse\x12\x64\n\x13GetProviderPayables\x12%.ledger.v1.GetProviderPayablesRequest\x1a&.ledger.v1.GetProviderPayablesResponse\x12[\n\x10GetSessionMargin\x12\".ledger.v1.GetSessionMarginRequest\x1a#.ledger.v1.GetSessionMarginResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17ledger/v1/reports.proto\x12\tledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18ledger/v1/accounts.proto\x1a\x15ledger/v1/money.proto\x1a\x18ledger/v1/postings.proto\"\x9a\x01\n\x16GetTrialBalanceRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\r\n\x05\x61s_of\x18\x02 \x01(\t\x12\x36\n\x10\x61s_known_at_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12\x1c\n\x12\x61s_known_at_number\x18\x04 \x01(\x03H\x00\x42\r\n\x0b\x61s_known_at\"\x8d\x01\n\x17GetTrialBalanceResponse\x12(\n\x04rows\x18\x01 \x03(\x0b\x32\x1a.ledger.v1.TrialBalanceRow\x12,\n\x06totals\x18\x02 \x03(\x0b\x32\x1c.ledger.v1.TrialBalanceTotal\x12\x1a\n\x12\x61s_known_at_number\x18\x03 \x01(\x03\"G\n\x0fTrialBalanceRow\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12#\n\x07\x62\x61lance\x18\x02 \x01(\x0b\x32\x12.ledger.v1.Balance\"X\n\x11TrialBalanceTotal\x12 \n\x06\x64\x65\x62its\x18\x01 \x01(\x0b\x32\x10.ledger.v1.Money\x12!\n\x07\x63redits\x18\x02 \x01(\x0b\x32\x10.ledger.v1.Money\"\xf5\x01\n\x13GetStatementRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12\x0c\n\x04item\x18\x03 \x01(\t\x12\x16\n\x0e\x65\x66\x66\x65\x63tive_from\x18\x04 \x01(\t\x12\r\n\x05\x61s_of\x18\x05 \x01(\t\x12\x36\n\x10\x61s_known_at_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12\x1c\n\x12\x61s_known_at_number\x18\x07 \x01(\x03H\x00\x12\x11\n\tpage_size\x18\x08 \x01(\x05\x12\x12\n\npage_token\x18\t \x01(\tB\r\n\x0b\x61s_known_at\"\xcc\x01\n\x14GetStatementResponse\x12\'\n\x05lines\x18\x01 \x03(\x0b\x32\x18.ledger.v1.StatementLine\x12*\n\x07opening\x18\x02 \x03(\x0b\x32\x19.ledger.v1.AccountBalance\x12*\n\x07\x63losing\x18\x03 \x03(\x0b\x32\x19.ledger.v1.AccountBalance\x12\x1a\n\x12\x61s_known_at_number\x18\x04 \x01(\x03\x12\x17\n\x0fnext_page_token\x18\x05 \x01(\t\"F\n\x0e\x41\x63\x63ountBalance\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12#\n\x07\x62\x61lance\x18\x02 \x01(\x0b\x32\x12.ledger.v1.Balance\"\xfa\x01\n\rStatementLine\x12\x16\n\x0e\x65\x66\x66\x65\x63tive_date\x18\x01 \x01(\t\x12\x14\n\x0c\x65ntry_number\x18\x02 \x01(\x03\x12\x0c\n\x04line\x18\x03 \x01(\x05\x12/\n\x0brecorded_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1d\n\x04kind\x18\x05 \x01(\x0e\x32\x0f.ledger.v1.Kind\x12\x13\n\x0b\x64\x65scription\x18\x06 \x01(\t\x12#\n\x07posting\x18\x07 \x01(\x0b\x32\x12.ledger.v1.Posting\x12#\n\x07\x62\x61lance\x18\x08 \x01(\x0b\x32\x12.ledger.v1.Balance\"9\n\x1aGetReceivablesAgingRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\r\n\x05\x61s_of\x18\x02 \x01(\t\"\x9e\x01\n\x1bGetReceivablesAgingResponse\x12,\n\x04rows\x18\x01 \x03(\x0b\x32\x1e.ledger.v1.ReceivablesAgingRow\x12.\n\x06totals\x18\x02 \x03(\x0b\x32\x1e.ledger.v1.ReceivablesAgingRow\x12!\n\x07\x63ontrol\x18\x03 \x03(\x0b\x32\x10.ledger.v1.Money\"\x9b\x02\n\x13ReceivablesAgingRow\x12\r\n\x05payer\x18\x01 \x01(\t\x12#\n\tdays_0_30\x18\x02 \x01(\x0b\x32\x10.ledger.v1.Money\x12$\n\ndays_31_60\x18\x03 \x01(\x0b\x32\x10.ledger.v1.Money\x12$\n\ndays_61_90\x18\x04 \x01(\x0b\x32\x10.ledger.v1.Money\x12%\n\x0b\x64\x61ys_91_120\x18\x05 \x01(\x0b\x32\x10.ledger.v1.Money\x12\'\n\rover_120_days\x18\x06 \x01(\x0b\x32\x10.ledger.v1.Money\x12\x1f\n\x05total\x18\x07 \x01(\x0b\x32\x10.ledger.v1.Money\x12\x13\n\x0b\x63laim_count\x18\x08 \x01(\x03\"9\n\x1aGetProviderPayablesRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\r\n\x05\x61s_of\x18\x02 \x01(\t\"\x9e\x01\n\x1bGetProviderPayablesResponse\x12,\n\x04rows\x18\x01 \x03(\x0b\x32\x1e.ledger.v1.ProviderPayablesRow\x12!\n\x07\x63ontrol\x18\x02 \x03(\x0b\x32\x10.ledger.v1.Money\x12.\n\x06totals\x18\x03 \x03(\x0b\x32\x1e.ledger.v1.ProviderPayablesRow\"\xb5\x01\n\x13ProviderPayablesRow\x12\x10\n\x08provider\x18\x01 \x01(\t\x12 \n\x06\x65\x61rned\x18\x02 \x01(\x0b\x32\x10.ledger.v1.Money\x12\x1e\n\x04paid\x18\x03 \x01(\x0b\x32\x10.ledger.v1.Money\x12!\n\x07payable\x18\x04 \x01(\x0b\x32\x10.ledger.v1.Money\x12\'\n\rother_changes\x18\x05 \x01(\x0b\x32\x10.ledger.v1.Money\"6\n\x17GetSessionMarginRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\r\n\x05\x61s_of\x18\x02 \x01(\t\"r\n\x18GetSessionMarginResponse\x12)\n\x04rows\x18\x01 \x03(\x0b\x32\x1b.ledger.v1.SessionMarginRow\x12+\n\x06totals\x18\x02 \x03(\x0b\x32\x1b.ledger.v1.SessionMarginRow\"\xb4\x02\n\x10SessionMarginRow\x12\r\n\x05payer\x18\x01 \x01(\t\x12\x15\n\rsession_count\x18\x02 \x01(\x03\x12!\n\x07revenue\x18\x03 \x01(\x0b\x32\x10.ledger.v1.Money\x12\'\n\rprovider_cost\x18\x04 \x01(\x0b\x32\x10.ledger.v1.Money\x12 \n\x06margin\x18\x05 \x01(\x0b\x32\x10.ledger.v1.Money\x12\x31\n\x17\x63ontractual_adjustments\x18\x06 \x01(\x0b\x32\x10.ledger.v1.Money\x12*\n\x10\x64\x65nials_absorbed\x18\x07 \x01(\x0b\x32\x10.ledger.v1.Money\x12-\n\x13margin_after_losses\x18\x08 \x01(\x0b\x32\x10.ledger.v1.Money2\xe4\x03\n\x0eReportsService\x12X\n\x0fGetTrialBalance\x12!.ledger.v1.GetTrialBalanceRequest\x1a\".ledger.v1.GetTrialBalanceResponse\x12O\n\x0cGetStatement\x12\x1e.ledger.v1.GetStatementRequest\x1a\x1f.ledger.v1.GetStatementResponse\x12\x64\n\x13GetReceivablesAging\x12%.ledger.v1.GetReceivablesAgingRequest\x1a&.ledger.v1.GetReceivablesAgingResponse\x12\x64\n\x13GetProviderPayables\x12%.ledger.v1.GetProviderPayablesRequest\x1a&.ledger.v1.GetProviderPayablesResponse\x12[\n\x10GetSessionMargin\x12\".ledger.v1.GetSessionMarginRequest\x1a#.ledger.v1.GetSessionMarginResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ledger.v1.reports_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GETTRIALBALANCEREQUEST']._serialized_start=87
-  _globals['_GETTRIALBALANCEREQUEST']._serialized_end=140
-  _globals['_GETTRIALBALANCERESPONSE']._serialized_start=142
-  _globals['_GETTRIALBALANCERESPONSE']._serialized_end=255
-  _globals['_TRIALBALANCEROW']._serialized_start=257
-  _globals['_TRIALBALANCEROW']._serialized_end=328
-  _globals['_TRIALBALANCETOTAL']._serialized_start=330
-  _globals['_TRIALBALANCETOTAL']._serialized_end=418
-  _globals['_GETRECEIVABLESAGINGREQUEST']._serialized_start=420
-  _globals['_GETRECEIVABLESAGINGREQUEST']._serialized_end=477
-  _globals['_GETRECEIVABLESAGINGRESPONSE']._serialized_start=480
-  _globals['_GETRECEIVABLESAGINGRESPONSE']._serialized_end=638
-  _globals['_RECEIVABLESAGINGROW']._serialized_start=641
-  _globals['_RECEIVABLESAGINGROW']._serialized_end=924
-  _globals['_GETPROVIDERPAYABLESREQUEST']._serialized_start=926
-  _globals['_GETPROVIDERPAYABLESREQUEST']._serialized_end=983
-  _globals['_GETPROVIDERPAYABLESRESPONSE']._serialized_start=986
-  _globals['_GETPROVIDERPAYABLESRESPONSE']._serialized_end=1144
-  _globals['_PROVIDERPAYABLESROW']._serialized_start=1147
-  _globals['_PROVIDERPAYABLESROW']._serialized_end=1328
-  _globals['_GETSESSIONMARGINREQUEST']._serialized_start=1330
-  _globals['_GETSESSIONMARGINREQUEST']._serialized_end=1384
-  _globals['_GETSESSIONMARGINRESPONSE']._serialized_start=1386
-  _globals['_GETSESSIONMARGINRESPONSE']._serialized_end=1500
-  _globals['_SESSIONMARGINROW']._serialized_start=1503
-  _globals['_SESSIONMARGINROW']._serialized_end=1811
-  _globals['_REPORTSSERVICE']._serialized_start=1814
-  _globals['_REPORTSSERVICE']._serialized_end=2217
+  _globals['_GETTRIALBALANCEREQUEST']._serialized_start=147
+  _globals['_GETTRIALBALANCEREQUEST']._serialized_end=301
+  _globals['_GETTRIALBALANCERESPONSE']._serialized_start=304
+  _globals['_GETTRIALBALANCERESPONSE']._serialized_end=445
+  _globals['_TRIALBALANCEROW']._serialized_start=447
+  _globals['_TRIALBALANCEROW']._serialized_end=518
+  _globals['_TRIALBALANCETOTAL']._serialized_start=520
+  _globals['_TRIALBALANCETOTAL']._serialized_end=608
+  _globals['_GETSTATEMENTREQUEST']._serialized_start=611
+  _globals['_GETSTATEMENTREQUEST']._serialized_end=856
+  _globals['_GETSTATEMENTRESPONSE']._serialized_start=859
+  _globals['_GETSTATEMENTRESPONSE']._serialized_end=1063
+  _globals['_ACCOUNTBALANCE']._serialized_start=1065
+  _globals['_ACCOUNTBALANCE']._serialized_end=1135
+  _globals['_STATEMENTLINE']._serialized_start=1138
+  _globals['_STATEMENTLINE']._serialized_end=1388
+  _globals['_GETRECEIVABLESAGINGREQUEST']._serialized_start=1390
+  _globals['_GETRECEIVABLESAGINGREQUEST']._serialized_end=1447
+  _globals['_GETRECEIVABLESAGINGRESPONSE']._serialized_start=1450
+  _globals['_GETRECEIVABLESAGINGRESPONSE']._serialized_end=1608
+  _globals['_RECEIVABLESAGINGROW']._serialized_start=1611
+  _globals['_RECEIVABLESAGINGROW']._serialized_end=1894
+  _globals['_GETPROVIDERPAYABLESREQUEST']._serialized_start=1896
+  _globals['_GETPROVIDERPAYABLESREQUEST']._serialized_end=1953
+  _globals['_GETPROVIDERPAYABLESRESPONSE']._serialized_start=1956
+  _globals['_GETPROVIDERPAYABLESRESPONSE']._serialized_end=2114
+  _globals['_PROVIDERPAYABLESROW']._serialized_start=2117
+  _globals['_PROVIDERPAYABLESROW']._serialized_end=2298
+  _globals['_GETSESSIONMARGINREQUEST']._serialized_start=2300
+  _globals['_GETSESSIONMARGINREQUEST']._serialized_end=2354
+  _globals['_GETSESSIONMARGINRESPONSE']._serialized_start=2356
+  _globals['_GETSESSIONMARGINRESPONSE']._serialized_end=2470
+  _globals['_SESSIONMARGINROW']._serialized_start=2473
+  _globals['_SESSIONMARGINROW']._serialized_end=2781
+  _globals['_REPORTSSERVICE']._serialized_start=2784
+  _globals['_REPORTSSERVICE']._serialized_end=3268
 # @@protoc_insertion_point(module_scope)

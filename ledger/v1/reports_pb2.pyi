@@ -6,9 +6,11 @@ isort:skip_file
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from ledger.v1 import accounts_pb2 as _accounts_pb2
 from ledger.v1 import money_pb2 as _money_pb2
+from ledger.v1 import postings_pb2 as _postings_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -26,20 +28,32 @@ class GetTrialBalanceRequest(_message.Message):
 
     BOOK_FIELD_NUMBER: _builtins.int
     AS_OF_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_TIME_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_NUMBER_FIELD_NUMBER: _builtins.int
     book: _builtins.str
     as_of: _builtins.str
     """Effective date, YYYY-MM-DD."""
+    as_known_at_number: _builtins.int
+    """Up to this entry; 0 is before the first."""
+    @_builtins.property
+    def as_known_at_time(self) -> _timestamp_pb2.Timestamp:
+        """Recorded at or before this time; not in the future."""
+
     def __init__(
         self,
         *,
         book: _builtins.str = ...,
         as_of: _builtins.str = ...,
+        as_known_at_time: _timestamp_pb2.Timestamp | None = ...,
+        as_known_at_number: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at", "as_known_at_number", b"as_known_at_number", "as_known_at_time", b"as_known_at_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "book", b"book"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at", "as_known_at_number", b"as_known_at_number", "as_known_at_time", b"as_known_at_time", "as_of", b"as_of", "book", b"book"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_as_known_at: _TypeAlias = _typing.Literal["as_known_at_time", "as_known_at_number"]  # noqa: Y015
+    _WhichOneofArgType_as_known_at: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_as_known_at) -> _WhichOneofReturnType_as_known_at | None: ...
 
 Global___GetTrialBalanceRequest: _TypeAlias = GetTrialBalanceRequest  # noqa: Y015
 
@@ -49,6 +63,9 @@ class GetTrialBalanceResponse(_message.Message):
 
     ROWS_FIELD_NUMBER: _builtins.int
     TOTALS_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_NUMBER_FIELD_NUMBER: _builtins.int
+    as_known_at_number: _builtins.int
+    """The last entry that the answer knows of: asked with it, the same question has the same answer for ever."""
     @_builtins.property
     def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___TrialBalanceRow]: ...
     @_builtins.property
@@ -58,10 +75,11 @@ class GetTrialBalanceResponse(_message.Message):
         *,
         rows: _abc.Iterable[Global___TrialBalanceRow] | None = ...,
         totals: _abc.Iterable[Global___TrialBalanceTotal] | None = ...,
+        as_known_at_number: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["rows", b"rows", "totals", b"totals"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_known_at_number", b"as_known_at_number", "rows", b"rows", "totals", b"totals"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -115,6 +133,169 @@ class TrialBalanceTotal(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TrialBalanceTotal: _TypeAlias = TrialBalanceTotal  # noqa: Y015
+
+@_typing.final
+class GetStatementRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOOK_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    ITEM_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_FROM_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_TIME_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_NUMBER_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    book: _builtins.str
+    account: _builtins.str
+    """The account; it may be left out where an item is named."""
+    item: _builtins.str
+    """The open item, such as a claim: only postings that bear it."""
+    effective_from: _builtins.str
+    """First effective date, YYYY-MM-DD; what counts before it is the opening balance. Empty: from the beginning."""
+    as_of: _builtins.str
+    """Last effective date, YYYY-MM-DD. Empty: to the end."""
+    as_known_at_number: _builtins.int
+    page_size: _builtins.int
+    """At most 1,000; 0 means 100."""
+    page_token: _builtins.str
+    @_builtins.property
+    def as_known_at_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        book: _builtins.str = ...,
+        account: _builtins.str = ...,
+        item: _builtins.str = ...,
+        effective_from: _builtins.str = ...,
+        as_of: _builtins.str = ...,
+        as_known_at_time: _timestamp_pb2.Timestamp | None = ...,
+        as_known_at_number: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at", "as_known_at_number", b"as_known_at_number", "as_known_at_time", b"as_known_at_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "as_known_at", b"as_known_at", "as_known_at_number", b"as_known_at_number", "as_known_at_time", b"as_known_at_time", "as_of", b"as_of", "book", b"book", "effective_from", b"effective_from", "item", b"item", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_as_known_at: _TypeAlias = _typing.Literal["as_known_at_time", "as_known_at_number"]  # noqa: Y015
+    _WhichOneofArgType_as_known_at: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_as_known_at) -> _WhichOneofReturnType_as_known_at | None: ...
+
+Global___GetStatementRequest: _TypeAlias = GetStatementRequest  # noqa: Y015
+
+@_typing.final
+class GetStatementResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINES_FIELD_NUMBER: _builtins.int
+    OPENING_FIELD_NUMBER: _builtins.int
+    CLOSING_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_NUMBER_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    as_known_at_number: _builtins.int
+    """The last entry that the statement knows of: asked with it, the same question has the same answer for ever."""
+    next_page_token: _builtins.str
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___StatementLine]:
+        """In the order of effective date, entry number and line."""
+
+    @_builtins.property
+    def opening(self) -> _containers.RepeatedCompositeFieldContainer[Global___AccountBalance]:
+        """Before the first line of the first page and after the last line of the last page; on every page the same. One per
+        account: several only where an item is asked for without an account.
+        """
+
+    @_builtins.property
+    def closing(self) -> _containers.RepeatedCompositeFieldContainer[Global___AccountBalance]: ...
+    def __init__(
+        self,
+        *,
+        lines: _abc.Iterable[Global___StatementLine] | None = ...,
+        opening: _abc.Iterable[Global___AccountBalance] | None = ...,
+        closing: _abc.Iterable[Global___AccountBalance] | None = ...,
+        as_known_at_number: _builtins.int = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_known_at_number", b"as_known_at_number", "closing", b"closing", "lines", b"lines", "next_page_token", b"next_page_token", "opening", b"opening"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetStatementResponse: _TypeAlias = GetStatementResponse  # noqa: Y015
+
+@_typing.final
+class AccountBalance(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    BALANCE_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    @_builtins.property
+    def balance(self) -> _accounts_pb2.Balance: ...
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+        balance: _accounts_pb2.Balance | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["balance", b"balance"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "balance", b"balance"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AccountBalance: _TypeAlias = AccountBalance  # noqa: Y015
+
+@_typing.final
+class StatementLine(_message.Message):
+    """One posting."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EFFECTIVE_DATE_FIELD_NUMBER: _builtins.int
+    ENTRY_NUMBER_FIELD_NUMBER: _builtins.int
+    LINE_FIELD_NUMBER: _builtins.int
+    RECORDED_AT_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    POSTING_FIELD_NUMBER: _builtins.int
+    BALANCE_FIELD_NUMBER: _builtins.int
+    effective_date: _builtins.str
+    entry_number: _builtins.int
+    line: _builtins.int
+    """The place of the posting in its entry, counted from 1."""
+    kind: _postings_pb2.Kind.ValueType
+    description: _builtins.str
+    @_builtins.property
+    def recorded_at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def posting(self) -> _postings_pb2.Posting: ...
+    @_builtins.property
+    def balance(self) -> _accounts_pb2.Balance:
+        """Of the posting's account, with this posting; of the item alone where an item is asked for."""
+
+    def __init__(
+        self,
+        *,
+        effective_date: _builtins.str = ...,
+        entry_number: _builtins.int = ...,
+        line: _builtins.int = ...,
+        recorded_at: _timestamp_pb2.Timestamp | None = ...,
+        kind: _postings_pb2.Kind.ValueType = ...,
+        description: _builtins.str = ...,
+        posting: _postings_pb2.Posting | None = ...,
+        balance: _accounts_pb2.Balance | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["balance", b"balance", "posting", b"posting", "recorded_at", b"recorded_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance", b"balance", "description", b"description", "effective_date", b"effective_date", "entry_number", b"entry_number", "kind", b"kind", "line", b"line", "posting", b"posting", "recorded_at", b"recorded_at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StatementLine: _TypeAlias = StatementLine  # noqa: Y015
 
 @_typing.final
 class GetReceivablesAgingRequest(_message.Message):

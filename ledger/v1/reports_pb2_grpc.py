@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class ReportsServiceStub:
-    """Questions about the books as of an effective date, which is always required. Each is one SQL file that an
-    auditor can paste into psql.
+    """Questions about the books as of an effective date, which a statement alone can do without. Each is one SQL file
+    that an auditor can paste into psql.
     """
 
     def __init__(self, channel):
@@ -40,6 +40,11 @@ class ReportsServiceStub:
                 '/ledger.v1.ReportsService/GetTrialBalance',
                 request_serializer=ledger_dot_v1_dot_reports__pb2.GetTrialBalanceRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_reports__pb2.GetTrialBalanceResponse.FromString,
+                _registered_method=True)
+        self.GetStatement = channel.unary_unary(
+                '/ledger.v1.ReportsService/GetStatement',
+                request_serializer=ledger_dot_v1_dot_reports__pb2.GetStatementRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_reports__pb2.GetStatementResponse.FromString,
                 _registered_method=True)
         self.GetReceivablesAging = channel.unary_unary(
                 '/ledger.v1.ReportsService/GetReceivablesAging',
@@ -59,12 +64,20 @@ class ReportsServiceStub:
 
 
 class ReportsServiceServicer:
-    """Questions about the books as of an effective date, which is always required. Each is one SQL file that an
-    auditor can paste into psql.
+    """Questions about the books as of an effective date, which a statement alone can do without. Each is one SQL file
+    that an auditor can paste into psql.
     """
 
     def GetTrialBalance(self, request, context):
         """Every account that was ever posted to, in the order of the codes; debits equal credits.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetStatement(self, request, context):
+        """What was posted to an account, or under an item, with the balance after each posting, a page at a time. Later
+        postings do not disturb a walk through the pages: the first page settles what is known.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -99,6 +112,11 @@ def add_ReportsServiceServicer_to_server(servicer, server):
                     request_deserializer=ledger_dot_v1_dot_reports__pb2.GetTrialBalanceRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_reports__pb2.GetTrialBalanceResponse.SerializeToString,
             ),
+            'GetStatement': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStatement,
+                    request_deserializer=ledger_dot_v1_dot_reports__pb2.GetStatementRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_reports__pb2.GetStatementResponse.SerializeToString,
+            ),
             'GetReceivablesAging': grpc.unary_unary_rpc_method_handler(
                     servicer.GetReceivablesAging,
                     request_deserializer=ledger_dot_v1_dot_reports__pb2.GetReceivablesAgingRequest.FromString,
@@ -123,8 +141,8 @@ def add_ReportsServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ReportsService:
-    """Questions about the books as of an effective date, which is always required. Each is one SQL file that an
-    auditor can paste into psql.
+    """Questions about the books as of an effective date, which a statement alone can do without. Each is one SQL file
+    that an auditor can paste into psql.
     """
 
     @staticmethod
@@ -144,6 +162,33 @@ class ReportsService:
             '/ledger.v1.ReportsService/GetTrialBalance',
             ledger_dot_v1_dot_reports__pb2.GetTrialBalanceRequest.SerializeToString,
             ledger_dot_v1_dot_reports__pb2.GetTrialBalanceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStatement(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.ReportsService/GetStatement',
+            ledger_dot_v1_dot_reports__pb2.GetStatementRequest.SerializeToString,
+            ledger_dot_v1_dot_reports__pb2.GetStatementResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,8 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ReportsServiceStub:
-    """Questions about the books as of an effective date, which is always required. Each is one SQL file that an
-    auditor can paste into psql.
+    """Questions about the books as of an effective date, which a statement alone can do without. Each is one SQL file
+    that an auditor can paste into psql.
     """
 
     @_typing.overload
@@ -37,6 +37,10 @@ class ReportsServiceStub:
     def __new__(cls, channel: _aio.Channel) -> ReportsServiceAsyncStub: ...
     GetTrialBalance: _grpc.UnaryUnaryMultiCallable[_reports_pb2.GetTrialBalanceRequest, _reports_pb2.GetTrialBalanceResponse]
     """Every account that was ever posted to, in the order of the codes; debits equal credits."""
+    GetStatement: _grpc.UnaryUnaryMultiCallable[_reports_pb2.GetStatementRequest, _reports_pb2.GetStatementResponse]
+    """What was posted to an account, or under an item, with the balance after each posting, a page at a time. Later
+    postings do not disturb a walk through the pages: the first page settles what is known.
+    """
     GetReceivablesAging: _grpc.UnaryUnaryMultiCallable[_reports_pb2.GetReceivablesAgingRequest, _reports_pb2.GetReceivablesAgingResponse]
     """What payers owe, by days since the service; ties to the control account."""
     GetProviderPayables: _grpc.UnaryUnaryMultiCallable[_reports_pb2.GetProviderPayablesRequest, _reports_pb2.GetProviderPayablesResponse]
@@ -46,13 +50,17 @@ class ReportsServiceStub:
 
 @_typing.type_check_only
 class ReportsServiceAsyncStub(ReportsServiceStub):
-    """Questions about the books as of an effective date, which is always required. Each is one SQL file that an
-    auditor can paste into psql.
+    """Questions about the books as of an effective date, which a statement alone can do without. Each is one SQL file
+    that an auditor can paste into psql.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetTrialBalance: _aio.UnaryUnaryMultiCallable[_reports_pb2.GetTrialBalanceRequest, _reports_pb2.GetTrialBalanceResponse]  # type: ignore[assignment]
     """Every account that was ever posted to, in the order of the codes; debits equal credits."""
+    GetStatement: _aio.UnaryUnaryMultiCallable[_reports_pb2.GetStatementRequest, _reports_pb2.GetStatementResponse]  # type: ignore[assignment]
+    """What was posted to an account, or under an item, with the balance after each posting, a page at a time. Later
+    postings do not disturb a walk through the pages: the first page settles what is known.
+    """
     GetReceivablesAging: _aio.UnaryUnaryMultiCallable[_reports_pb2.GetReceivablesAgingRequest, _reports_pb2.GetReceivablesAgingResponse]  # type: ignore[assignment]
     """What payers owe, by days since the service; ties to the control account."""
     GetProviderPayables: _aio.UnaryUnaryMultiCallable[_reports_pb2.GetProviderPayablesRequest, _reports_pb2.GetProviderPayablesResponse]  # type: ignore[assignment]
@@ -61,8 +69,8 @@ class ReportsServiceAsyncStub(ReportsServiceStub):
     """Revenue less what providers earned, by payer."""
 
 class ReportsServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Questions about the books as of an effective date, which is always required. Each is one SQL file that an
-    auditor can paste into psql.
+    """Questions about the books as of an effective date, which a statement alone can do without. Each is one SQL file
+    that an auditor can paste into psql.
     """
 
     @_abc_1.abstractmethod
@@ -72,6 +80,16 @@ class ReportsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_reports_pb2.GetTrialBalanceResponse, _abc.Awaitable[_reports_pb2.GetTrialBalanceResponse]]:
         """Every account that was ever posted to, in the order of the codes; debits equal credits."""
+
+    @_abc_1.abstractmethod
+    def GetStatement(
+        self,
+        request: _reports_pb2.GetStatementRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reports_pb2.GetStatementResponse, _abc.Awaitable[_reports_pb2.GetStatementResponse]]:
+        """What was posted to an account, or under an item, with the balance after each posting, a page at a time. Later
+        postings do not disturb a walk through the pages: the first page settles what is known.
+        """
 
     @_abc_1.abstractmethod
     def GetReceivablesAging(

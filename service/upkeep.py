@@ -1,0 +1,36 @@
+"""What is done behind the posting, by a server again and again and by `ledger maintain` at once.
+
+Partitions are made ahead of the heads, and recorded totals follow them. Neither reads nor posting wait for it.
+"""
+
+import asyncio
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from ledger.accounts import recorded
+from ledger.database import make_partitions
+from ledger.errors import Refusal
+
+log = structlog.get_logger()
+
+_AGAIN_SECONDS = 2
+
+
+async def once(database: AsyncEngine) -> tuple[int, int]:
+    """All there is to do now: how many partitions were made, and how many segments of totals filled."""
+    return await make_partitions(database), await recorded.fill(database)
+
+
+async def for_ever(database: AsyncEngine, seconds: float) -> None:
+    """The same again and again. A database that does not answer, or refuses, is asked again."""
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await once(database)
+        except Refusal as refusal:
+            log.warning("upkeep is not done", reason=refusal.reason)
+        except DBAPIError as failed:
+            log.warning("upkeep is not done", reason=type(failed.orig).__name__)
+            await asyncio.sleep(_AGAIN_SECONDS)

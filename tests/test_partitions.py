@@ -1,0 +1,96 @@
+"""Entries and postings lie in partitions: made ahead of need, guarded like the rest, seen by nobody who posts."""
+
+import psycopg
+import pytest
+from conftest import connected
+from psycopg import errors
+from serving import BOOK, Ledger, cr, dr, entry, session
+
+from ledger.database import PROGRAM_ROLE
+from ledger.v1 import postings_pb2 as po
+from ledger.v1 import reports_pb2 as rp
+
+DAY = "2026-04-08"
+CASH, INTEREST = "Assets:Cash", "Revenue:Interest"
+PARTS = """
+    SELECT inhparent::regclass::text, count(*) FROM pg_inherits
+    WHERE inhparent IN ('entries'::regclass, 'postings'::regclass) GROUP BY 1
+"""
+# The same partitions with a boundary that a test can reach.
+BOUNDARY_AT_FIVE = """
+    ALTER TABLE {table} DETACH PARTITION {table}_1;
+    ALTER TABLE {table} DETACH PARTITION {table}_2;
+    ALTER TABLE {table} ATTACH PARTITION {table}_1 FOR VALUES FROM (0) TO (5);
+    ALTER TABLE {table} ATTACH PARTITION {table}_2 FOR VALUES FROM (5) TO (2000000);
+"""
+
+
+def made(url: str, ahead: int) -> int:
+    """What the program makes."""
+    with connected(url) as program:
+        program.execute(f"SET ROLE {PROGRAM_ROLE}")
+        [(count,)] = program.execute("SELECT make_partitions(%s)", [ahead]).fetchall()
+    return int(count)
+
+
+def parts(url: str) -> dict[str, int]:
+    with connected(url) as owner:
+        return dict(owner.execute(PARTS).fetchall())
+
+
+def test_the_program_makes_them_ahead_and_only_once(ledger: Ledger) -> None:
+    assert parts(ledger.url) == {"entries": 2, "postings": 2}
+    assert made(ledger.url, 1_000_000) == 0
+    assert made(ledger.url, 3_000_000) == 4
+    assert parts(ledger.url) == {"entries": 4, "postings": 4}
+    assert made(ledger.url, 3_000_000) == 0
+    ledger.post(DAY, dr(CASH, "1.00"), cr(INTEREST, "1.00"))
+    assert ledger.wrong() == []
+
+
+@pytest.mark.parametrize(
+    "statement", ["UPDATE postings_3 SET line = 2", "DELETE FROM entries_3", "TRUNCATE postings_3"]
+)
+def test_what_is_made_later_is_guarded_too(ledger: Ledger, statement: str) -> None:
+    made(ledger.url, 3_000_000)
+    with connected(ledger.url) as owner, pytest.raises(errors.RestrictViolation):
+        owner.execute(statement)
+    with connected(ledger.url) as program:
+        program.execute(f"SET ROLE {PROGRAM_ROLE}")
+        with pytest.raises(errors.InsufficientPrivilege):
+            program.execute("INSERT INTO entries_3 SELECT * FROM entries")
+
+
+def test_they_are_made_while_others_post(ledger: Ledger) -> None:
+    """Whoever holds the head of a book, in the middle of posting, keeps nobody from making them."""
+    with psycopg.connect(ledger.url.replace("+psycopg", "")) as holder:
+        holder.execute("SELECT FROM heads WHERE book = %s FOR UPDATE", [BOOK])
+        holder.execute("SELECT count(*) FROM entries")
+        assert made(ledger.url, 2_000_000) == 2
+
+
+def test_a_batch_may_cross_a_boundary(ledger: Ledger) -> None:
+    """Items, reversals, replays, statements and pages see one book."""
+    with connected(ledger.url) as owner:
+        for table in ("entries", "postings"):
+            owner.execute(BOUNDARY_AT_FIVE.format(table=table))
+    ledger.postings.RecordSession(session("C1", idempotency_key="earned"))
+    entries = [entry(DAY, dr(CASH, "1.00"), cr(INTEREST, "1.00"), key=f"k{n}") for n in range(10)]
+    first = ledger.postings.PostEntries(po.PostEntriesRequest(book=BOOK, entries=entries))
+    again = ledger.postings.PostEntries(po.PostEntriesRequest(book=BOOK, entries=entries))
+    assert [one.entry for one in first.results] == [one.entry for one in again.results]
+    ledger.postings.AbsorbDenial(
+        po.AbsorbDenialRequest(
+            book=BOOK, idempotency_key="absorbed", claim="C1", effective_date="2026-05-01", reason="too late"
+        )
+    )
+    ledger.postings.ReverseEntry(
+        po.ReverseEntryRequest(book=BOOK, idempotency_key="undo", number=3, effective_date=DAY, reason="mistaken")
+    )
+    with connected(ledger.url) as owner:
+        assert owner.execute("SELECT count(*) FROM entries_2").fetchone() == (9,)
+    assert ledger.balance(CASH) == "9.00 Dr"
+    assert len(ledger.entries(page_size=4)) == 13
+    statement = ledger.reports.GetStatement(rp.GetStatementRequest(book=BOOK, account=CASH))
+    assert len(statement.lines) == 11
+    assert ledger.wrong() == []
