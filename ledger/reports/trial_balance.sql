@@ -5,8 +5,9 @@
 -- \set as_known_at '9223372036854775807'
 -- An entry at or beyond the head means all that is recorded; ledger/accounts/known_at.sql finds the entry of a time.
 -- Amounts are whole minor units (cents) of the currency; a balance is debit positive, credit negative.
--- All that is recorded is a sum over days. What was known earlier is a sum over whole segments of entries, the largest
--- first, and over the postings after them; segments that leave accounts out are of no use to all accounts together.
+-- All that is recorded is a sum over days, or what there is over all days less the later ones, whichever are fewer.
+-- What was known earlier is a sum over whole segments of entries, the largest first, and over the postings after them;
+-- segments that leave accounts out are of no use to all accounts together.
 WITH levels AS (
     SELECT size, least(number, CAST(:'as_known_at' AS bigint)) / size * size AS covered
     FROM recorded_levels
@@ -22,11 +23,34 @@ WITH levels AS (
 ), segments AS MATERIALIZED (
     SELECT size, generate_series(covered_before + size, covered, size) AS number FROM spans
 ), asked AS MATERIALIZED (
-    SELECT number <= CAST(:'as_known_at' AS bigint) AS of_all FROM heads WHERE book = :'book'
+    SELECT
+        number <= CAST(:'as_known_at' AS bigint) AS of_all,
+        -- Whether the day lies in the later half of the days with entries.
+        CAST(:'as_of' AS date) >= (
+            SELECT first.effective_date + (last.effective_date - first.effective_date) / 2
+            FROM
+                (SELECT effective_date FROM entries WHERE book = :'book' ORDER BY effective_date LIMIT 1) AS first,
+                (SELECT effective_date FROM entries WHERE book = :'book' ORDER BY effective_date DESC LIMIT 1) AS last
+        ) AS is_late
+    FROM heads WHERE book = :'book'
 ), parts AS (
     SELECT d.account, d.debits, d.credits
     FROM daily_totals AS d
-    WHERE (SELECT of_all FROM asked) AND d.book = :'book' AND d.effective_date <= CAST(:'as_of' AS date)
+    WHERE (SELECT of_all AND NOT is_late FROM asked)
+        AND d.book = :'book' AND d.effective_date <= CAST(:'as_of' AS date)
+    UNION ALL
+    SELECT b.account, b.debits, b.credits
+    FROM balances AS b
+    WHERE (SELECT of_all AND is_late FROM asked) AND b.book = :'book'
+    UNION ALL
+    SELECT b.account, -d.debits, -d.credits
+    FROM balances AS b
+    CROSS JOIN LATERAL (
+        SELECT sum(d.debits) AS debits, sum(d.credits) AS credits
+        FROM daily_totals AS d
+        WHERE d.book = b.book AND d.account = b.account AND d.effective_date > CAST(:'as_of' AS date)
+    ) AS d
+    WHERE (SELECT of_all AND is_late FROM asked) AND b.book = :'book' AND d.debits IS NOT NULL
     UNION ALL
     SELECT a.code, t.debits, t.credits
     FROM accounts AS a
