@@ -7,10 +7,11 @@ connection, as after any other cut, and it can never come back into use.
 
 import asyncio
 import socket
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, AsyncPipeline
 from psycopg.abc import PQGen
 from psycopg.rows import TupleRow
 
@@ -28,11 +29,34 @@ KEPT_ALIVE: dict[str, int] = {
 """How the operating system notices that the other side is gone: by libpq's names, in seconds and milliseconds."""
 
 
+class _Pipeline(AsyncPipeline):
+    """A pipeline that ends with its Sync, as the protocol has it.
+
+    psycopg sends a Flush behind it. PostgreSQL takes that for a sign of life, and no longer ends the transaction
+    of a program that then stands still (idle_in_transaction_session_timeout): it would hold a book for ever.
+    """
+
+    def _exit_gen(self) -> PQGen[None]:
+        try:
+            self._enqueue_sync()
+            yield from self._communicate_gen()
+        finally:
+            yield from self._fetch_gen(flush=False)
+
+
 class DriverConnection(AsyncConnection[TupleRow]):
     """A connection of psycopg's that is hung up where an answer takes longer than its patience."""
 
     patience_seconds = RESTING_SECONDS
     """For one answer; 0 waits for ever."""
+
+    @asynccontextmanager
+    async def pipeline(self) -> AsyncIterator[AsyncPipeline]:
+        """Statements sent without waiting for the answers of those before."""
+        if self._pipeline is None:
+            self._pipeline = _Pipeline(self)
+        async with super().pipeline() as begun:
+            yield begun
 
     async def wait(self, gen: PQGen[T], *limits: Any, **named: Any) -> T:
         """One answer of PostgreSQL. Raises OperationalError where the connection was hung up."""

@@ -111,8 +111,8 @@ async def start(
 ) -> Server:
     """Starts serving; port 0 takes a free one. Raises ValueError for an open door that others could reach.
 
-    `read_url` names a replica that answers what only reads; `upkeep_seconds` is how often it is looked whether
-    recorded totals can be filled; `shared`: other workers of the same service listen on the same port.
+    `read_url` names a replica that answers what only reads; `upkeep_seconds` is how often what is done behind
+    the posting is done; `shared`: other workers of the same service listen on the same port.
     """
     refuse_incomplete(DESCRIPTORS)
     if admission is OPEN and is_public(listen):
@@ -128,18 +128,10 @@ async def start(
     watch = Watch(database, healthy, SERVICES, guard_seconds, metrics)
     door = Door()
     doorkeeper = Doorkeeper(admission.gate, calls_per_caller, lambda: watch.is_guarded, metrics, door)
-    grpc_server = grpc.aio.server(
-        interceptors=[doorkeeper],
-        options=[
-            ("grpc.max_receive_message_length", LARGEST_MESSAGE),
-            ("grpc.so_reuseport", int(shared)),  # or two servers would share a port, unnoticed
-        ],
-    )
-    add_AccountsServiceServicer_to_server(AccountsServicer(database, reads), grpc_server)
+    grpc_server = _transport(doorkeeper, shared=shared)
     add_PostingsServiceServicer_to_server(PostingsServicer(database, reads, group_commit, feed), grpc_server)
-    add_ApprovalsServiceServicer_to_server(ApprovalsServicer(database), grpc_server)
-    add_ReportsServiceServicer_to_server(ReportsServicer(reads), grpc_server)
     add_ReconciliationServiceServicer_to_server(ReconciliationServicer(database, reads, files), grpc_server)
+    _add_others(grpc_server, database, reads)
     health_pb2_grpc.add_HealthServicer_to_server(healthy, grpc_server)
     reflection.enable_server_reflection([*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME], grpc_server)
     port = _opened(grpc_server, listen, admission)
@@ -150,6 +142,23 @@ async def start(
     tasks = tuple(map(asyncio.create_task, work))
     databases = database, for_posting, reads.database
     return Server(grpc_server, tasks, databases, group_commit, feed, healthy, metrics, port, door)
+
+
+def _transport(doorkeeper: Doorkeeper, *, shared: bool) -> grpc.aio.Server:
+    return grpc.aio.server(
+        interceptors=[doorkeeper],
+        options=[
+            ("grpc.max_receive_message_length", LARGEST_MESSAGE),
+            ("grpc.so_reuseport", int(shared)),  # or two servers would share a port, unnoticed
+        ],
+    )
+
+
+def _add_others(grpc_server: grpc.aio.Server, database: AsyncEngine, reads: Reads) -> None:
+    """The services that need nothing but the database."""
+    add_AccountsServiceServicer_to_server(AccountsServicer(database, reads), grpc_server)
+    add_ApprovalsServiceServicer_to_server(ApprovalsServicer(database), grpc_server)
+    add_ReportsServiceServicer_to_server(ReportsServicer(reads), grpc_server)
 
 
 def _in_use(database: AsyncEngine) -> int:

@@ -23,6 +23,7 @@ from ledger.errors import Refusal
 from ledger.postings import journal, messages
 from ledger.postings.batch import Posted, Request, Submission
 from ledger.postings.commands import Post
+from ledger.reads import Reads
 from ledger.v1 import accounts_pb2 as ac
 from ledger.v1 import postings_pb2 as po
 
@@ -86,7 +87,7 @@ def closing(code: str) -> Work:
 
     async def work(database: AsyncEngine, book: str) -> str:
         asked = ac.CloseAccountRequest(book=book, code=code, reason="no longer used")
-        await AccountsServicer(database).CloseAccount(asked, cast("Any", None))
+        await AccountsServicer(database, Reads(database)).CloseAccount(asked, cast("Any", None))
         return "closed"
 
     return work
@@ -97,7 +98,7 @@ def opening(code: str) -> Work:
 
     async def work(database: AsyncEngine, book: str) -> str:
         asked = ac.OpenAccountRequest(book=book, code=code, currency_code="USD")
-        await AccountsServicer(database).OpenAccount(asked, cast("Any", None))
+        await AccountsServicer(database, Reads(database)).OpenAccount(asked, cast("Any", None))
         return "opened"
 
     return work

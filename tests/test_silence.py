@@ -16,7 +16,7 @@ from torture.processes import through
 from torture.proxy import Cut, Proxy
 
 from ledger import database
-from ledger.database import engine, recording
+from ledger.database import driver, engine, recording
 from ledger.errors import DatabaseUnavailable
 from ledger.v1 import postings_pb2 as po
 
@@ -149,3 +149,24 @@ async def locked(books: AsyncEngine) -> int:
 def in_use(books: AsyncEngine) -> int:
     """Connections that somebody has."""
     return cast(QueuePool, books.pool).checkedout()
+
+
+def test_a_program_that_stands_still_behind_a_pipeline_holds_nothing(loop: Loop, database: str) -> None:
+    """A batch is recorded, its answers are read, and then nothing comes: PostgreSQL lets go of the head."""
+    books = engine(database)
+
+    async def recorded_and_not_committed() -> None:
+        async with recording(books) as one:
+            await one.execute(LOCK)
+            below = await driver(one)
+            async with below.pipeline():
+                await below.execute("SELECT 1")
+                await below.execute("SELECT 2")
+            await asyncio.sleep(2)
+            await one.execute(HEAD)
+
+    try:
+        with pytest.raises(DatabaseUnavailable):
+            loop.run(recorded_and_not_committed())
+    finally:
+        loop.run(books.dispose())
