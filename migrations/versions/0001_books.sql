@@ -348,9 +348,11 @@ BEGIN
     LOOP
         EXECUTE format('ALTER FUNCTION %s SET search_path = pg_catalog, %I, pg_temp', found.name, current_schema());
     END LOOP;
-    -- Plans are kept from the first batch on, and that may be a small one: no plan may read a whole table.
+    -- Plans are kept from the first batch on, and that may be a small one: no plan may read a whole table, nor look at
+    -- the postings of the whole batch for each of its entries.
     ALTER FUNCTION postings_are_whole() SET enable_seqscan = off;
     ALTER FUNCTION entries_are_whole() SET enable_seqscan = off;
+    ALTER FUNCTION entries_are_whole() SET enable_nestloop = off;
     -- ALWAYS: session_replication_role = replica does not switch these off.
     FOR found IN
         SELECT tgrelid::regclass AS relation, tgname FROM pg_trigger
