@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test torture check lock proto clean
+.PHONY: help demo test torture check lock proto guards clean
 .DELETE_ON_ERROR:
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo 'make check   lint, types and layers only'
 	@echo 'make lock    renew constraints.txt from pyproject.toml'
 	@echo 'make proto   regenerate the gRPC stubs from proto/'
+	@echo 'make guards  write into migrations/guards.sql what the migrations make of a database'
 	@echo 'make clean   remove what was made here'
 
 demo: $(STAMP)
@@ -37,6 +38,9 @@ check: $(STAMP)
 
 proto: $(STAMP)
 	$(BIN)/python proto/generate.py .
+
+guards: $(STAMP)
+	$(BIN)/python -m migrations.generate
 
 lock: $(STAMP)
 	echo 'setuptools>=77' | $(BIN)/uv pip compile pyproject.toml - --extra dev --universal --python-version 3.11 --generate-hashes \

@@ -1,0 +1,347 @@
+-- Guards: what keeps the books as they are, in PostgreSQL itself. Returns no row while everything stands as the
+-- migrations made it. Paste it into psql as it is.
+--
+-- The list of what they made is written by `make guards`; a test compares it with a fresh database.
+WITH place (schema) AS (
+    SELECT relnamespace FROM pg_class WHERE oid = CAST('entries' AS regclass)
+), migrated (kind, subject, said) AS (
+    VALUES
+        -- migrated: begin
+        ('constraint', 'accounts_balance_limit_check on accounts', 'CHECK (balance_limit = ANY (ARRAY[''must_not_go_debit''::text, ''must_not_go_credit''::text]))'),
+        ('constraint', 'accounts_book_code_currency_key on accounts', 'UNIQUE (book, code, currency)'),
+        ('constraint', 'accounts_book_fkey on accounts', 'FOREIGN KEY (book) REFERENCES books(book)'),
+        ('constraint', 'accounts_check on accounts', 'CHECK (split_part(code, '':''::text, 1) = ''Assets''::text AND type = ''asset''::text OR split_part(code, '':''::text, 1) = ''Liabilities''::text AND type = ''liability''::text OR split_part(code, '':''::text, 1) = ''Equity''::text AND type = ''equity''::text OR split_part(code, '':''::text, 1) = ''Revenue''::text AND type = ''revenue''::text OR split_part(code, '':''::text, 1) = ''Expenses''::text AND type = ''expense''::text)'),
+        ('constraint', 'accounts_check1 on accounts', 'CHECK ((closed_at IS NULL) = (closed_by IS NULL))'),
+        ('constraint', 'accounts_code_check on accounts', 'CHECK (code ~ ''^(Assets|Liabilities|Equity|Revenue|Expenses)(:[A-Za-z0-9][A-Za-z0-9-]*)+$''::text AND length(code) <= 200)'),
+        ('constraint', 'accounts_currency_check on accounts', 'CHECK (currency ~ ''^[A-Z]{3}$''::text)'),
+        ('constraint', 'accounts_normal_side_check on accounts', 'CHECK (normal_side = ANY (ARRAY[''debit''::text, ''credit''::text]))'),
+        ('constraint', 'accounts_pkey on accounts', 'PRIMARY KEY (book, code)'),
+        ('constraint', 'alembic_version_pkc on alembic_version', 'PRIMARY KEY (version_num)'),
+        ('constraint', 'balances_book_account_fkey on balances', 'FOREIGN KEY (book, account) REFERENCES accounts(book, code)'),
+        ('constraint', 'balances_credits_check on balances', 'CHECK (credits >= 0)'),
+        ('constraint', 'balances_debits_check on balances', 'CHECK (debits >= 0)'),
+        ('constraint', 'balances_pkey on balances', 'PRIMARY KEY (book, account)'),
+        ('constraint', 'books_book_check on books', 'CHECK (book ~ ''^[A-Za-z0-9][A-Za-z0-9-]{0,39}$''::text)'),
+        ('constraint', 'books_pkey on books', 'PRIMARY KEY (book)'),
+        ('constraint', 'claim_payments_book_entry_number_fkey on claim_payments', 'FOREIGN KEY (book, entry_number) REFERENCES entries(book, number)'),
+        ('constraint', 'claim_payments_book_remittance_fkey on claim_payments', 'FOREIGN KEY (book, remittance) REFERENCES remittances(book, id)'),
+        ('constraint', 'claim_payments_book_reverses_remittance_reverses_line_fkey on claim_payments', 'FOREIGN KEY (book, reverses_remittance, reverses_line) REFERENCES claim_payments(book, remittance, line)'),
+        ('constraint', 'claim_payments_book_reverses_remittance_reverses_line_key on claim_payments', 'UNIQUE (book, reverses_remittance, reverses_line)'),
+        ('constraint', 'claim_payments_line_check on claim_payments', 'CHECK (line > 0)'),
+        ('constraint', 'claim_payments_pkey on claim_payments', 'PRIMARY KEY (book, remittance, line)'),
+        ('constraint', 'daily_totals_book_account_fkey on daily_totals', 'FOREIGN KEY (book, account) REFERENCES accounts(book, code)'),
+        ('constraint', 'daily_totals_credits_check on daily_totals', 'CHECK (credits >= 0)'),
+        ('constraint', 'daily_totals_debits_check on daily_totals', 'CHECK (debits >= 0)'),
+        ('constraint', 'daily_totals_pkey on daily_totals', 'PRIMARY KEY (book, account, effective_date)'),
+        ('constraint', 'deliveries_book_fkey on deliveries', 'FOREIGN KEY (book) REFERENCES books(book)'),
+        ('constraint', 'deliveries_pkey on deliveries', 'PRIMARY KEY (book, sha256)'),
+        ('constraint', 'deliveries_sha256_check on deliveries', 'CHECK (octet_length(sha256) = 32)'),
+        ('constraint', 'deliveries_size_check on deliveries', 'CHECK (size > 0)'),
+        ('constraint', 'delivery_parts_book_sha256_fkey on delivery_parts', 'FOREIGN KEY (book, sha256) REFERENCES deliveries(book, sha256)'),
+        ('constraint', 'delivery_parts_check on delivery_parts', 'CHECK ((key_name = ''''::text) = (octet_length(nonce) = 0))'),
+        ('constraint', 'delivery_parts_part_check on delivery_parts', 'CHECK (part > 0)'),
+        ('constraint', 'delivery_parts_pkey on delivery_parts', 'PRIMARY KEY (book, sha256, part)'),
+        ('constraint', 'entries_actor_check on entries', 'CHECK (actor <> ''''::text)'),
+        ('constraint', 'entries_book_actor_idempotency_key_key on entries', 'UNIQUE (book, actor, idempotency_key)'),
+        ('constraint', 'entries_book_fkey on entries', 'FOREIGN KEY (book) REFERENCES books(book)'),
+        ('constraint', 'entries_book_id_key on entries', 'UNIQUE (book, id)'),
+        ('constraint', 'entries_book_reverses_fkey on entries', 'FOREIGN KEY (book, reverses) REFERENCES entries(book, number)'),
+        ('constraint', 'entries_book_reverses_key on entries', 'UNIQUE (book, reverses)'),
+        ('constraint', 'entries_check on entries', 'CHECK (reverses < number)'),
+        ('constraint', 'entries_check1 on entries', 'CHECK ((charge IS NULL) = (charge_currency IS NULL))'),
+        ('constraint', 'entries_hash_check on entries', 'CHECK (octet_length(hash) = 32)'),
+        ('constraint', 'entries_idempotency_key_check on entries', 'CHECK (idempotency_key <> ''''::text)'),
+        ('constraint', 'entries_number_check on entries', 'CHECK (number > 0)'),
+        ('constraint', 'entries_pkey on entries', 'PRIMARY KEY (book, number)'),
+        ('constraint', 'entries_posting_count_check on entries', 'CHECK (posting_count >= 2)'),
+        ('constraint', 'entries_request_hash_check on entries', 'CHECK (octet_length(request_hash) = 32)'),
+        ('constraint', 'exceptions_book_remittance_fkey on exceptions', 'FOREIGN KEY (book, remittance) REFERENCES remittances(book, id)'),
+        ('constraint', 'exceptions_line_check on exceptions', 'CHECK (line >= 0)'),
+        ('constraint', 'exceptions_pkey on exceptions', 'PRIMARY KEY (book, id)'),
+        ('constraint', 'file_reads_actor_check on file_reads', 'CHECK (actor <> ''''::text)'),
+        ('constraint', 'file_reads_book_sha256_fkey on file_reads', 'FOREIGN KEY (book, sha256) REFERENCES deliveries(book, sha256)'),
+        ('constraint', 'file_reads_pkey on file_reads', 'PRIMARY KEY (book, id)'),
+        ('constraint', 'file_reads_reason_check on file_reads', 'CHECK (reason <> ''''::text)'),
+        ('constraint', 'heads_book_fkey on heads', 'FOREIGN KEY (book) REFERENCES books(book)'),
+        ('constraint', 'heads_hash_check on heads', 'CHECK (octet_length(hash) = 32)'),
+        ('constraint', 'heads_number_check on heads', 'CHECK (number >= 0)'),
+        ('constraint', 'heads_pkey on heads', 'PRIMARY KEY (book)'),
+        ('constraint', 'payer_identifiers_book_fkey on payer_identifiers', 'FOREIGN KEY (book) REFERENCES books(book)'),
+        ('constraint', 'payer_identifiers_identifier_check on payer_identifiers', 'CHECK (identifier <> ''''::text)'),
+        ('constraint', 'payer_identifiers_payer_check on payer_identifiers', 'CHECK (payer <> ''''::text)'),
+        ('constraint', 'payer_identifiers_pkey on payer_identifiers', 'PRIMARY KEY (book, identifier)'),
+        ('constraint', 'postings_amount_check on postings', 'CHECK (amount <> 0)'),
+        ('constraint', 'postings_book_account_currency_fkey on postings', 'FOREIGN KEY (book, account, currency) REFERENCES accounts(book, code, currency)'),
+        ('constraint', 'postings_book_entry_number_fkey on postings', 'FOREIGN KEY (book, entry_number) REFERENCES entries(book, number) DEFERRABLE INITIALLY DEFERRED'),
+        ('constraint', 'postings_line_check on postings', 'CHECK (line > 0)'),
+        ('constraint', 'postings_pkey on postings', 'PRIMARY KEY (book, entry_number, line)'),
+        ('constraint', 'provider_level_adjustments_book_entry_number_fkey on provider_level_adjustments', 'FOREIGN KEY (book, entry_number) REFERENCES entries(book, number)'),
+        ('constraint', 'provider_level_adjustments_book_remittance_fkey on provider_level_adjustments', 'FOREIGN KEY (book, remittance) REFERENCES remittances(book, id)'),
+        ('constraint', 'provider_level_adjustments_line_check on provider_level_adjustments', 'CHECK (line > 0)'),
+        ('constraint', 'provider_level_adjustments_pkey on provider_level_adjustments', 'PRIMARY KEY (book, remittance, line)'),
+        ('constraint', 'reader_books_book_fkey on reader_books', 'FOREIGN KEY (book) REFERENCES books(book)'),
+        ('constraint', 'reader_books_login_check on reader_books', 'CHECK (login <> ''''::text)'),
+        ('constraint', 'reader_books_pkey on reader_books', 'PRIMARY KEY (book, login)'),
+        ('constraint', 'remittances_book_sha256_fkey on remittances', 'FOREIGN KEY (book, sha256) REFERENCES deliveries(book, sha256)'),
+        ('constraint', 'remittances_book_sha256_position_key on remittances', 'UNIQUE (book, sha256, "position")'),
+        ('constraint', 'remittances_check on remittances', 'CHECK (state <> ''settled''::text OR paid = (posted + suspended))'),
+        ('constraint', 'remittances_check1 on remittances', 'CHECK ((state = ANY (ARRAY[''settled''::text, ''settling''::text])) OR posted = 0 AND suspended = 0)'),
+        ('constraint', 'remittances_check2 on remittances', 'CHECK (settled_claim_count <= claim_count)'),
+        ('constraint', 'remittances_pkey on remittances', 'PRIMARY KEY (book, id)'),
+        ('constraint', 'remittances_state_check on remittances', 'CHECK (state = ANY (ARRAY[''settled''::text, ''settling''::text, ''quarantined''::text, ''duplicate''::text]))'),
+        ('function', 'accounts_close_once', 'body 0f9f78aec2304fe4ccb0866c18637f4ba1b0bacb1426e2eef34719d9d0a6a84c, search_path=pg_catalog'),
+        ('function', 'entries_are_whole', 'body 63cc4af2c15ff8e8df8d6aef93fafb3af25e1913e98d88244f749671873aec5f, search_path=pg_catalog, HERE, pg_temp'),
+        ('function', 'postings_come_first', 'body 59d43d907950a36e4a1a75b93d97a4a0fff6bcd3278c3c23fe935118248fb4ae, search_path=pg_catalog, HERE, pg_temp'),
+        ('function', 'refuse_change', 'body 3ac0b6ca28ae61e5632d93f50c3f69b09612975b339fb6a3f11aa204e08ae50d, search_path=pg_catalog'),
+        ('right', 'INSERT on accounts for ledger_program', 'granted'),
+        ('right', 'INSERT on balances for ledger_program', 'granted'),
+        ('right', 'INSERT on books for ledger_program', 'granted'),
+        ('right', 'INSERT on claim_payments for ledger_program', 'granted'),
+        ('right', 'INSERT on daily_totals for ledger_program', 'granted'),
+        ('right', 'INSERT on deliveries for ledger_program', 'granted'),
+        ('right', 'INSERT on delivery_parts for ledger_program', 'granted'),
+        ('right', 'INSERT on entries for ledger_program', 'granted'),
+        ('right', 'INSERT on exceptions for ledger_program', 'granted'),
+        ('right', 'INSERT on file_reads for ledger_program', 'granted'),
+        ('right', 'INSERT on heads for ledger_program', 'granted'),
+        ('right', 'INSERT on payer_identifiers for ledger_program', 'granted'),
+        ('right', 'INSERT on postings for ledger_program', 'granted'),
+        ('right', 'INSERT on provider_level_adjustments for ledger_program', 'granted'),
+        ('right', 'INSERT on remittances for ledger_program', 'granted'),
+        ('right', 'SELECT on accounts for ledger_program', 'granted'),
+        ('right', 'SELECT on alembic_version for ledger_program', 'granted'),
+        ('right', 'SELECT on balances for ledger_program', 'granted'),
+        ('right', 'SELECT on books for ledger_program', 'granted'),
+        ('right', 'SELECT on claim_payments for ledger_program', 'granted'),
+        ('right', 'SELECT on daily_totals for ledger_program', 'granted'),
+        ('right', 'SELECT on deliveries for ledger_program', 'granted'),
+        ('right', 'SELECT on delivery_parts for ledger_program', 'granted'),
+        ('right', 'SELECT on entries for ledger_program', 'granted'),
+        ('right', 'SELECT on exceptions for ledger_program', 'granted'),
+        ('right', 'SELECT on file_reads for ledger_program', 'granted'),
+        ('right', 'SELECT on heads for ledger_program', 'granted'),
+        ('right', 'SELECT on ledger_reading.accounts for ledger_reader', 'granted'),
+        ('right', 'SELECT on ledger_reading.balances for ledger_reader', 'granted'),
+        ('right', 'SELECT on ledger_reading.books for ledger_reader', 'granted'),
+        ('right', 'SELECT on ledger_reading.claim_payments for ledger_reader', 'granted'),
+        ('right', 'SELECT on ledger_reading.daily_totals for ledger_reader', 'granted'),
+        ('right', 'SELECT on ledger_reading.deliveries for ledger_reader', 'granted'),
+        ('right', 'SELECT on ledger_reading.entries for ledger_reader', 'granted'),
+        ('right', 'SELECT on ledger_reading.exceptions for ledger_reader', 'granted'),
+        ('right', 'SELECT on ledger_reading.file_reads for ledger_reader', 'granted'),
+        ('right', 'SELECT on ledger_reading.heads for ledger_reader', 'granted'),
+        ('right', 'SELECT on ledger_reading.payer_identifiers for ledger_reader', 'granted'),
+        ('right', 'SELECT on ledger_reading.postings for ledger_reader', 'granted'),
+        ('right', 'SELECT on ledger_reading.provider_level_adjustments for ledger_reader', 'granted'),
+        ('right', 'SELECT on ledger_reading.remittances for ledger_reader', 'granted'),
+        ('right', 'SELECT on payer_identifiers for ledger_program', 'granted'),
+        ('right', 'SELECT on postings for ledger_program', 'granted'),
+        ('right', 'SELECT on provider_level_adjustments for ledger_program', 'granted'),
+        ('right', 'SELECT on remittances for ledger_program', 'granted'),
+        ('right', 'UPDATE on accounts (closed_at) for ledger_program', 'granted'),
+        ('right', 'UPDATE on accounts (closed_by) for ledger_program', 'granted'),
+        ('right', 'UPDATE on balances (credits) for ledger_program', 'granted'),
+        ('right', 'UPDATE on balances (debits) for ledger_program', 'granted'),
+        ('right', 'UPDATE on claim_payments (claim) for ledger_program', 'granted'),
+        ('right', 'UPDATE on claim_payments (decision) for ledger_program', 'granted'),
+        ('right', 'UPDATE on claim_payments (entry_number) for ledger_program', 'granted'),
+        ('right', 'UPDATE on claim_payments (evidence) for ledger_program', 'granted'),
+        ('right', 'UPDATE on claim_payments (rule) for ledger_program', 'granted'),
+        ('right', 'UPDATE on daily_totals (credits) for ledger_program', 'granted'),
+        ('right', 'UPDATE on daily_totals (debits) for ledger_program', 'granted'),
+        ('right', 'UPDATE on deliveries (finished_at) for ledger_program', 'granted'),
+        ('right', 'UPDATE on exceptions (closed_at) for ledger_program', 'granted'),
+        ('right', 'UPDATE on heads (hash) for ledger_program', 'granted'),
+        ('right', 'UPDATE on heads (number) for ledger_program', 'granted'),
+        ('right', 'UPDATE on heads (recorded_at) for ledger_program', 'granted'),
+        ('right', 'UPDATE on payer_identifiers (payer) for ledger_program', 'granted'),
+        ('right', 'UPDATE on remittances (payer) for ledger_program', 'granted'),
+        ('right', 'UPDATE on remittances (posted) for ledger_program', 'granted'),
+        ('right', 'UPDATE on remittances (reason) for ledger_program', 'granted'),
+        ('right', 'UPDATE on remittances (settled_claim_count) for ledger_program', 'granted'),
+        ('right', 'UPDATE on remittances (state) for ledger_program', 'granted'),
+        ('right', 'UPDATE on remittances (suspended) for ledger_program', 'granted'),
+        ('right', 'USAGE on the schema HERE for everybody', 'granted'),
+        ('right', 'USAGE on the schema HERE for ledger_program', 'granted'),
+        ('right', 'USAGE on the schema ledger_reading for ledger_reader', 'granted'),
+        ('table', 'accounts', 'logged, filled: book code type currency normal_side item_required opened_at opened_by'),
+        ('table', 'alembic_version', 'logged, filled: version_num'),
+        ('table', 'balances', 'logged, filled: book account debits credits'),
+        ('table', 'books', 'logged, filled: book name opened_at opened_by'),
+        ('table', 'claim_payments', 'logged, filled: book remittance line claim_as_sent payer_control_number status decision rule evidence'),
+        ('table', 'daily_totals', 'logged, filled: book account effective_date debits credits'),
+        ('table', 'deliveries', 'logged, filled: book sha256 file_name size received_at received_by'),
+        ('table', 'delivery_parts', 'logged, filled: book sha256 part content key_name nonce'),
+        ('table', 'entries', 'logged, filled: book number id kind effective_date recorded_at description actor idempotency_key request_hash posting_count hash'),
+        ('table', 'exceptions', 'logged, filled: book id remittance line reason claim_as_sent detail opened_at'),
+        ('table', 'file_reads', 'logged, filled: book id sha256 actor reason read_at'),
+        ('table', 'heads', 'logged, filled: book number hash recorded_at'),
+        ('table', 'payer_identifiers', 'logged, filled: book identifier payer identified_at identified_by'),
+        ('table', 'postings', 'logged, filled: book entry_number line account currency amount'),
+        ('table', 'provider_level_adjustments', 'logged, filled: book remittance line code reference amount account'),
+        ('table', 'reader_books', 'logged, filled: book login given_at given_by'),
+        ('table', 'remittances', 'logged, filled: book id sha256 position state content_hash payer_name signed_by trace posted suspended claim_count settled_claim_count reason received_at'),
+        ('trigger', 'accounts_close_once', 'enabled always, BEFORE UPDATE ON accounts FOR EACH ROW EXECUTE FUNCTION accounts_close_once()'),
+        ('trigger', 'accounts_stay', 'enabled always, BEFORE DELETE OR TRUNCATE ON accounts FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()'),
+        ('trigger', 'entries_are_whole', 'enabled always, AFTER INSERT ON entries REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION entries_are_whole()'),
+        ('trigger', 'entries_never_change', 'enabled always, BEFORE DELETE OR UPDATE OR TRUNCATE ON entries FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()'),
+        ('trigger', 'postings_come_first', 'enabled always, AFTER INSERT ON postings REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION postings_come_first()'),
+        ('trigger', 'postings_never_change', 'enabled always, BEFORE DELETE OR UPDATE OR TRUNCATE ON postings FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()'),
+        ('unique index', 'accounts_case', 'CREATE UNIQUE INDEX accounts_case ON accounts USING btree (book, lower(code))'),
+        ('unique index', 'remittances_content', 'CREATE UNIQUE INDEX remittances_content ON remittances USING btree (book, content_hash) WHERE state = ANY (ARRAY[''settled''::text, ''settling''::text])'),
+        ('unique index', 'remittances_trace', 'CREATE UNIQUE INDEX remittances_trace ON remittances USING btree (book, signed_by, trace) WHERE state = ANY (ARRAY[''settled''::text, ''settling''::text])'),
+        ('view', 'ledger_reading.accounts', 'security_barrier=true, of accounts reader_books, deacb5b9589a59c2b85eb5444d01b0ae2b96c5e7f1fe7004ee1f90b66370c3ce'),
+        ('view', 'ledger_reading.balances', 'security_barrier=true, of balances reader_books, bc41e1a66ca2c351db0d2c6c7bbcbcd811215b9b487f09a081f0efb9ec6b1386'),
+        ('view', 'ledger_reading.books', 'security_barrier=true, of books reader_books, 2873f81da7b55cc7228c29675d6d6f7767dcfeb5faa7780f3fb40d07caf7a444'),
+        ('view', 'ledger_reading.claim_payments', 'security_barrier=true, of claim_payments reader_books, d28bd17081f1f81a8782cfdb7cc980656012b77b6e647fab94d026b29fcfabec'),
+        ('view', 'ledger_reading.daily_totals', 'security_barrier=true, of daily_totals reader_books, c7eeb508b28a5ef83df12e7a030ac2e1576b039f60cc59b61af81ca759ca001c'),
+        ('view', 'ledger_reading.deliveries', 'security_barrier=true, of deliveries reader_books, 1ffd0e668072e2de59d3d825279303fec13f84dc211684ca1a6071b126e61eaf'),
+        ('view', 'ledger_reading.entries', 'security_barrier=true, of entries reader_books, a1e3dedd281f553362666e799de9ad7bd5bab31604b2d5b493b467e12cac1f7f'),
+        ('view', 'ledger_reading.exceptions', 'security_barrier=true, of exceptions reader_books, f7d1720f257906411bb348271fc1eab5e80cde9b1e9574fa1ad23b34ba706175'),
+        ('view', 'ledger_reading.file_reads', 'security_barrier=true, of file_reads reader_books, bcafa8104e6e010733450f94e8b031e52e96668ea134db8224b9f956abf1ed40'),
+        ('view', 'ledger_reading.heads', 'security_barrier=true, of heads reader_books, 84bfc52fe8cceb2eea7cf8b0a5d725aaa36cd0f2bf5c6587d73e2a901d146d58'),
+        ('view', 'ledger_reading.payer_identifiers', 'security_barrier=true, of payer_identifiers reader_books, a6b71306d24ad183c95da3dbd2a7dbd6d14f54d95dec165a3d035a59258c9e3d'),
+        ('view', 'ledger_reading.postings', 'security_barrier=true, of postings reader_books, cc236d24dd04aaf87b4b4a4f130f5a51c64e4e83201108d750150c7b409cdbe8'),
+        ('view', 'ledger_reading.provider_level_adjustments', 'security_barrier=true, of provider_level_adjustments reader_books, e39cffe850d10c48853ae2772ae791436bba32e042a786e326bfa5c27c552763'),
+        ('view', 'ledger_reading.remittances', 'security_barrier=true, of reader_books remittances, 2367c43c643d4d41f1cc4d275d3959e142a1238efabb8ba71391d522d2c5bbf3')
+        -- migrated: end
+), relations AS (
+    SELECT c.*, CAST(CAST(c.oid AS regclass) AS text) AS name
+    FROM pg_class AS c
+    WHERE c.relnamespace IN (SELECT schema FROM place) OR c.relnamespace = to_regnamespace('ledger_reading')
+), found (kind, subject, said) AS (
+    SELECT 'table', name,
+        CASE relpersistence WHEN 'p' THEN 'logged' ELSE 'lost in a crash' END
+        || CASE WHEN relrowsecurity THEN ', with row security' ELSE '' END
+        || coalesce((SELECT ', with rule ' || min(rulename) FROM pg_rewrite WHERE ev_class = relations.oid), '')
+        || coalesce((
+            SELECT ', filled: ' || string_agg(attname, ' ' ORDER BY attnum) FROM pg_attribute
+            WHERE attrelid = relations.oid AND attnum > 0 AND attnotnull
+        ), '')
+    FROM relations
+    WHERE relkind IN ('r', 'p') AND NOT relispartition
+
+    UNION ALL
+    SELECT 'constraint', conname || ' on ' || name, pg_get_constraintdef(c.oid, true)
+    FROM pg_constraint AS c
+    JOIN relations ON relations.oid = conrelid
+    WHERE contype IN ('c', 'p', 'u', 'f', 'x') AND NOT relispartition
+
+    UNION ALL
+    SELECT 'unique index', CAST(CAST(indexrelid AS regclass) AS text),
+        pg_get_indexdef(indexrelid, 0, true) || CASE WHEN indisvalid AND indisready THEN '' ELSE ', not valid' END
+    FROM pg_index
+    JOIN relations ON relations.oid = indrelid
+    WHERE indisunique AND NOT relispartition
+        AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid AND contype IN ('p', 'u', 'x'))
+
+    UNION ALL
+    SELECT 'trigger', tgname,
+        CASE tgenabled WHEN 'A' THEN 'enabled always' WHEN 'D' THEN 'disabled' ELSE 'enabled at times only' END
+        || ', ' || replace(pg_get_triggerdef(t.oid, true), 'CREATE TRIGGER ' || quote_ident(tgname) || ' ', '')
+    FROM pg_trigger AS t
+    JOIN relations ON relations.oid = tgrelid
+    WHERE NOT tgisinternal AND tgparentid = 0
+
+    UNION ALL
+    SELECT 'function', proname || replace('(' || pg_get_function_identity_arguments(pg_proc.oid) || ')', '()', ''),
+        'body ' || encode(sha256(convert_to(prosrc, 'UTF8')), 'hex')
+        || CASE WHEN prosecdef THEN ', as its owner' ELSE '' END
+        || coalesce(', ' || replace(array_to_string(proconfig, ' '), CAST(CAST(schema AS regnamespace) AS text), 'HERE'), '')
+    FROM pg_proc
+    JOIN place ON schema = pronamespace
+    WHERE prokind IN ('f', 'p')
+
+    UNION ALL
+    -- Versions of PostgreSQL write the names of tables before columns or not: left out, a view reads the same in all.
+    SELECT 'view', name, concat_ws(', ',
+        coalesce(array_to_string(reloptions, ' '), 'no barrier'),
+        (
+            SELECT 'of ' || string_agg(DISTINCT CAST(CAST(refobjid AS regclass) AS text) COLLATE "C", ' ')
+            FROM pg_depend JOIN pg_rewrite AS r ON r.oid = objid AND ev_class = relations.oid
+            WHERE refclassid = CAST('pg_class' AS regclass) AND refobjid <> relations.oid
+        ),
+        encode(sha256(convert_to(regexp_replace(pg_get_viewdef(oid), '\y\w+\.|\s+', '', 'g'), 'UTF8')), 'hex')
+    )
+    FROM relations
+    WHERE relkind = 'v'
+
+    UNION ALL
+    SELECT 'right', privilege_type || ' on ' || name || ' for ' || role
+        || CASE WHEN is_grantable THEN ', to pass on' ELSE '' END, 'granted'
+    FROM (
+        SELECT name, relowner, (aclexplode(relacl)).* FROM relations
+        UNION ALL
+        SELECT name || ' (' || attname || ')', relowner, (aclexplode(attacl)).*
+        FROM relations JOIN pg_attribute ON attrelid = oid
+        UNION ALL
+        SELECT 'the schema ' || CASE WHEN oid = schema THEN 'HERE' ELSE nspname END, nspowner, (aclexplode(nspacl)).*
+        FROM pg_namespace JOIN place ON oid = schema OR nspname = 'ledger_reading'
+    ) AS held
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN grantee = 0 THEN 'everybody' ELSE CAST(CAST(grantee AS regrole) AS text) END
+    ) AS to_whom (role)
+    WHERE grantee <> relowner
+), roles (role, said) AS (
+    SELECT r.rolname, coalesce(nullif(concat_ws(', ',
+        CASE WHEN r.rolsuper THEN 'a superuser' END,
+        CASE WHEN r.rolbypassrls THEN 'sees every row' END,
+        CASE WHEN r.rolcreaterole THEN 'makes roles' END,
+        CASE WHEN r.rolcanlogin THEN 'logs in' END,
+        (SELECT 'is ' || min(CAST(CAST(roleid AS regrole) AS text)) FROM pg_auth_members WHERE member = r.oid),
+        (
+            SELECT 'owns ' || count(*) || ' objects' FROM pg_shdepend
+            WHERE refclassid = CAST('pg_authid' AS regclass) AND refobjid = r.oid AND deptype = 'o' HAVING count(*) > 0
+        )
+    ), ''), 'no more than its rights')
+    FROM pg_roles AS r
+    WHERE r.rolname IN ('ledger_program', 'ledger_reader')
+), faults AS (
+    SELECT 'guard_in_place' AS check_name, m.kind || ' ' || m.subject AS subject, m.said AS expected,
+        coalesce(f.said, 'no such ' || m.kind) AS found
+    FROM migrated AS m
+    LEFT JOIN found AS f ON f.kind = m.kind AND f.subject = m.subject
+    WHERE m.kind <> 'right'
+
+    UNION ALL
+    SELECT 'guard_in_place', f.kind || ' ' || f.subject, 'no such ' || f.kind, f.said
+    FROM found AS f
+    WHERE f.kind = 'trigger' AND NOT EXISTS (
+        SELECT FROM migrated AS m WHERE m.kind = f.kind AND m.subject = f.subject
+    )
+
+    UNION ALL
+    -- A foreign key is kept by triggers of PostgreSQL's own; a partition has its own of each.
+    SELECT 'guard_in_place', 'trigger ' || tgname || ' of ' || name, 'enabled', 'disabled'
+    FROM pg_trigger
+    JOIN relations ON relations.oid = tgrelid
+    WHERE tgenabled IN ('D', 'R') AND (tgisinternal OR tgparentid <> 0)
+
+    UNION ALL
+    SELECT 'guard_in_place', 'table ' || name, 'logged', 'lost in a crash'
+    FROM relations
+    WHERE relispartition AND relkind = 'r' AND relpersistence <> 'p'
+
+    UNION ALL
+    SELECT 'right_withheld', f.subject, 'withheld', f.said
+    FROM found AS f
+    WHERE f.kind = 'right' AND NOT EXISTS (
+        SELECT FROM migrated AS m WHERE m.kind = f.kind AND m.subject = f.subject
+    )
+    -- Others may be let look.
+    AND (f.subject !~ '^(SELECT|USAGE) ' OR f.subject ~ ' for (ledger_program|ledger_reader|everybody)')
+
+    UNION ALL
+    SELECT 'right_withheld', 'role ' || role, 'no more than its rights', said
+    FROM roles
+
+    UNION ALL
+    -- What is told as posted must be on the disk.
+    SELECT 'guard_in_place', 'setting ' || name, 'on', setting
+    FROM pg_settings
+    WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND setting = 'off'
+)
+SELECT check_name, '' AS book, subject, expected, found
+FROM faults
+WHERE found <> expected
+ORDER BY check_name, subject;
