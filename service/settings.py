@@ -56,6 +56,9 @@ class Settings(BaseSettings):
     jwt_keys: str | None = None
     """The JWKS that bearer tokens are checked against: a file, or an https URL."""
 
+    jwt_authority: Path | None = None
+    """The authority that signs the certificate of that URL (PEM). Unset: those that this machine trusts."""
+
     jwt_issuer: str = ""
     """Who must have issued a token (iss)."""
 
