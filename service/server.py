@@ -92,6 +92,7 @@ async def start(
     database = engine(url, longest_statement_seconds=LONGEST_STATEMENT_SECONDS)
     metrics = Metrics()
     group_commit = GroupCommit(database, metrics.batch)
+    metrics.listen(database.sync_engine)
     metrics.watch(group_commit.waiting, cast(QueuePool, database.pool).checkedout)
     healthy = health.aio.HealthServicer()
     watch = Watch(database, healthy, SERVICES, guard_seconds, metrics)

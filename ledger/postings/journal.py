@@ -22,7 +22,7 @@ from ledger.schema import balances, daily_totals
 _LOCK = text("""
     SELECT number, hash, greatest(recorded_at, clock_timestamp()) AS now
     FROM heads WHERE book = :book FOR UPDATE
-""")
+""").execution_options(locks_head=True)
 _PEEK = text("SELECT number, hash, greatest(recorded_at, clock_timestamp()) AS now FROM heads WHERE book = :book")
 _MOVE = text("""
     UPDATE heads SET number = :number, hash = :hash, recorded_at = :recorded_at WHERE book = :book
