@@ -21,7 +21,7 @@ from ledger.database import DatabaseUnfit, migrate, reading
 from ledger.errors import Refusal
 from ledger.reports import report
 from ledger.reports.report import Question, Report
-from service import backup, demo, exporting, ingesting, printing, server, settings, telemetry
+from service import backup, demo, exporting, ingesting, printing, server, settings, telemetry, tracing
 from service.admission import OPEN, Admission, admission
 from service.connecting import (
     files_of,
@@ -323,15 +323,24 @@ def _serve(url: str, address: str, door: Admission, known: Settings, more: str) 
         raise CommandFailed("LEDGER_FILE_KEYS is not set: remittance files, which name patients, would lie open")
 
     metrics = server.parts(server.listening(known.metrics_listen)) if known.metrics_listen else None
+    traces = tracing.traces_of(known)
 
     async def serving() -> None:
         started = await server.start(
-            url, address, door, files, calls_per_caller=known.calls_per_caller, guard_seconds=known.guard_seconds
+            url,
+            address,
+            door,
+            files,
+            calls_per_caller=known.calls_per_caller,
+            guard_seconds=known.guard_seconds,
+            traces=traces,
         )
         if metrics is not None:
             started.metrics.offer(*metrics)
         print(f"serving on {address.rpartition(':')[0]}:{started.port}; {more}", flush=True)
         await server.serve(started, known.grace_seconds)
+        if traces is not None:
+            traces.stop()
 
     try:
         uvloop.run(serving())

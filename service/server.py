@@ -33,6 +33,7 @@ from service.doorkeeper import Doorkeeper
 from service.identity import is_public
 from service.metrics import Metrics
 from service.rights import refuse_incomplete
+from service.tracing import Traces
 from service.watch import Watch
 
 log = structlog.get_logger()
@@ -84,6 +85,7 @@ async def start(
     *,
     calls_per_caller: int = 512,
     guard_seconds: float = 15,
+    traces: Traces | None = None,
 ) -> Server:
     """Starts serving; port 0 takes a free one. Raises ValueError for an open door that others could reach."""
     refuse_incomplete(DESCRIPTORS)
@@ -96,7 +98,7 @@ async def start(
     metrics.watch(group_commit.waiting, cast(QueuePool, database.pool).checkedout)
     healthy = health.aio.HealthServicer()
     watch = Watch(database, healthy, SERVICES, guard_seconds, metrics)
-    doorkeeper = Doorkeeper(admission.gate, calls_per_caller, lambda: watch.is_guarded, metrics)
+    doorkeeper = Doorkeeper(admission.gate, calls_per_caller, lambda: watch.is_guarded, metrics, traces)
     grpc_server = grpc.aio.server(
         interceptors=[doorkeeper],
         options=[
