@@ -5,7 +5,7 @@ from pathlib import Path
 
 import grpc
 
-from service.identity import Certificate, Gate, OpenGate, Proof, is_public, read_callers
+from service.identity import CallersFile, Certificate, Gate, OpenGate, Proof, is_public
 from service.settings import SettingRefused, Settings
 from service.tokens import BearerToken, Keys
 
@@ -37,7 +37,7 @@ def admission(known: Settings, address: str, *, insecure: bool) -> Admission:
             f"{address} can be reached from other machines, where tokens must travel under TLS: "
             "set LEDGER_TLS_CERTIFICATE and LEDGER_TLS_KEY"
         )
-    return Admission(Gate(proofs, read_callers(known.callers)), credentials)
+    return Admission(Gate(proofs, CallersFile(known.callers).find), credentials)
 
 
 def _open(address: str, *, insecure: bool) -> Admission:
