@@ -238,10 +238,10 @@ WITH place (schema) AS (
     UNION ALL
     SELECT 'trigger', tgname,
         CASE tgenabled WHEN 'A' THEN 'enabled always' WHEN 'D' THEN 'disabled' ELSE 'enabled at times only' END
-        || ', ' || replace(pg_get_triggerdef(t.oid, true), 'CREATE TRIGGER ' || quote_ident(tgname) || ' ', '')
+        || ', ' || regexp_replace(pg_get_triggerdef(t.oid, true), '^CREATE (CONSTRAINT )?TRIGGER \S+ ', '')
     FROM pg_trigger AS t
     JOIN relations ON relations.oid = tgrelid
-    WHERE NOT tgisinternal AND tgparentid = 0
+    WHERE NOT tgisinternal AND NOT relispartition
 
     UNION ALL
     SELECT 'function', proname || replace('(' || pg_get_function_identity_arguments(pg_proc.oid) || ')', '()', ''),
@@ -274,6 +274,11 @@ WITH place (schema) AS (
         UNION ALL
         SELECT name || ' (' || attname || ')', relowner, (aclexplode(attacl)).*
         FROM relations JOIN pg_attribute ON attrelid = oid
+        UNION ALL
+        -- Whoever may call a function that works as its owner may do what it does.
+        SELECT 'function ' || proname, proowner, (aclexplode(coalesce(proacl, acldefault('f', proowner)))).*
+        FROM pg_proc JOIN place ON schema = pronamespace
+        WHERE prosecdef AND prorettype <> CAST('trigger' AS regtype)
         UNION ALL
         SELECT 'the schema ' || CASE WHEN oid = schema THEN 'HERE' ELSE nspname END, nspowner, (aclexplode(nspacl)).*
         FROM pg_namespace JOIN place ON oid = schema OR nspname = 'ledger_reading'
@@ -316,6 +321,30 @@ WITH place (schema) AS (
     FROM pg_trigger
     JOIN relations ON relations.oid = tgrelid
     WHERE tgenabled IN ('D', 'R') AND (tgisinternal OR tgparentid <> 0)
+
+    UNION ALL
+    -- What a table refuses for a whole statement, each of its partitions must refuse for itself, and do no more.
+    SELECT 'guard_in_place', 'trigger ' || p.tgname || ' on ' || name, 'enabled always',
+        CASE
+            WHEN t.oid IS NULL THEN 'no such trigger'
+            WHEN t.tgenabled = 'A' THEN 'enabled always'
+            ELSE 'not enabled always'
+        END
+    FROM pg_inherits
+    JOIN relations ON relations.oid = inhrelid
+    JOIN pg_trigger AS p ON p.tgrelid = inhparent AND p.tgtype & 1 = 0 AND p.tgtype & 2 <> 0
+    LEFT JOIN pg_trigger AS t ON t.tgrelid = inhrelid AND t.tgfoid = p.tgfoid AND t.tgtype = p.tgtype
+    WHERE relkind IN ('r', 'p')
+
+    UNION ALL
+    SELECT 'guard_in_place', 'trigger ' || t.tgname || ' on ' || name, 'no such trigger', 'there'
+    FROM pg_trigger AS t
+    JOIN relations ON relations.oid = tgrelid AND relispartition
+    WHERE NOT tgisinternal AND tgparentid = 0 AND NOT EXISTS (
+        SELECT FROM pg_inherits
+        JOIN pg_trigger AS p ON p.tgrelid = inhparent
+        WHERE inhrelid = t.tgrelid AND p.tgfoid = t.tgfoid AND p.tgtype = t.tgtype
+    )
 
     UNION ALL
     SELECT 'guard_in_place', 'table ' || name, 'logged', 'lost in a crash'

@@ -171,6 +171,10 @@ CHANGED: dict[str, tuple[list[str], dict[str, str]]] = {
         ["GRANT UPDATE ON SEQUENCE file_reads_id_seq TO ledger_program"],
         {"UPDATE on file_reads_id_seq for ledger_program": "granted"},
     ),
+    "a function that works as its owner, for everybody": (
+        ["CREATE FUNCTION mine() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'"],
+        {"EXECUTE on function mine for everybody": "granted"},
+    ),
     "everybody makes tables": (
         ["GRANT CREATE ON SCHEMA public TO PUBLIC"],
         {"CREATE on the schema HERE for everybody": "granted"},
@@ -210,6 +214,40 @@ def test_what_is_changed_is_told(owner: Owner, case: str) -> None:
     assert found.keys() == expected.keys()
     for subject, said in expected.items():
         assert found[subject].startswith(said.removesuffix("*")) if said.endswith("*") else found[subject] == said
+
+
+PARTED = [
+    "CREATE TABLE parted (a int) PARTITION BY RANGE (a)",
+    "CREATE TABLE part PARTITION OF parted FOR VALUES FROM (1) TO (2)",
+    "CREATE TRIGGER stay BEFORE DELETE ON parted FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()",
+]
+STAY = "CREATE TRIGGER stay BEFORE {} ON part FOR EACH {} EXECUTE FUNCTION refuse_change()"
+ALWAYS = "ALTER TABLE part ENABLE ALWAYS TRIGGER stay"
+PARTS: dict[str, tuple[list[str], dict[str, str]]] = {
+    "that refuses what its table refuses": ([STAY.format("DELETE", "STATEMENT"), ALWAYS], {}),
+    "that refuses nothing": ([], {"trigger stay on part": "no such trigger"}),
+    "that refuses at times only": (
+        [STAY.format("DELETE", "STATEMENT")],
+        {"trigger stay on part": "not enabled always"},
+    ),
+    "that does more": (
+        [STAY.format("DELETE", "STATEMENT"), ALWAYS, STAY.format("INSERT", "ROW").replace("stay", "more")],
+        {"trigger more on part": "there"},
+    ),
+    "that is open to the program": (
+        [STAY.format("DELETE", "STATEMENT"), ALWAYS, "GRANT INSERT ON part TO ledger_program"],
+        {"INSERT on part for ledger_program": "granted"},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", PARTS)
+def test_a_part_of_a_table(owner: Owner, case: str) -> None:
+    """A trigger of a table does not see what is done to its parts by their own names."""
+    statements, expected = PARTS[case]
+    found = told(owner, *PARTED, *statements)
+    assert found.pop("trigger stay").startswith("enabled at times only, BEFORE DELETE ON parted")
+    assert found == expected
 
 
 FUNCTIONS = {
