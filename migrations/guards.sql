@@ -341,9 +341,8 @@ WITH place (schema) AS (
     FROM pg_trigger AS t
     JOIN relations ON relations.oid = tgrelid AND relispartition
     WHERE NOT tgisinternal AND tgparentid = 0 AND NOT EXISTS (
-        SELECT FROM pg_inherits
-        JOIN pg_trigger AS p ON p.tgrelid = inhparent
-        WHERE inhrelid = t.tgrelid AND p.tgfoid = t.tgfoid AND p.tgtype = t.tgtype
+        SELECT FROM migrated AS m
+        WHERE m.kind = 'trigger' AND m.subject = t.tgname AND m.said LIKE '% ' || CAST(t.tgfoid AS regproc) || '()'
     )
 
     UNION ALL

@@ -11,8 +11,8 @@ from day import BARE, GONE
 Row = dict[str, Any]
 UUID = "01890000-0000-7000-8000-000000000001"
 HASH = "\\x" + "ab" * 32
-NEW = 1000
-"""An entry number that is not used yet."""
+NEW = 16
+"""The number of the next entry."""
 
 # A row of each table that is like one that is there, and that PostgreSQL takes: what must be changed of that row.
 FRESH: dict[str, Row] = {
@@ -98,7 +98,7 @@ FOREIGN_KEYS: dict[str, Row] = {
     "deliveries_book_fkey": {"book": "nowhere"},
     "delivery_parts_book_sha256_fkey": {"sha256": HASH},
     "entries_book_fkey": {"book": "nowhere"},
-    "entries_book_reverses_fkey": {"reverses": NEW - 1},
+    "entries_book_reverses_fkey": {"reverses": -1},
     "exceptions_book_remittance_fkey": {"remittance": UUID},
     "file_reads_book_sha256_fkey": {"sha256": HASH},
     "heads_book_fkey": {"book": "nowhere"},
@@ -140,16 +140,25 @@ KEYS: dict[str, Row] = {
     "remittances_pkey": {},
     "remittances_trace": {},
 }
-_OF_NEW = (
-    "INSERT INTO postings SELECT book, 1000, line{}, account, currency, amount{}, item"
-    " FROM postings WHERE entry_number = 1"
-)
-_NEW = f"""
+# The postings of the first entry once more: of which entry, in which lines, with which amounts.
+_POSTINGS = """
+    INSERT INTO postings SELECT (jsonb_populate_record(
+        p, jsonb_build_object('entry_number', {number}, 'line', {line}, 'amount', {amount})
+    )).*
+    FROM postings AS p WHERE entry_number = 1 AND {those}
+"""
+_ENTRY = f"""
     INSERT INTO entries
-    SELECT (jsonb_populate_record(e, '{{"number": 1000, "id": "{UUID}", "idempotency_key": "fresh"}}')).*
+    SELECT (jsonb_populate_record(e, '{{"number": {NEW}, "id": "{UUID}", "idempotency_key": "fresh"}}')).*
     FROM entries AS e WHERE number = 1
 """
-_LATE = "INSERT INTO postings SELECT book, entry_number, 100 + line, account, currency, amount FROM postings"
+_HEAD = f"UPDATE heads SET number = {NEW} WHERE book = 'main'"
+
+
+def _postings(number: int = NEW, line: str = "line", amount: str = "amount", those: str = "true") -> str:
+    return _POSTINGS.format(number=number, line=line, amount=amount, those=those)
+
+
 # Triggers by what they refuse. A right to change keeps the program out already, so a superuser tries it, and as a
 # replica, where nothing but ENABLE ALWAYS holds.
 OWNER, PROGRAM = "SET LOCAL session_replication_role = replica", "SET LOCAL ROLE ledger_program"
@@ -167,10 +176,10 @@ TRIGGERS: dict[str, dict[str, Sequence[Sequence[str]]]] = {
     },
     "entries_are_whole": {
         "INSERT": [
-            [PROGRAM, _NEW],
-            [PROGRAM, _OF_NEW.format("", "") + " AND line < 3", _NEW],
-            [PROGRAM, _OF_NEW.format(" + 1", ""), _NEW],
-            [PROGRAM, _OF_NEW.format("", " + 1"), _NEW],
+            [PROGRAM, _HEAD, _ENTRY],
+            [PROGRAM, _HEAD, _postings(those="line < 3"), _ENTRY],
+            [PROGRAM, _HEAD, _postings(line="line + 1"), _ENTRY],
+            [PROGRAM, _HEAD, _postings(amount="amount + 1"), _ENTRY],
         ],
     },
     "entries_never_change": {
@@ -179,7 +188,7 @@ TRIGGERS: dict[str, dict[str, Sequence[Sequence[str]]]] = {
         "TRUNCATE": [[OWNER, "TRUNCATE entries CASCADE"]],
     },
     "postings_come_first": {
-        "INSERT": [[PROGRAM, _LATE]],
+        "INSERT": [[PROGRAM, _postings(number=1, line="line + 100")]],
     },
     "postings_never_change": {
         "UPDATE": [[OWNER, "UPDATE postings SET amount = amount * 2"]],

@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from controls import BESIDE, CHECKS, FOREIGN_KEYS, FRESH, KEYS, LIKE, PROGRAM, TRIGGERS, Row
+from controls import BESIDE, CHECKS, FOREIGN_KEYS, FRESH, KEYS, LIKE, NEW, PROGRAM, TRIGGERS, Row
 from day import worked
 from psycopg.errors import IntegrityError
 from serving import BOOK, Ledger
@@ -24,26 +24,33 @@ Connection = psycopg.Connection[Any]
 # --- the catalogue ------------------------------------------------------------------------------------
 
 CATALOGUE = """
-    SELECT conname, conrelid::regclass::text, contype, '', ARRAY(
+    WITH tables AS (
+        SELECT oid, CAST(CAST(oid AS regclass) AS text) AS name FROM pg_class
+        WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
+    )
+    SELECT conname, name, contype, '', ARRAY(
         SELECT attname::text FROM pg_attribute WHERE attrelid = conrelid AND attnum = ANY (conkey)
-    ), format('ALTER TABLE %s DROP CONSTRAINT %I CASCADE', conrelid::regclass, conname)
-    FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND contype IN ('c', 'p', 'u', 'f', 'x')
-        AND conparentid = 0 AND conrelid <> 0
+    ), format('ALTER TABLE %s DROP CONSTRAINT %I CASCADE', name, conname)
+    FROM pg_constraint JOIN tables ON tables.oid = conrelid
+    WHERE contype IN ('c', 'p', 'u', 'f', 'x')
     UNION ALL
-    SELECT c.relname, i.indrelid::regclass::text, 'u', '', ARRAY(
-        SELECT attname::text FROM pg_attribute WHERE attrelid = i.indrelid AND attnum = ANY (i.indkey)
-    ), format('DROP INDEX %s', i.indexrelid::regclass)
-    FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
-    WHERE c.relnamespace = 'public'::regnamespace AND i.indisunique AND NOT c.relispartition
-        AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = i.indexrelid AND contype IN ('p', 'u', 'x'))
+    SELECT indexrelid::regclass::text, name, 'u', '', ARRAY(
+        SELECT attname::text FROM pg_attribute WHERE attrelid = indrelid AND attnum = ANY (indkey)
+    ), format('DROP INDEX %s', indexrelid::regclass)
+    FROM pg_index JOIN tables ON tables.oid = indrelid
+    WHERE indisunique
+        AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid AND contype IN ('p', 'u', 'x'))
     UNION ALL
-    SELECT t.tgname, t.tgrelid::regclass::text, 't', t.tgfoid::regproc::text, ARRAY(
+    SELECT tgname, name, 't', tgfoid::regproc::text, ARRAY(
         SELECT event
         FROM unnest(ARRAY['INSERT', 'DELETE', 'UPDATE', 'TRUNCATE'], ARRAY[4, 8, 16, 32]) AS e (event, bit)
-        WHERE t.tgtype & bit <> 0
-    ), format('DROP TRIGGER %I ON %s', t.tgname, t.tgrelid::regclass)
-    FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid
-    WHERE c.relnamespace = 'public'::regnamespace AND NOT t.tgisinternal AND t.tgparentid = 0
+        WHERE tgtype & bit <> 0
+    ), format('DROP TRIGGER %I ON %s', tgname, name) || coalesce((
+        SELECT string_agg(format('; DROP TRIGGER IF EXISTS %I ON %s', tgname, inhrelid::regclass), '')
+        FROM pg_inherits WHERE inhparent = tgrelid
+    ), '')
+    FROM pg_trigger JOIN tables ON tables.oid = tgrelid
+    WHERE NOT tgisinternal
 """
 FILLED = """
     SELECT c.relname, a.attname, EXISTS (
@@ -85,6 +92,7 @@ def books(server: Ledger) -> Iterator[Books]:
     with psycopg.connect(server.url.replace("+psycopg", ""), autocommit=True) as owner:
         owner.execute("INSERT INTO books (book, name, opened_by) VALUES ('bare', 'Nothing yet', 'owner')")
         owner.execute("INSERT INTO reader_books (book, login) VALUES ('main', 'ada')")
+        assert owner.execute("SELECT max(number) + 1 FROM entries").fetchone() == (NEW,)
         yield Books(owner, {row[0]: Control(*row) for row in owner.execute(CATALOGUE)})
 
 
@@ -139,26 +147,36 @@ def check_alone(books: Books, name: str, work: Callable[[Connection], object]) -
 
 
 def inserting(table: str, changes: Row) -> Callable[[Connection], object]:
-    """Writes a row like another but for what is changed; an entry with its postings before it."""
+    """Writes a row like another but for what is changed; an entry as it is posted, with its head and postings."""
 
     def work(connection: Connection) -> None:
         if table not in EXEMPT | OWNERS:
             connection.execute(PROGRAM)
+        if table == "postings":
+            like_another(connection, table, {"entry_number": NEW}, changes, OF_LIKE)
+            return
         if table == "entries" and changes.get("number") is not None:
-            insert(connection, "postings", {"entry_number": changes["number"]}, f"entry_number = ({NUMBER})")
-        insert(connection, table, changes, LIKE.get(table, "true"), limit=1)
+            connection.execute("UPDATE heads SET number = %s WHERE book = %s", [NEW, BOOK])
+            of_entry = {"entry_number": changes["number"]}
+            like_another(connection, "postings", of_entry, of_entry, OF_LIKE)
+        like_another(connection, table, changes, changes, LIKE.get(table, "true"), limit=1)
 
     return work
 
 
-NUMBER = f"SELECT min(number) FROM entries WHERE {LIKE['entries']}"
+OF_LIKE = f"entry_number = (SELECT min(number) FROM entries WHERE {LIKE['entries']})"
 
 
-def insert(connection: Connection, table: str, changes: Row, like: str, limit: int | None = None) -> None:
+def like_another(
+    connection: Connection, table: str, changes: Row, first: Row, like: str, limit: int | None = None
+) -> None:
+    """Rows like others but for what is changed; in the first line of several, `first` is."""
+    is_first = "t.line = 1" if table == "postings" else "true"
     connection.execute(
-        f"INSERT INTO {table} OVERRIDING SYSTEM VALUE SELECT (jsonb_populate_record(t, %s::jsonb)).*"
+        f"INSERT INTO {table} OVERRIDING SYSTEM VALUE"
+        f" SELECT (jsonb_populate_record(t, CASE WHEN {is_first} THEN %s::jsonb ELSE %s::jsonb END)).*"
         f" FROM {table} AS t WHERE {like} LIMIT %s",
-        [json.dumps(changes), limit],
+        [json.dumps(first), json.dumps(changes), limit],
     )
 
 
