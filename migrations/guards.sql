@@ -225,7 +225,7 @@ WITH place (schema) AS (
     SELECT 'constraint', conname || ' on ' || name, pg_get_constraintdef(c.oid, true)
     FROM pg_constraint AS c
     JOIN relations ON relations.oid = conrelid
-    WHERE contype IN ('c', 'p', 'u', 'f', 'x') AND NOT relispartition
+    WHERE contype IN ('c', 'p', 'u', 'f', 'x') AND NOT relispartition AND conparentid = 0
 
     UNION ALL
     SELECT 'unique index', CAST(CAST(indexrelid AS regclass) AS text),
@@ -333,7 +333,8 @@ WITH place (schema) AS (
     FROM pg_inherits
     JOIN relations ON relations.oid = inhrelid
     JOIN pg_trigger AS p ON p.tgrelid = inhparent AND p.tgtype & 1 = 0 AND p.tgtype & 2 <> 0
-    LEFT JOIN pg_trigger AS t ON t.tgrelid = inhrelid AND t.tgfoid = p.tgfoid AND t.tgtype = p.tgtype
+    LEFT JOIN pg_trigger AS t ON t.tgrelid = inhrelid AND t.tgfoid = p.tgfoid
+        AND t.tgtype & p.tgtype = p.tgtype AND t.tgtype & 1 = 0
     WHERE relkind IN ('r', 'p')
 
     UNION ALL

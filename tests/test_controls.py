@@ -32,7 +32,7 @@ CATALOGUE = """
         SELECT attname::text FROM pg_attribute WHERE attrelid = conrelid AND attnum = ANY (conkey)
     ), format('ALTER TABLE %s DROP CONSTRAINT %I CASCADE', name, conname)
     FROM pg_constraint JOIN tables ON tables.oid = conrelid
-    WHERE contype IN ('c', 'p', 'u', 'f', 'x')
+    WHERE contype IN ('c', 'p', 'u', 'f', 'x') AND conparentid = 0
     UNION ALL
     SELECT indexrelid::regclass::text, name, 'u', '', ARRAY(
         SELECT attname::text FROM pg_attribute WHERE attrelid = indrelid AND attnum = ANY (indkey)
@@ -52,6 +52,7 @@ CATALOGUE = """
     FROM pg_trigger JOIN tables ON tables.oid = tgrelid
     WHERE NOT tgisinternal
 """
+PARTS = "SELECT inhrelid::regclass::text, inhparent::regclass::text FROM pg_inherits"
 FILLED = """
     SELECT c.relname, a.attname, EXISTS (
         SELECT FROM pg_constraint WHERE conrelid = c.oid AND contype = 'p' AND a.attnum = ANY (conkey)
@@ -79,6 +80,7 @@ class Books:
 
     owner: Connection
     controls: dict[str, Control]
+    whole: dict[str, str]
 
     def named(self, *kinds: str) -> set[str]:
         """The names of the controls of these kinds."""
@@ -93,7 +95,8 @@ def books(server: Ledger) -> Iterator[Books]:
         owner.execute("INSERT INTO books (book, name, opened_by) VALUES ('bare', 'Nothing yet', 'owner')")
         owner.execute("INSERT INTO reader_books (book, login) VALUES ('main', 'ada')")
         assert owner.execute("SELECT max(number) + 1 FROM entries").fetchone() == (NEW,)
-        yield Books(owner, {row[0]: Control(*row) for row in owner.execute(CATALOGUE)})
+        controls = {row[0]: Control(*row) for row in owner.execute(CATALOGUE)}
+        yield Books(owner, controls, dict(owner.execute(PARTS).fetchall()))
 
 
 def test_every_control_has_its_row(books: Books) -> None:
@@ -124,17 +127,21 @@ def refused(books: Books, work: Callable[[Connection], object], *dropped: str) -
                 books.owner.execute(statement)
             work(books.owner)
     except IntegrityError as error:
-        return teller(error)
+        return teller(error, books.whole)
     return ""
 
 
-def teller(error: psycopg.Error) -> str:
-    """The control that an error names: a constraint, a column that must be filled, or a trigger's function."""
+def teller(error: psycopg.Error, whole: dict[str, str]) -> str:
+    """The control that an error names: a constraint, a column that must be filled, or a trigger's function.
+
+    `whole` is the table of each part of one: a part's own name for a control stands for the table's.
+    """
     told = error.diag
+    part, table = told.table_name or "", whole.get(told.table_name or "", told.table_name)
     if told.constraint_name:
-        return told.constraint_name
+        return told.constraint_name.replace(f"{part}_", f"{table}_", 1)
     if told.column_name:
-        return f"{told.table_name}.{told.column_name}"
+        return f"{table}.{told.column_name}"
     return "".join(re.findall(r"PL/pgSQL function (?:public\.)?(\w+)\(\)", told.context or ""))
 
 

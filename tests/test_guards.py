@@ -52,7 +52,8 @@ DROPS = """
     SELECT 'constraint ' || conname || ' on ' || conrelid::regclass,
         format('ALTER TABLE %s DROP CONSTRAINT %I CASCADE', conrelid::regclass, conname), 'no such constraint'
     FROM pg_constraint JOIN pg_class AS c ON c.oid = conrelid
-    WHERE connamespace = 'public'::regnamespace AND contype IN ('c', 'p', 'u', 'f') AND NOT relispartition
+    WHERE connamespace = 'public'::regnamespace AND contype IN ('c', 'p', 'u', 'f')
+        AND NOT relispartition AND conparentid = 0
     UNION ALL
     SELECT 'unique index ' || indexrelid::regclass, format('DROP INDEX %s', indexrelid::regclass),
         'no such unique index'
