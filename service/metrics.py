@@ -85,7 +85,8 @@ class Metrics:
                 self._head_waits.observe(time.perf_counter() - began)
 
         def fails(failure: ExceptionContext) -> None:
-            if (began := asked.pop(failure.execution_context, None)) is not None:
+            context = failure.execution_context  # None where no statement was asked, such as at a commit
+            if context is not None and (began := asked.pop(context, None)) is not None:
                 self._head_waits.observe(time.perf_counter() - began)
 
         event.listen(database, "before_cursor_execute", begins)
