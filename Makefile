@@ -8,13 +8,15 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test torture check lock proto guards sbom clean
+.PHONY: help demo test torture bench bench-growth check lock proto guards sbom clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make demo    run the whole story on an empty database and print its reports'
 	@echo 'make test    run every test, with lint, types, layers and stub drift'
 	@echo 'make torture kill, pause and cut off the real program, and see that nothing is lost (MINUTES=10 SEED=1)'
+	@echo 'make bench   measure posting against the echo RPC, COPY and a naive poster; writes benchmarks/RESULTS.md'
+	@echo 'make bench-growth  the same for posting and reads while a book grows to 10 million postings'
 	@echo 'make check   lint, types, layers, and whether a vulnerability is known in what is installed'
 	@echo 'make lock    renew constraints.txt from pyproject.toml'
 	@echo 'make proto   regenerate the gRPC stubs from proto/'
@@ -30,6 +32,12 @@ test: $(STAMP)
 
 torture: $(STAMP)
 	PYTHONPATH=tests $(BIN)/python -m torture --minutes $(MINUTES) --seed $(SEED)
+
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks bench
+
+bench-growth: $(STAMP)
+	$(BIN)/python -m benchmarks growth
 
 check: $(STAMP)
 	$(BIN)/ruff check

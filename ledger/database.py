@@ -1,16 +1,22 @@
 """How the books reach PostgreSQL: migrations, connections under the program's own role, and what goes wrong."""
 
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import date, datetime
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from types import NoneType
 from typing import Any
+from uuid import UUID
 
+import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from psycopg.errors import Diagnostic, FeatureNotSupported, LockNotAvailable, ReadOnlySqlTransaction
 from sqlalchemy import Column, Connection, Table, TextClause, create_engine, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -19,14 +25,25 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeEngine
 
-from ledger.errors import DatabaseUnavailable, OutcomeUnknown
+from ledger.connection import KEPT_ALIVE, RESTING_SECONDS, DriverConnection
+from ledger.errors import DatabaseUnavailable, OutcomeUnknown, TextInvalid
 from ledger.psql import with_parameters
 
 PROGRAM_ROLE = "ledger_program"
 _LOCK_SECONDS = 15
 _IDLE_SECONDS = 10
+_SILENCE_SECONDS = 20
+_TRAVEL_SECONDS = 5
 _OLDEST = 150_000
-_LOST = (OperationalError, InterfaceError, NoConnectionFree)
+_LOCK_MILLISECONDS = 250
+_TRY_AGAIN_SECONDS = 1
+_MOST_TRIES = 120
+_ONE_AT_A_TIME = "SELECT pg_advisory_lock(hashtext('ledger migrate'))"
+_OLDEST_PROGRAM = "SELECT obj_description(to_regclass('alembic_version'), 'pg_class')"
+"""`migrations/env.py` keeps there which version a program must know at least, where a version says so."""
+_READ_ONLY = (ReadOnlySqlTransaction, FeatureNotSupported)
+_LOST = (OperationalError, InterfaceError, NoConnectionFree, psycopg.OperationalError, psycopg.InterfaceError)
+_FAILED = (DBAPIError, NoConnectionFree, psycopg.Error)
 
 
 class DatabaseUnfit(Exception):
@@ -37,38 +54,49 @@ def engine(url: str, pool_size: int = 10, longest_statement_seconds: int = 0) ->
     """Connections that work under the program's own role, whatever the URL's user may do.
 
     None of them waits for a lock, or holds one while its process does nothing, for longer than others can wait.
-    `longest_statement_seconds` ends what runs longer; 0 lets it run.
+    Nor does it wait for ever for an answer that a silent network has swallowed: whoever records waits longer than
+    for a lock, whoever reads longer than a statement may run. `longest_statement_seconds` ends what runs longer; 0
+    lets it run. Warnings reach us whatever the server is set to: one of them says that a commit is in doubt.
     """
-    limits = {
-        "lock_timeout": _LOCK_SECONDS,
-        "idle_in_transaction_session_timeout": _IDLE_SECONDS,
-        "statement_timeout": longest_statement_seconds,
-    }
-    options = (f"-c {name}={round(seconds * 1000)}" for name, seconds in limits.items())
     return create_async_engine(
         url,
         pool_size=pool_size,
         max_overflow=0,
         pool_pre_ping=True,
+        pool_use_lifo=True,  # the connection used last has its statements and plans ready
         pool_timeout=_LOCK_SECONDS,
         connect_args={
-            "options": f"-c role={PROGRAM_ROLE} -c timezone=UTC {' '.join(options)}",
+            "async_creator_fn": DriverConnection.connect,
+            "options": _options(longest_statement_seconds),
             "connect_timeout": _LOCK_SECONDS,
+            **KEPT_ALIVE,
+        },
+        execution_options={
+            "reading_seconds": longest_statement_seconds and longest_statement_seconds + _TRAVEL_SECONDS,
+            "recording_seconds": _SILENCE_SECONDS,
         },
     )
+
+
+def _options(longest_statement_seconds: int) -> str:
+    """What each session is set to: its own limits, and how PostgreSQL notices a program that is gone."""
+    limits = {
+        "lock_timeout": _LOCK_SECONDS,
+        "idle_in_transaction_session_timeout": _IDLE_SECONDS,
+        "statement_timeout": longest_statement_seconds,
+    }
+    settings = {name: round(seconds * 1000) for name, seconds in limits.items()}
+    settings |= {f"tcp_{name.removeprefix('tcp_')}": value for name, value in KEPT_ALIVE.items()}
+    options = (f"-c {name}={value}" for name, value in settings.items())
+    return f"-c role={PROGRAM_ROLE} -c timezone=UTC -c client_min_messages=warning {' '.join(options)}"
 
 
 @asynccontextmanager
 async def reading(database: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """One consistent view of the books that waits for nobody. Raises DatabaseUnavailable."""
     with_snapshot = database.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-    try:
-        async with with_snapshot.connect() as connection:
-            yield connection
-    except (DBAPIError, NoConnectionFree) as failed:
-        if not _is_lost(failed):
-            raise
-        raise _unavailable() from failed
+    async with _connected(with_snapshot, "reading_seconds") as connection:
+        yield connection
 
 
 @asynccontextmanager
@@ -76,32 +104,83 @@ async def recording(database: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """A database transaction: all of the block is recorded, or nothing.
 
     Raises DatabaseUnavailable where nothing was recorded, OutcomeUnknown where the connection was lost while
-    it committed.
+    it committed, or where a synchronous replica may not have what was committed.
     """
+    async with _connected(database, "recording_seconds") as connection:
+        yield connection
+        await _committed(connection)
+
+
+@asynccontextmanager
+async def _connected(database: AsyncEngine, patience: str) -> AsyncIterator[AsyncConnection]:
+    """A connection of the pool, with the patience that the engine was given for this kind of work."""
     try:
         async with database.connect() as connection:
-            yield connection
-            await _committed(connection)
-    except (DBAPIError, NoConnectionFree) as failed:
+            below = await driver(connection)
+            assert isinstance(below, DriverConnection)
+            below.patience_seconds = database.sync_engine.get_execution_options()[patience]
+            try:
+                yield connection
+            finally:
+                below.patience_seconds = RESTING_SECONDS
+    except _FAILED as failed:
+        if _is_refusing_writes(failed):
+            raise DatabaseUnavailable("the database takes no writes; nothing was recorded; try again") from failed
         if not _is_lost(failed):
             raise
         raise _unavailable() from failed
 
 
 async def _committed(connection: AsyncConnection) -> None:
+    """Commits. Raises OutcomeUnknown where the connection was lost meanwhile, or PostgreSQL warned.
+
+    A wait for a synchronous replica that somebody cancels ends as a success with a warning, the only one that
+    COMMIT has in these books: what is committed here may be gone after a fail-over.
+    """
     try:
-        await connection.commit()
+        async with _warnings(connection) as said:
+            await connection.commit()
     except DBAPIError as lost:
         if _is_lost(lost):
-            raise OutcomeUnknown(
-                "the connection was lost at commit; the same idempotency key gives the answer on retry"
-            ) from lost
+            raise _unknown("the connection was lost at commit") from lost
         raise
+    if said:
+        raise _unknown("it was committed, but may not have reached the synchronous replica")
+
+
+@asynccontextmanager
+async def _warnings(connection: AsyncConnection) -> AsyncIterator[list[str]]:
+    """The warnings that PostgreSQL sends during the block, in its own words."""
+    said: list[str] = []
+
+    def heard(notice: Diagnostic) -> None:
+        if notice.severity_nonlocalized == "WARNING":
+            said.append(notice.message_primary or "")
+
+    driver = (await connection.get_raw_connection()).driver_connection
+    assert isinstance(driver, psycopg.AsyncConnection)
+    driver.add_notice_handler(heard)
+    try:
+        yield said
+    finally:
+        driver.remove_notice_handler(heard)
+
+
+def _unknown(why: str) -> OutcomeUnknown:
+    return OutcomeUnknown(f"{why}; the same idempotency key gives the answer on retry")
 
 
 def _is_lost(failed: Exception) -> bool:
     """Whether PostgreSQL did not answer, or ended the session, as it does with one that idles in a transaction."""
     return isinstance(failed, _LOST) or (isinstance(failed, DBAPIError) and failed.connection_invalidated)
+
+
+def _is_refusing_writes(failed: Exception) -> bool:
+    """Whether this PostgreSQL can only be read, as a standby is until it is promoted.
+
+    One that is asked to begin a transaction that may write says that the feature is not supported.
+    """
+    return isinstance(getattr(failed, "orig", failed), _READ_ONLY)
 
 
 def _unavailable() -> DatabaseUnavailable:
@@ -115,21 +194,59 @@ def column(
     return Column(name, kind, primary_key=key, nullable=null)
 
 
-def inserting(table: Table, then: str = "") -> TextClause:
-    """One statement that inserts any number of rows, each column given as an array under its name.
+async def driver(connection: AsyncConnection) -> psycopg.AsyncConnection[Any]:
+    """What SQLAlchemy's connection stands on, in the same database transaction: for whole batches in one go."""
+    found = (await connection.get_raw_connection()).driver_connection
+    assert isinstance(found, psycopg.AsyncConnection)
+    return found
+
+
+def inserting(table: Table, then: str = "") -> str:
+    """One statement for the driver that inserts any number of rows, each column given as `listed` has it.
 
     `then` is what follows, such as an ON CONFLICT clause.
     """
     names = ", ".join(column.name for column in table.columns)
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
-    arrays = ", ".join(f"CAST(:{c.name} AS {c.type.compile(dialect=dialect)}[])" for c in table.columns)
-    return text(f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({arrays}) {then}")  # noqa: S608
+    lists = ", ".join(
+        f"unnest(CAST({taken_apart(column.name)} AS {column.type.compile(dialect=dialect)}[]))"
+        for column in table.columns
+    )
+    return f"INSERT INTO {table.name} ({names}) SELECT {lists} {then}"
 
 
-def columns(table: Table, rows: Sequence[Sequence[object]]) -> dict[str, list[object]]:
-    """Rows, each in the table's own order of columns, turned into the arrays that `inserting` takes."""
-    turned = zip(*rows, strict=True) if rows else ([] for _ in table.columns)
-    return {column.name: list(values) for column, values in zip(table.columns, turned, strict=True)}
+def taken_apart(name: str) -> str:
+    """SQL for the array of texts behind a parameter that `listed` made. Before the first line there is nothing."""
+    return f"(string_to_array(%({name})s, E'\\n', '\\N'))[2:]"
+
+
+def columns(table: Table, rows: Sequence[Sequence[object]]) -> dict[str, str]:
+    """Rows, each in the table's own order of columns, turned into the lists that `inserting` takes.
+
+    Raises TextInvalid for a text that has a line break.
+    """
+    turned = zip(*rows, strict=True)
+    return {column.name: listed(values) for column, values in zip(table.columns, turned, strict=True)}
+
+
+def listed(values: Sequence[object]) -> str:
+    """A line for each value, \\N for an absent one: one text costs a hundredth of an array. Raises TextInvalid."""
+    lines = [_LISTED[type(value)](value) for value in values]
+    found = "\n".join(["", *lines])
+    if found.count("\n") > len(lines) or "\\N" in (value for value in values if type(value) is str):
+        raise TextInvalid("a text with a line break, or that is \\N, cannot be kept", field="text", limit=0)
+    return found
+
+
+_LISTED: dict[type, Callable[[Any], str]] = {
+    NoneType: lambda _: "\\N",
+    str: lambda value: value,
+    int: str,
+    bytes: lambda value: f"\\x{value.hex()}",
+    date: date.isoformat,
+    datetime: str,
+    UUID: str,
+}
 
 
 def query(package: str, name: str) -> TextClause:
@@ -147,22 +264,66 @@ def query(package: str, name: str) -> TextClause:
 def migrate(url: str) -> list[str]:
     """Brings a database to the newest version, from nothing or from an older one; returns what it ran.
 
-    Runs as the URL's own user, which then owns the tables. Raises DatabaseUnfit or DatabaseUnavailable.
+    A newer database stays as it is. Runs as the URL's own user, which then owns the tables, each version in a
+    database transaction of its own. Raises DatabaseUnfit or DatabaseUnavailable.
     """
     try:
         with create_engine(url, poolclass=NullPool).connect() as connection:
             _refuse_unfit(connection)
-            before = _version(connection)
-            command.upgrade(_alembic(connection), "head")
-            connection.commit()
-            return _between(before, _version(connection))
+            return [] if _is_newer(_version(connection)) else _upgrade(connection)
     except OperationalError as lost:
         raise DatabaseUnavailable(f"the database does not answer: {lost.orig}") from lost
 
 
-def migrations_pending(connection: Connection) -> bool:
-    """Whether `ledger migrate` has something to do."""
-    return _version(connection) != _newest()
+def _upgrade(connection: Connection) -> list[str]:
+    """One program at a time; returns what this one ran."""
+    _patiently(connection, lambda: connection.exec_driver_sql(_ONE_AT_A_TIME))
+    before = _version(connection)
+    _patiently(connection, lambda: command.upgrade(_alembic(connection), "head"))
+    return _between(before, _version(connection))
+
+
+def _patiently(connection: Connection, work: Callable[[], object]) -> None:
+    """Waits for a lock no longer than callers bear: all who come behind wait with it. Then it tries again."""
+    for _ in range(_MOST_TRIES):
+        connection.rollback()
+        connection.exec_driver_sql(f"SET lock_timeout = '{_LOCK_MILLISECONDS}ms'")
+        connection.commit()  # or all versions would be one transaction, and hold the locks of each to the end
+        try:
+            work()
+            connection.commit()
+        except (OperationalError, LockNotAvailable) as failed:
+            if not isinstance(getattr(failed, "orig", failed), LockNotAvailable):
+                raise
+            time.sleep(_TRY_AGAIN_SECONDS)
+        else:
+            return
+    raise DatabaseUnavailable(
+        "another migration runs, or a table that this one changes is in use all the time; nothing is half done; "
+        "see who holds it (pg_stat_activity) and try again"
+    )
+
+
+def out_of_step(connection: Connection) -> str:
+    """Why this program cannot work on a database of this version; empty where it can.
+
+    It can at its own version, and at a newer one, which only adds, unless that says that it does more.
+    """
+    version = _version(connection)
+    if version == _newest():
+        return ""
+    if not _is_newer(version):
+        return "the database is not at this program's version: run ledger migrate"
+    oldest = connection.exec_driver_sql(_OLDEST_PROGRAM).scalar_one()
+    if _is_newer(oldest):
+        return f"the database has left this program behind: run one that knows version {oldest}"
+    return ""
+
+
+def _is_newer(version: str | None) -> bool:
+    """Whether it comes after the version that this program was written for."""
+    newest = _newest()
+    return version is not None and newest is not None and version.isdecimal() and version > newest
 
 
 def _refuse_unfit(connection: Connection) -> None:

@@ -129,6 +129,10 @@ class ChoiceInvalid(Invalid):
     """A number that stands for none of a field's choices."""
 
 
+class FieldsContradict(Invalid):
+    """A field inside a proposal says otherwise than the proposal."""
+
+
 # --- what is not there --------------------------------------------------------------------------------
 
 
@@ -154,6 +158,10 @@ class DeliveryNotFound(NotThere):
 
 class RemittanceNotFound(NotThere):
     """No such remittance in this book."""
+
+
+class ProposalNotFound(NotThere):
+    """No such proposal in this book."""
 
 
 # --- what is there already ----------------------------------------------------------------------------
@@ -222,6 +230,22 @@ class ReversalNotReversible(NotAllowedNow):
     """A reversal is not reversed; post the entry anew."""
 
 
+class ApprovalNeeded(NotAllowedNow):
+    """More than one person may ask for alone: a second one must approve it."""
+
+
+class ProposalDecided(NotAllowedNow):
+    """The proposal was decided before, by another or otherwise."""
+
+
+class ProposalDiffers(NotAllowedNow):
+    """The hash that is named is not the proposal's: something else was seen."""
+
+
+class ProposalOutdated(NotAllowedNow):
+    """The proposal would no longer become what was shown."""
+
+
 # --- remittance files ---------------------------------------------------------------------------------
 
 
@@ -272,12 +296,24 @@ class BooksUnguarded(TryAgain):
     """A guard of the books is off, so nothing is written until a person has put it back."""
 
 
+class ServerStopping(TryAgain):
+    """The server stops. Nothing was recorded; another server answers, or its next start."""
+
+
 class CallerNotAuthenticated(Unproven):
     """No certificate or token, or none that is valid here, or a caller that nobody has named."""
 
 
 class CallNotPermitted(Forbidden):
     """The caller has no role in this book that may call the method."""
+
+
+class MakerIsChecker(Forbidden):
+    """Whoever has made a proposal does not decide on it."""
+
+
+class NotTheMaker(Forbidden):
+    """Only who has made a proposal withdraws it."""
 
 
 class FileKeyUnknown(NotAllowedNow):

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Text,
     Uuid,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 from ledger.database import column
 
@@ -35,6 +36,7 @@ heads = Table(
     column("number", BigInteger),
     column("hash", LargeBinary),
     column("recorded_at", _moment),
+    column("changes", BigInteger),
 )
 
 accounts = Table(
@@ -51,6 +53,7 @@ accounts = Table(
     column("opened_by", Text),
     column("closed_at", _moment, null=True),
     column("closed_by", Text, null=True),
+    column("close_reason", Text, null=True),
 )
 
 entries = Table(
@@ -90,10 +93,28 @@ postings = Table(
     column("book", Text, key=True),
     column("entry_number", BigInteger, key=True),
     column("line", Integer, key=True),
+    column("effective_date", Date),
     column("account", Text),
     column("currency", Text),
     column("amount", BigInteger),
     column("item", Text, null=True),
+)
+
+entry_keys = Table(
+    "entry_keys",
+    metadata,
+    column("book", Text, key=True),
+    column("actor", Text, key=True),
+    column("idempotency_key", Text, key=True),
+    column("number", BigInteger),
+)
+
+entry_reversals = Table(
+    "entry_reversals",
+    metadata,
+    column("book", Text, key=True),
+    column("reverses", BigInteger, key=True),
+    column("number", BigInteger),
 )
 
 balances = Table(
@@ -113,4 +134,50 @@ daily_totals = Table(
     column("effective_date", Date, key=True),
     column("debits", BigInteger),
     column("credits", BigInteger),
+)
+
+proposals = Table(
+    "proposals",
+    metadata,
+    column("book", Text, key=True),
+    column("number", BigInteger, key=True),
+    column("act", Text),
+    column("asked", JSONB),
+    column("shown", JSONB),
+    column("request_hash", LargeBinary),
+    column("content_hash", LargeBinary),
+    column("proposed_by", Text),
+    column("proposed_at", _moment),
+    column("idempotency_key", Text),
+    column("reason", Text),
+)
+
+proposal_decisions = Table(
+    "proposal_decisions",
+    metadata,
+    column("book", Text, key=True),
+    column("proposal", BigInteger, key=True),
+    column("verdict", Text),
+    column("proposed_by", Text),
+    column("content_hash", LargeBinary),
+    column("decided_by", Text),
+    column("decided_at", _moment),
+    column("reason", Text),
+    column("entry_number", BigInteger, null=True),
+)
+
+approval_limits = Table(
+    "approval_limits",
+    metadata,
+    column("book", Text, key=True),
+    column("kind", Text, key=True),
+    column("currency", Text, key=True),
+    column("version", Integer, key=True),
+    column("before", BigInteger, null=True),
+    column("amount", BigInteger, null=True),
+    column("after_entry", BigInteger),
+    column("reason", Text),
+    column("set_by", Text),
+    column("set_at", _moment),
+    column("proposal", BigInteger, null=True),
 )

@@ -24,6 +24,7 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 LARGEST_PAGE = 1_000
 USUAL_PAGE = 100
 _LARGEST = 2**63 - 1
+_SIDES = {side: accounts_pb2.Side.Value(f"SIDE_{side.upper()}") for side in Side}
 
 
 def amount(field: str, message: Message) -> Amount:
@@ -53,7 +54,7 @@ def money(value: Amount) -> money_pb2.Money:
 
 def side(value: Side) -> accounts_pb2.Side.ValueType:
     """A side as the wire has it."""
-    return accounts_pb2.Side.Value(f"SIDE_{value.upper()}")
+    return _SIDES[value]
 
 
 def balance(totals: Totals, currency: str) -> accounts_pb2.Balance:

@@ -27,6 +27,8 @@ payer_identifiers = Table(
     column("payer", Text),
     column("identified_at", _moment),
     column("identified_by", Text),
+    column("version", Integer, key=True),
+    column("reason", Text),
 )
 
 deliveries = Table(

@@ -19,6 +19,7 @@ from ledger.errors import (
     StreamMisordered,
     TextInvalid,
 )
+from ledger.postings import journal
 from ledger.wire import Context
 from reconciliation import messages, store
 from reconciliation.files import Files, record_read
@@ -132,9 +133,9 @@ class ReconciliationServicer(ReconciliationServiceServicer):
         if not request.identifiers:
             raise FieldMissing("identifiers are required", field="identifiers")
         identifiers = [fields.required("identifiers", one) for one in request.identifiers]
-        async with recording(self._database) as connection:
-            await existing_book(connection, book)
-            await store.identify(connection, book, payer, identifiers, caller.actor.get())
+        reason = fields.required("reason", request.reason, fields.TEXT_LENGTH)
+        async with journal.posting(self._database, book) as (connection, _):
+            await store.identify(connection, book, payer, identifiers, caller.actor.get(), reason)
         return pb.IdentifyPayerResponse()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, Table, and_, func, select, text, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reconciliation.reasons import Decision, RemittanceState
@@ -20,6 +20,16 @@ from reconciliation.schema import (
     remittances,
 )
 
+_IDENTIFY = text("""
+    INSERT INTO payer_identifiers (book, identifier, payer, identified_by, version, reason)
+    SELECT :book, said.identifier, :payer, :actor, coalesce(last.version, 0) + 1, :reason
+    FROM (SELECT DISTINCT identifier FROM unnest(CAST(:identifiers AS text[])) AS identifier) AS said
+    LEFT JOIN LATERAL (
+        SELECT version, payer FROM payer_identifiers AS p
+        WHERE p.book = :book AND p.identifier = said.identifier ORDER BY version DESC LIMIT 1
+    ) AS last ON true
+    WHERE last.payer IS DISTINCT FROM :payer
+""")
 _CONTROL_NUMBERS = text("""
     SELECT DISTINCT c.payer_control_number, c.claim
     FROM claim_payments AS c JOIN remittances AS r ON r.book = c.book AND r.id = c.remittance
@@ -299,21 +309,23 @@ async def originals(
 
 
 async def payers_of(connection: AsyncConnection, book: str, identifiers: Collection[str]) -> set[str]:
-    """The payers for which these identifiers stand."""
-    wanted = select(payer_identifiers.c.payer).where(
-        payer_identifiers.c.book == book, payer_identifiers.c.identifier.in_(identifiers)
-    )
-    return set((await connection.execute(wanted)).scalars())
+    """The payers for which these identifiers stand, as it was said last."""
+    table = payer_identifiers.c
+    said = select(table.identifier, table.payer).ext(distinct_on(table.identifier))
+    last = said.where(table.book == book, table.identifier.in_(identifiers))
+    rows = await connection.execute(last.order_by(table.identifier, table.version.desc()))
+    return {row.payer for row in rows}
 
 
 async def identify(
-    connection: AsyncConnection, book: str, payer: str, identifiers: Collection[str], actor: str
+    connection: AsyncConnection, book: str, payer: str, identifiers: Collection[str], actor: str, reason: str
 ) -> None:
-    """Says for which payer identifiers stand, from now on."""
-    rows = [{"book": book, "identifier": one, "payer": payer, "identified_by": actor} for one in identifiers]
-    row = insert(payer_identifiers)
-    changed = row.on_conflict_do_update(index_elements=["book", "identifier"], set_={"payer": row.excluded.payer})
-    await connection.execute(changed, rows)
+    """Says for which payer identifiers stand, from now on, while the head of the book is held.
+
+    What was said before stays; what is said already is not said again.
+    """
+    asked = {"book": book, "payer": payer, "identifiers": [*identifiers], "actor": actor, "reason": reason}
+    await connection.execute(_IDENTIFY, asked)
 
 
 async def find_claim_payments(

@@ -9,7 +9,6 @@ from typing import Annotated, NoReturn
 
 import structlog
 import typer
-import uvloop
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -21,22 +20,22 @@ from ledger.database import DatabaseUnfit, migrate, reading
 from ledger.errors import Refusal
 from ledger.reports import report
 from ledger.reports.report import Question, Report
-from service import backup, demo, exporting, ingesting, printing, server, settings, telemetry, tracing
-from service.admission import OPEN, Admission, admission
+from service import backup, demo, exporting, ingesting, printing, running, server, settings, telemetry
+from service.admission import admission
 from service.connecting import (
     files_of,
     looked_up,
     reached,
-    refuse_unguarded,
     refuse_unmigrated,
     run,
     without_password,
 )
-from service.identity import UNNAMED
+from service.identity import EVERY_BOOK
+from service.noting import noted, system_user
 from service.postgres import PostgresUnavailable, Urls
 from service.printing import Format
 from service.questions import QUESTIONS
-from service.settings import SettingRefused, Settings
+from service.settings import SettingRefused
 
 log = structlog.get_logger()
 app = typer.Typer(
@@ -87,7 +86,8 @@ def up(listen: Listen = None) -> None:
         _migrate(urls)
         run(urls.server, _open_first_book, known.book)
         where = known.data_folder.absolute() if known.database_url is None else without_password(urls.server)
-        _serve(urls.server, address, door, known, f"data in {where}; stop with Ctrl-C, or kill {os.getpid()}")
+        more = f"data in {where}; stop with Ctrl-C, or kill {os.getpid()}"
+        running.serve(urls.server, address, door, known, more)
 
 
 @app.command()
@@ -96,6 +96,8 @@ def serve(
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Believe every caller. Only for addresses of this machine.")
     ] = False,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that serve together on one port.")] = 1,
+    worker: Annotated[bool, typer.Option("--worker", hidden=True)] = False,
 ) -> None:
     """Serve the books of a database that is migrated already.
 
@@ -105,10 +107,14 @@ def serve(
     Example: ledger serve --listen 127.0.0.1:50051 --insecure
     """
     known = settings.read()
-    address = server.listening(listen or known.listen)
+    address = listen or known.listen if worker else server.listening(listen or known.listen)
     door = admission(known, address, insecure=insecure)
+    more = f"stop with Ctrl-C, or kill {os.getpid()}"
     with reached(known) as urls:
-        _serve(urls.server, address, door, known, f"stop with Ctrl-C, or kill {os.getpid()}")
+        if workers == 1:
+            running.serve(urls.server, address, door, known, more, shared=worker)
+        else:
+            raise typer.Exit(running.serve_together(workers, urls.server, address, known, more, insecure=insecure))
 
 
 @app.command("migrate")
@@ -172,7 +178,8 @@ def report_command(
     if as_of and not question.dated:
         raise CommandFailed(f"{name} says how things stand now: leave out --as-of")
     wanted = fields.book_name(book or settings.read().book)
-    found = looked_up(report.ask, question, wanted, day)
+    with noted(f"report {name}", wanted):
+        found = looked_up(report.ask, question, wanted, day)
     printing.show(found, form, wanted, day)
     _refuse_untied(found)
 
@@ -199,7 +206,7 @@ def backup_command(
 
     Example: ledger backup books-2026-11-24.backup
     """
-    with reached(settings.read()) as urls:
+    with noted("backup", EVERY_BOOK), reached(settings.read()) as urls:
         refuse_unmigrated(urls.server)
         backup.backup(urls.owner, file)
 
@@ -243,11 +250,12 @@ def export_command(
     Example: ledger export --format hledger --output main.journal
     """
     wanted = fields.book_name(book or settings.read().book)
-    if output is None:
-        looked_up(exporting.write, wanted, form, sys.stdout)
-        return
-    with exporting.whole_file(output) as file:
-        looked_up(exporting.write, wanted, form, file)
+    with noted("export", wanted):
+        if output is None:
+            looked_up(exporting.write, wanted, form, sys.stdout)
+            return
+        with exporting.whole_file(output) as file:
+            looked_up(exporting.write, wanted, form, file)
 
 
 @books.command("open")
@@ -262,7 +270,7 @@ def book_open(
     wanted, legal_name = fields.book_name(book), fields.required("--name", name)
     with reached(settings.read()) as urls:
         refuse_unmigrated(urls.server)
-        run(urls.server, open_book, wanted, legal_name, UNNAMED)
+        run(urls.server, open_book, wanted, legal_name, system_user())
     print(f"book {wanted} is open under the name {legal_name}")
 
 
@@ -309,44 +317,8 @@ async def _open_first_book(database: AsyncEngine, book: str) -> None:
     async with reading(database) as connection:
         if await store.find_books(connection):
             return
-    await open_book(database, fields.book_name(book), book, UNNAMED)
+    await open_book(database, fields.book_name(book), book, system_user())
     print(f"opened book {book}")
-
-
-def _serve(url: str, address: str, door: Admission, known: Settings, more: str) -> None:
-    refuse_unmigrated(url)
-    refuse_unguarded(url)
-    files = files_of(known)
-    if door is OPEN:
-        log.warning("callers are believed, not known", address=address)
-    elif not files.sealing.keys:
-        raise CommandFailed("LEDGER_FILE_KEYS is not set: remittance files, which name patients, would lie open")
-
-    metrics = server.parts(server.listening(known.metrics_listen)) if known.metrics_listen else None
-    traces = tracing.traces_of(known)
-
-    async def serving() -> None:
-        started = await server.start(
-            url,
-            address,
-            door,
-            files,
-            calls_per_caller=known.calls_per_caller,
-            guard_seconds=known.guard_seconds,
-            traces=traces,
-        )
-        if metrics is not None:
-            started.metrics.offer(*metrics)
-        print(f"serving on {address.rpartition(':')[0]}:{started.port}; {more}", flush=True)
-        await server.serve(started, known.grace_seconds)
-        if traces is not None:
-            traces.stop()
-
-    try:
-        uvloop.run(serving())
-    finally:  # from here on nothing interrupts the clean stop
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, signal.SIG_IGN)
 
 
 def main() -> NoReturn:

@@ -5,17 +5,19 @@ from pathlib import Path
 
 import grpc
 
-from service.identity import CallersFile, Certificate, Gate, OpenGate, Proof, is_public
+from service.callers import CallersFile
+from service.identity import Certificate, Gate, OpenGate, Proof, is_public
 from service.settings import SettingRefused, Settings
 from service.tokens import BearerToken, Keys
 
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """The gate that knows callers, and the server's side of TLS where it has one."""
+    """The gate that knows callers, the server's side of TLS where it has one, and the file of who is known."""
 
     gate: Gate | OpenGate
     credentials: grpc.ServerCredentials | None = None
+    callers: CallersFile | None = None
 
 
 OPEN = Admission(OpenGate())
@@ -37,7 +39,8 @@ def admission(known: Settings, address: str, *, insecure: bool) -> Admission:
             f"{address} can be reached from other machines, where tokens must travel under TLS: "
             "set LEDGER_TLS_CERTIFICATE and LEDGER_TLS_KEY"
         )
-    return Admission(Gate(proofs, CallersFile(known.callers).find), credentials)
+    callers = CallersFile(known.callers)
+    return Admission(Gate(proofs, callers), credentials, callers)
 
 
 def _open(address: str, *, insecure: bool) -> Admission:

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import NullPool
 
 from ledger.audit import integrity
-from ledger.database import DatabaseUnfit, engine, migrations_pending, reading
+from ledger.database import DatabaseUnfit, engine, out_of_step, reading
 from ledger.errors import DatabaseUnavailable
 from reconciliation.files import Files
 from reconciliation.sealing import KeysRefused, Sealing, read_keys
@@ -72,11 +72,11 @@ def _own_key(path: Path) -> str:
 
 
 def refuse_unmigrated(url: str) -> None:
-    """Raises DatabaseUnfit where `ledger migrate` has something to do, or DatabaseUnavailable."""
+    """Raises DatabaseUnfit where the database's version is not one to work on, or DatabaseUnavailable."""
     try:
         with create_engine(url, poolclass=NullPool).connect() as connection:
-            if migrations_pending(connection):
-                raise DatabaseUnfit("the database is not at this program's version: run ledger migrate")
+            if sentence := out_of_step(connection):
+                raise DatabaseUnfit(sentence)
     except OperationalError as lost:
         raise DatabaseUnavailable(f"the database does not answer: {lost.orig}") from lost
 

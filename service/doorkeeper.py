@@ -15,6 +15,7 @@ from grpc_status.rpc_status import to_status
 from ledger import caller
 from ledger.errors import BooksUnguarded, CallNotPermitted, CallsTooMany, Refusal, RequestUndecodable
 from ledger.wire import Context
+from service.door import Door
 from service.identity import Gate, Metadata, OpenGate, Principal
 from service.metrics import Metrics
 from service.refusals import code, status
@@ -33,6 +34,13 @@ class _Undecodable:
 
 
 _LONGEST_BOOK = 40
+_MAKERS: dict[tuple[bool, bool], Callable[..., Handler]] = {
+    (False, False): grpc.unary_unary_rpc_method_handler,
+    (False, True): grpc.unary_stream_rpc_method_handler,
+    (True, False): grpc.stream_unary_rpc_method_handler,
+    (True, True): grpc.stream_stream_rpc_method_handler,
+}
+"""How a handler is made, by whether requests and answers are streams."""
 
 
 class Doorkeeper(grpc.aio.ServerInterceptor):
@@ -44,9 +52,11 @@ class Doorkeeper(grpc.aio.ServerInterceptor):
         calls_per_caller: int,
         is_guarded: Callable[[], bool],
         metrics: Metrics,
+        door: Door,
         traces: Traces | None = None,
     ) -> None:
         """`is_guarded` says whether the books' guards were in place when they were last looked at."""
+        self._door = door
         self._gate = gate
         self._metrics = metrics
         self._traces = traces
@@ -66,17 +76,12 @@ class Doorkeeper(grpc.aio.ServerInterceptor):
             return handler
         read = _safely(cast(Decoder, handler.request_deserializer))
         if handler.response_streaming:
-            return grpc.unary_stream_rpc_method_handler(
-                self._streaming(method, cast(Streaming, handler.unary_stream)),
+            return _MAKERS[handler.request_streaming, True](
+                self._streaming(method, cast(Streaming, handler.stream_stream or handler.unary_stream)),
                 request_deserializer=read,
                 response_serializer=handler.response_serializer,
             )
-        make = (
-            grpc.stream_unary_rpc_method_handler
-            if handler.request_streaming
-            else grpc.unary_unary_rpc_method_handler
-        )
-        return make(
+        return _MAKERS[handler.request_streaming, False](
             self._answering(method, cast(Behaviour, handler.stream_unary or handler.unary_unary)),
             request_deserializer=read,
             response_serializer=handler.response_serializer,
@@ -93,8 +98,9 @@ class Doorkeeper(grpc.aio.ServerInterceptor):
 
     def _streaming(self, method: str, behaviour: Streaming) -> Streaming:
         async def streaming(request: Any, context: Context) -> AsyncIterator[Any]:
-            async with self._call(method, context) as (permit, _):
+            async with self._call(method, context) as (permit, told):
                 async for answer in behaviour(permit.checked(request), context):
+                    told.follow(_numbers(answer))
                     yield answer
 
         return streaming
@@ -104,6 +110,7 @@ class Doorkeeper(grpc.aio.ServerInterceptor):
         """One call, from knowing the caller to the line in the log; yields what checks its messages."""
         told, metadata = _Told(method), tuple(context.invocation_metadata() or ())
         try:
+            await self._door.enter()
             principal = await self._gate.admit(metadata, context.auth_context())
             told.actor = principal.name
             caller.actor.set(principal.name)
@@ -163,6 +170,11 @@ class _Told:
     entries: str = ""
     began: float = field(default_factory=time.perf_counter)
 
+    def follow(self, number: str) -> None:
+        """One more answer of a stream brings an entry: the first number is kept, and the last."""
+        if number:
+            self.entries = f"{self.entries.partition('-')[0] or number}-{number}"
+
     def said(self) -> dict[str, str]:
         """All of it, by name."""
         return {
@@ -178,6 +190,8 @@ class _Told:
 def _numbers(answer: Message) -> str:
     """The numbers of the entries that an answer brings, from the first to the last."""
     names = answer.DESCRIPTOR.fields_by_name
+    if "result" in names:
+        return _number(answer.result)  # type: ignore[attr-defined]
     if "entry" in names:
         return _number(answer)
     if "results" not in names:
@@ -210,8 +224,11 @@ class _Permit:
 
     async def _checked_stream(self, requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
         self._refuse_outsider()
+        named = False
         async for request in requests:
-            yield self.checked(request)
+            # What a stream has named once, it need not name again.
+            yield request if named and _book(request) == "" else self.checked(request)
+            named = bool(self.told.book)
 
     def _refuse(self, request: Any) -> None:
         book = _book(request)

@@ -4,19 +4,16 @@ A proof gives a name. What the name may do is in the callers file, which the one
 """
 
 import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ledger.errors import CallerNotAuthenticated
 from service.rights import Role
 from service.settings import SettingRefused
-
-log = structlog.get_logger()
 
 HEADER = "ledger-actor"
 """Metadata key under which a caller names itself where it is believed."""
@@ -76,19 +73,25 @@ class Proof(Protocol):
         """
 
 
+class Callers(Protocol):
+    """Who is known."""
+
+    def get(self, name: str, /) -> Principal | None:
+        """The principal of this name."""
+
+
 class Gate:
     """Knows a caller by the first kind of proof that it offers."""
 
-    def __init__(self, proofs: Sequence[Proof], known: Callable[[str], Principal | None]) -> None:
-        """`known` is who has this name, if it is one of ours."""
+    def __init__(self, proofs: Sequence[Proof], callers: Callers) -> None:
         self._proofs = proofs
-        self._known = known
+        self._callers = callers
 
     async def admit(self, metadata: Metadata, peer: Peer) -> Principal:
         """The caller. Raises CallerNotAuthenticated, in the same words whatever is wrong with it."""
         for proof in self._proofs:
             if (name := await proof.name(metadata, peer)) is not None:
-                if principal := self._known(name):
+                if principal := self._callers.get(name):
                     return principal
                 break
         raise CallerNotAuthenticated("the caller did not prove who it is")
@@ -117,42 +120,6 @@ def believed(metadata: Metadata) -> str:
         if key == HEADER and isinstance(value, str) and value.strip():
             return "".join(letter for letter in value if letter.isprintable())[:_LONGEST_NAME]
     return UNNAMED
-
-
-class CallersFile:
-    """The callers of a file that is read again once it has changed: who is taken out of it is refused at once.
-
-    gRPC in Python knows no list of certificates that were withdrawn; this is where a caller's right to call ends.
-    """
-
-    def __init__(self, path: Path) -> None:
-        """Raises SettingRefused where the file cannot be used."""
-        self._path = path
-        self._seen = _state(path)
-        self._callers = read_callers(path)
-
-    def find(self, name: str) -> Principal | None:
-        """Who has this name now. A file that cannot be used changes nothing, and the log says so."""
-        if (state := _state(self._path)) != self._seen:
-            self._seen = state
-            try:
-                self._callers = read_callers(self._path)
-            except SettingRefused as refused:
-                log.warning(
-                    "the callers file cannot be used; who was known before is known still", reason=str(refused)
-                )
-            else:
-                log.info("callers read again", callers=len(self._callers))
-        return self._callers.get(name)
-
-
-def _state(path: Path) -> tuple[int, int, int] | None:
-    """What changes whenever a file does; None where there is none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def read_callers(path: Path) -> dict[str, Principal]:

@@ -1,7 +1,6 @@
 """`ledger ingest`: takes files in one after the other, shows how far it is, and says what became of them."""
 
 import asyncio
-import getpass
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,7 +22,7 @@ from reconciliation.ingest import Ingested, ingest
 from reconciliation.ingest import Progress as Told
 from reconciliation.reasons import RemittanceState
 from reconciliation.remittance import Unreadable, survey
-from service.identity import UNNAMED
+from service.noting import system_user
 from service.printing import grouped, print_table, printable
 
 _USUAL = "USD"
@@ -61,7 +60,7 @@ async def _ingest_files(url: str, kept: Files, book: str, paths: Sequence[Path])
 
 async def _ingest_file(database: AsyncEngine, kept: Files, book: str, path: Path, console: Console) -> Ingested:
     with path.open("rb") as file, _bar(console, path, file) as told:
-        return await ingest(database, kept, book, _name(path), _actor(), file, told)
+        return await ingest(database, kept, book, _name(path), system_user(), file, told)
 
 
 @contextmanager
@@ -80,14 +79,6 @@ def _claims_to_settle(file: IO[bytes]) -> int | None:
         return sum(one.claim_count for one in survey(iter(lambda: file.read(io.DEFAULT_BUFFER_SIZE), b"")))
     except Unreadable:
         return None
-
-
-def _actor() -> str:
-    """The name of the system's user, where the system knows one."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return UNNAMED
 
 
 def _name(path: Path) -> str:

@@ -46,6 +46,9 @@ class Metrics:
         self._exceptions = Gauge(
             "ledger_exceptions_open", "Exceptions that wait for a person.", ["book"], registry=registry
         )
+        self._proposals = Gauge(
+            "ledger_proposals_open", "Proposals that wait for a second person.", ["book"], registry=registry
+        )
         self._clearing = Gauge(
             "ledger_clearing_oldest_days",
             "Age of the oldest payment without its deposit.",
@@ -97,12 +100,19 @@ class Metrics:
         """The database was looked at."""
         self._serving.set(well)
 
-    def work(self, exceptions: Mapping[str, int], clearing: Mapping[str, date], today: date) -> None:
+    def work(
+        self,
+        exceptions: Mapping[str, int],
+        proposals: Mapping[str, int],
+        clearing: Mapping[str, date],
+        today: date,
+    ) -> None:
         """What waits for people, by book."""
-        self._exceptions.clear()
+        for gauge, counts in ((self._exceptions, exceptions), (self._proposals, proposals)):
+            gauge.clear()
+            for book, count in counts.items():
+                gauge.labels(book).set(count)
         self._clearing.clear()
-        for book, count in exceptions.items():
-            self._exceptions.labels(book).set(count)
         for book, since in clearing.items():
             self._clearing.labels(book).set((today - since).days)
 

@@ -91,7 +91,8 @@ class Cluster:
         self.folder = data_folder.expanduser().absolute()
         self.home = self.folder / "cluster"
         self.log = self.home / "postgres.log"
-        self._settings = dict(settings)
+        self._settings = _sized() | dict(settings)
+        self.environment = {"LC_ALL": "C", "PATH": os.defpath, "TZ": "UTC"}
         self._programs = programs()
         with _in_plain_words(self.folder):
             _make_folder(self.folder)
@@ -246,7 +247,7 @@ class Cluster:
         return subprocess.run(
             [str(self._programs / "bin" / program), *arguments],
             cwd=folder,
-            env={"LC_ALL": "C", "PATH": os.defpath, "TZ": "UTC"},
+            env=self.environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -341,6 +342,16 @@ def _barrier(folder: Path, user: int) -> Path | None:
         if not state.st_mode & (stat.S_IXUSR if state.st_uid == user else stat.S_IXOTH):
             return path
     return None
+
+
+def _sized() -> dict[str, str]:
+    """Buffers by the machine's memory, and checkpoints rarer than for a database that mostly rests.
+
+    After a checkpoint each page is written to the log as a whole once; posting touches pages all over the indexes.
+    """
+    megabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+    buffers = max(128, min(megabytes // 8, 1024))
+    return {"shared_buffers": f"{buffers}MB", "max_wal_size": "4GB", "checkpoint_timeout": "15min"}
 
 
 def _free_port() -> int:

@@ -18,4 +18,9 @@ RECEIVED = Question(
     ties=(Tie("received", others=("posted", "suspended", "quarantined", "settling")),),
     dated=False,
 )
-QUESTIONS = {question.name: question for question in (*report.QUESTIONS, EXCEPTIONS, RECEIVED)}
+PROPOSALS = Question(
+    name="proposals",
+    package="ledger.reports",
+    columns=columns("number proposed_at proposed_by act currency amount:money days_open:count reason"),
+)
+QUESTIONS = {question.name: question for question in (*report.QUESTIONS, EXCEPTIONS, RECEIVED, PROPOSALS)}

@@ -18,7 +18,7 @@ class Role(StrEnum):
     FINANCE = "finance"
     """Runs reconciliation, pays providers, decides on denials, corrects."""
     APPROVER = "approver"
-    """Looks at what finance did, before it counts."""
+    """Approves what others propose, before it counts, and never what the caller has proposed itself."""
     AUDITOR = "auditor"
     """Reads everything and changes nothing."""
     OPERATOR = "operator"
@@ -39,6 +39,8 @@ _REPORTS = Right(frozenset({Role.FINANCE, Role.APPROVER, Role.AUDITOR}))
 _FILES = Right(frozenset({Role.FINANCE, Role.AUDITOR}), writes=True)  # a read is recorded
 _RECORDS = Right(frozenset({Role.POSTER, Role.FINANCE}), writes=True)
 _DECIDES = Right(frozenset({Role.FINANCE}), writes=True)
+_LIMITS = Right(frozenset({Role.FINANCE, Role.APPROVER}), writes=True)
+_APPROVES = Right(frozenset({Role.APPROVER}), writes=True)
 _OPENS = Right(frozenset({Role.OPERATOR}), writes=True)
 
 RIGHTS: dict[str, Right] = {
@@ -51,6 +53,7 @@ RIGHTS: dict[str, Right] = {
     "/ledger.v1.AccountsService/GetBalance": _READERS,
     "/ledger.v1.PostingsService/PostEntry": _RECORDS,
     "/ledger.v1.PostingsService/PostEntries": _RECORDS,
+    "/ledger.v1.PostingsService/StreamEntries": _RECORDS,
     "/ledger.v1.PostingsService/ReverseEntry": _DECIDES,
     "/ledger.v1.PostingsService/GetEntry": _READERS,
     "/ledger.v1.PostingsService/ListEntries": _READERS,
@@ -58,6 +61,14 @@ RIGHTS: dict[str, Right] = {
     "/ledger.v1.PostingsService/PayProvider": _DECIDES,
     "/ledger.v1.PostingsService/AbsorbDenial": _DECIDES,
     "/ledger.v1.PostingsService/RecoverDenial": _DECIDES,
+    "/ledger.v1.ApprovalsService/SetApprovalLimit": _LIMITS,
+    "/ledger.v1.ApprovalsService/ListApprovalLimits": _REPORTS,
+    "/ledger.v1.ApprovalsService/Propose": _DECIDES,
+    "/ledger.v1.ApprovalsService/GetProposal": _REPORTS,
+    "/ledger.v1.ApprovalsService/ListProposals": _REPORTS,
+    "/ledger.v1.ApprovalsService/Approve": _APPROVES,
+    "/ledger.v1.ApprovalsService/Decline": _APPROVES,
+    "/ledger.v1.ApprovalsService/Withdraw": _DECIDES,
     "/ledger.v1.ReportsService/GetTrialBalance": _REPORTS,
     "/ledger.v1.ReportsService/GetReceivablesAging": _REPORTS,
     "/ledger.v1.ReportsService/GetProviderPayables": _REPORTS,

@@ -1,8 +1,11 @@
 """The gRPC server: the servicers on one port, with health, reflection and a stop that cuts nobody off."""
 
 import asyncio
+import gc
+import resource
 import signal
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
 
@@ -14,13 +17,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import QueuePool
 
 from ledger.accounts.servicer import AccountsServicer
+from ledger.approvals.servicer import ApprovalsServicer
 from ledger.database import engine
 from ledger.errors import Refusal, TryAgain
 from ledger.postings.group_commit import GroupCommit
 from ledger.postings.servicer import PostingsServicer
 from ledger.reports.servicer import ReportsServicer
-from ledger.v1 import accounts_pb2, postings_pb2, reports_pb2
+from ledger.v1 import accounts_pb2, approvals_pb2, postings_pb2, reports_pb2
 from ledger.v1.accounts_pb2_grpc import add_AccountsServiceServicer_to_server
+from ledger.v1.approvals_pb2_grpc import add_ApprovalsServiceServicer_to_server
 from ledger.v1.postings_pb2_grpc import add_PostingsServiceServicer_to_server
 from ledger.v1.reports_pb2_grpc import add_ReportsServiceServicer_to_server
 from reconciliation.files import IN_THE_OPEN, Files
@@ -29,6 +34,7 @@ from reconciliation.servicer import ReconciliationServicer
 from reconciliation.v1 import reconciliation_pb2
 from reconciliation.v1.reconciliation_pb2_grpc import add_ReconciliationServiceServicer_to_server
 from service.admission import OPEN, Admission
+from service.door import Door
 from service.doorkeeper import Doorkeeper
 from service.identity import is_public
 from service.metrics import Metrics
@@ -40,10 +46,14 @@ log = structlog.get_logger()
 
 LARGEST_MESSAGE = 1024 * 1024
 LONGEST_STATEMENT_SECONDS = 60
+POSTING_CONNECTIONS = 5
+"""For the queues of the books alone: whoever reads slowly, or takes in a file, cannot have them."""
 _AGAIN_SECONDS = 2
+_BETWEEN_COLLECTIONS = 50_000
 DESCRIPTORS = (
     accounts_pb2.DESCRIPTOR.services_by_name["AccountsService"],
     postings_pb2.DESCRIPTOR.services_by_name["PostingsService"],
+    approvals_pb2.DESCRIPTOR.services_by_name["ApprovalsService"],
     reports_pb2.DESCRIPTOR.services_by_name["ReportsService"],
     reconciliation_pb2.DESCRIPTOR.services_by_name["ReconciliationService"],
 )
@@ -60,21 +70,27 @@ class Server:
 
     grpc_server: grpc.aio.Server
     tasks: tuple[asyncio.Task[None], ...]
-    database: AsyncEngine
+    databases: tuple[AsyncEngine, ...]
     group_commit: GroupCommit
     health: health.aio.HealthServicer
     metrics: Metrics
     port: int
+    door: Door
 
     async def stop(self, grace_seconds: float) -> None:
         """Says NOT_SERVING, lets calls in flight finish, then closes the connections to the database."""
         await self.health.enter_graceful_shutdown()
-        await self.grpc_server.stop(grace_seconds)
+        await self.door.quiet(grace_seconds)
+        stopping = asyncio.create_task(self.grpc_server.stop(grace_seconds))
+        await asyncio.sleep(0)  # it has begun, and takes no new call
+        self.door.shut()
+        await stopping
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
         await self.group_commit.drained()
-        await self.database.dispose()
+        for database in self.databases:
+            await database.dispose()
 
 
 async def start(
@@ -86,28 +102,36 @@ async def start(
     calls_per_caller: int = 512,
     guard_seconds: float = 15,
     traces: Traces | None = None,
+    shared: bool = False,
 ) -> Server:
-    """Starts serving; port 0 takes a free one. Raises ValueError for an open door that others could reach."""
+    """Starts serving; port 0 takes a free one. Raises ValueError for an open door that others could reach.
+
+    `shared`: other workers of the same service listen on the same port.
+    """
     refuse_incomplete(DESCRIPTORS)
     if admission is OPEN and is_public(listen):
         raise ValueError(f"{listen} can be reached from other machines, and every caller would be believed")
     database = engine(url, longest_statement_seconds=LONGEST_STATEMENT_SECONDS)
+    for_posting = engine(url, POSTING_CONNECTIONS, LONGEST_STATEMENT_SECONDS)
     metrics = Metrics()
-    group_commit = GroupCommit(database, metrics.batch)
-    metrics.listen(database.sync_engine)
-    metrics.watch(group_commit.waiting, cast(QueuePool, database.pool).checkedout)
+    group_commit = GroupCommit(for_posting, metrics.batch)
+    for each in (database, for_posting):
+        metrics.listen(each.sync_engine)
+    metrics.watch(group_commit.waiting, lambda: sum(map(_in_use, (database, for_posting))))
     healthy = health.aio.HealthServicer()
     watch = Watch(database, healthy, SERVICES, guard_seconds, metrics)
-    doorkeeper = Doorkeeper(admission.gate, calls_per_caller, lambda: watch.is_guarded, metrics, traces)
+    door = Door()
+    doorkeeper = Doorkeeper(admission.gate, calls_per_caller, lambda: watch.is_guarded, metrics, door, traces)
     grpc_server = grpc.aio.server(
         interceptors=[doorkeeper],
         options=[
             ("grpc.max_receive_message_length", LARGEST_MESSAGE),
-            ("grpc.so_reuseport", 0),  # or two servers would share a port, unnoticed
+            ("grpc.so_reuseport", int(shared)),  # or two servers would share a port, unnoticed
         ],
     )
     add_AccountsServiceServicer_to_server(AccountsServicer(database), grpc_server)
     add_PostingsServiceServicer_to_server(PostingsServicer(database, group_commit), grpc_server)
+    add_ApprovalsServiceServicer_to_server(ApprovalsServicer(database), grpc_server)
     add_ReportsServiceServicer_to_server(ReportsServicer(database), grpc_server)
     add_ReconciliationServiceServicer_to_server(ReconciliationServicer(database, files), grpc_server)
     health_pb2_grpc.add_HealthServicer_to_server(healthy, grpc_server)
@@ -117,7 +141,11 @@ async def start(
     await watch.warn()
     await grpc_server.start()
     tasks = (asyncio.create_task(_finish(database, files)), asyncio.create_task(watch.look_for_ever()))
-    return Server(grpc_server, tasks, database, group_commit, healthy, metrics, port)
+    return Server(grpc_server, tasks, (database, for_posting), group_commit, healthy, metrics, port, door)
+
+
+def _in_use(database: AsyncEngine) -> int:
+    return cast(QueuePool, database.pool).checkedout()
 
 
 def _opened(grpc_server: grpc.aio.Server, listen: str, admission: Admission) -> int:
@@ -145,13 +173,31 @@ async def _finish(database: AsyncEngine, files: Files) -> None:
             return
 
 
-async def serve(server: Server, grace_seconds: float) -> None:
-    """Serves until SIGTERM or SIGINT, then stops."""
+async def serve(server: Server, grace_seconds: float, *, held_by: int | None = None) -> None:
+    """Serves until SIGTERM or SIGINT, or until the other end of the file `held_by` is closed; then stops."""
+    _ask_for_files()
+    spare_the_collector()
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
+    if held_by is not None:
+        asyncio.get_running_loop().add_reader(held_by, told.set)
     await told.wait()
     await server.stop(grace_seconds)
+
+
+def spare_the_collector() -> None:
+    """Keeps Python from looking for cycles among the thousands of records of each batch, which have none."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_BETWEEN_COLLECTIONS, 10, 10)
+
+
+def _ask_for_files() -> None:
+    """Each connection is an open file, and systems give a program few of them (1,024, 256) unless it asks."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def listening(address: str) -> str:

@@ -13,15 +13,17 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger.accounts.store import oldest_clearing
+from ledger.approvals.store import open_by_book
 from ledger.audit import integrity
-from ledger.database import PROGRAM_ROLE, migrations_pending, reading
-from ledger.errors import Refusal
+from ledger.database import PROGRAM_ROLE, out_of_step, reading
+from ledger.errors import DatabaseUnavailable, Refusal
 from reconciliation.store import open_exceptions_by_book
 from service.metrics import Metrics
 
 log = structlog.get_logger()
 
 _AGAIN_SECONDS = 1.0
+_STANDBY = text("SELECT pg_is_in_recovery()")
 _MORE_THAN_PROGRAM = text("""
     SELECT rolname FROM pg_roles
     WHERE pg_has_role(session_user, oid, 'MEMBER') AND rolname NOT IN (session_user, :program)
@@ -83,16 +85,20 @@ class Watch:
             await self.look()
 
     async def _found(self) -> list[str]:
+        """What is wrong with the guards. Raises DatabaseUnavailable, also for a standby not promoted yet."""
         async with reading(self._database) as connection:
-            if await connection.run_sync(migrations_pending):
-                return ["the database is not at this program's version: run ledger migrate"]
+            if (await connection.execute(_STANDBY)).scalar_one():
+                raise DatabaseUnavailable("the database is a standby: it takes no writes")
+            if sentence := await connection.run_sync(out_of_step):
+                return [sentence]
             await self._count(connection)
             return [str(fault) for fault in await integrity.guards(connection)]
 
     async def _count(self, connection: AsyncConnection) -> None:
         waiting = await open_exceptions_by_book(connection)
+        proposed = await open_by_book(connection)
         clearing = await oldest_clearing(connection)
-        self._metrics.work(waiting, clearing, datetime.now(UTC).date())
+        self._metrics.work(waiting, proposed, clearing, datetime.now(UTC).date())
 
     async def _tell(self, *, serving: bool, answers: bool) -> None:
         if serving == self._serving:

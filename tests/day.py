@@ -4,6 +4,7 @@ from hashlib import sha256
 
 from payers import claim, deliver, file, plb, remittance
 from serving import Ledger, cr, dr, entry, key, open_book, payout, session
+from test_approvals import PAID, approved, declining, limited, paying, proposed
 
 from ledger.v1 import accounts_pb2 as ac
 from ledger.v1 import postings_pb2 as po
@@ -42,6 +43,7 @@ def worked(ledger: Ledger, book: str) -> None:
     accounts_opened(ledger, book)
     entries_posted(ledger, book)
     remittances_settled(ledger.of(book))
+    proposals_decided(ledger.of(book))
     questions_answered(ledger, book)
 
 
@@ -49,7 +51,7 @@ def accounts_opened(ledger: Ledger, book: str) -> None:
     """Opens accounts and closes one."""
     for code in (BARE, GONE):
         ledger.accounts.OpenAccount(ac.OpenAccountRequest(book=book, code=code, currency_code="USD"))
-    ledger.accounts.CloseAccount(ac.CloseAccountRequest(book=book, code=GONE))
+    ledger.accounts.CloseAccount(ac.CloseAccountRequest(book=book, code=GONE, reason="unused"))
 
 
 def entries_posted(ledger: Ledger, book: str) -> None:
@@ -76,7 +78,7 @@ def entries_posted(ledger: Ledger, book: str) -> None:
 
 def remittances_settled(books: Ledger) -> None:
     """One that is delivered again when its session is there, one that takes back and corrects, a broken one."""
-    other = pb.IdentifyPayerRequest(book=books.book, payer="CIGNA", identifiers=["62308"])
+    other = pb.IdentifyPayerRequest(book=books.book, payer="CIGNA", identifiers=["62308"], reason="card")
     books.reconciliation.IdentifyPayer(other)
     deliver(books, _FIRST, books.book)
     books.postings.RecordSession(session(LATE, book=books.book, charge="150.00", patient_share="20.00"))
@@ -85,6 +87,13 @@ def remittances_settled(books: Ledger) -> None:
     deliver(books, _BROKEN, books.book)
     asked = pb.ReadDeliveryRequest(book=books.book, file_sha256=sha256(_FIRST).digest(), reason="audit")
     assert b"".join(part.chunk for part in books.reconciliation.ReadDelivery(asked)) == _FIRST
+
+
+def proposals_decided(books: Ledger) -> None:
+    """A limit of payouts, one above it that is approved and posted, and one that is declined."""
+    limited(books, PAID, 100)
+    approved(books, proposed(books, paying(books, "2.00")))
+    books.approvals.Decline(declining(books, proposed(books, paying(books, "3.00"))))
 
 
 def questions_answered(ledger: Ledger, book: str) -> None:

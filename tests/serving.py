@@ -19,6 +19,7 @@ from ledger.v1 import accounts_pb2 as accounts
 from ledger.v1 import money_pb2
 from ledger.v1 import postings_pb2 as postings
 from ledger.v1.accounts_pb2_grpc import AccountsServiceStub
+from ledger.v1.approvals_pb2_grpc import ApprovalsServiceStub
 from ledger.v1.postings_pb2_grpc import PostingsServiceStub
 from ledger.v1.reports_pb2_grpc import ReportsServiceStub
 from reconciliation.files import IN_THE_OPEN, Files
@@ -76,6 +77,7 @@ class Ledger:
     postings: PostingsServiceStub
     reports: ReportsServiceStub
     reconciliation: ReconciliationServiceStub
+    approvals: ApprovalsServiceStub
     book: str = BOOK
 
     def of(self, book: str) -> "Ledger":
@@ -159,6 +161,7 @@ def client(loop: Loop, url: str, channel: grpc.Channel) -> Ledger:
         PostingsServiceStub(channel),
         ReportsServiceStub(channel),
         ReconciliationServiceStub(channel),
+        ApprovalsServiceStub(channel),
     )
 
 
@@ -228,10 +231,9 @@ def key() -> str:
 
 
 def entry(day: str, *lines: postings.Posting, key: str = "", **about: Any) -> postings.EntryToPost:
-    """A manual entry, under a key of its own where none is given."""
-    return postings.EntryToPost(
-        idempotency_key=key or f"key-{next(_keys)}", effective_date=day, postings=lines, **about
-    )
+    """A manual entry, under a key and with a description of its own where none is given."""
+    said: dict[str, Any] = {"description": "by hand", "idempotency_key": key or f"key-{next(_keys)}"} | about
+    return postings.EntryToPost(effective_date=day, postings=lines, **said)
 
 
 def session(

@@ -29,7 +29,7 @@ def books(server: Ledger) -> Ledger:
     server.postings.RecordSession(session("C1"))
     server.post("2026-04-08", dr(CASH, "1.00"), cr(EARNED, "1.00"))
     server.accounts.OpenAccount(ac.OpenAccountRequest(book="main", code="Assets:Shut", currency_code="USD"))
-    server.accounts.CloseAccount(ac.CloseAccountRequest(book="main", code="Assets:Shut"))
+    server.accounts.CloseAccount(ac.CloseAccountRequest(book="main", code="Assets:Shut", reason="unused"))
     unapplied = "Liabilities:UnappliedCash"
     server.post("2026-04-08", dr(unapplied, "1.00", currency="EUR"), cr(unapplied, "1.00", currency="EUR"))
     return server
@@ -93,19 +93,30 @@ def entry(number: int = 4, postings: int = 2, **changed: str) -> str:
     return f"INSERT INTO entries ({', '.join(values)}) VALUES ({', '.join(values.values())})"
 
 
-def lines(*rows: tuple[str, int] | tuple[str, int, str], number: int = 4, first: int = 1) -> str:
+def lines(
+    *rows: tuple[str, int] | tuple[str, int, str], number: int = 4, first: int = 1, day: str = "2026-04-08"
+) -> str:
     """An INSERT of postings: account, signed amount and currency, numbered from `first`."""
     values = (
-        f"('main', {number}, {line}, '{account}', '{(*currency, 'USD')[0]}', {amount})"
+        f"('main', {number}, {line}, '{day}', '{account}', '{(*currency, 'USD')[0]}', {amount})"
         for line, (account, amount, *currency) in enumerate(rows, first)
     )
-    return f"INSERT INTO postings (book, entry_number, line, account, currency, amount) VALUES {', '.join(values)}"
+    columns = "book, entry_number, line, effective_date, account, currency, amount"
+    return f"INSERT INTO postings ({columns}) VALUES {', '.join(values)}"
+
+
+def head(number: int = 4) -> str:
+    """Moves the head, as everybody who posts does first."""
+    return f"UPDATE heads SET number = {number}, hash = decode(repeat('00', 32), 'hex') WHERE book = 'main'"
 
 
 BALANCED = ((CASH, 500), (EARNED, -500))
-UNBALANCED = [lines((CASH, 500), (EARNED, -400)), entry()]
+UNBALANCED = [head(), lines((CASH, 500), (EARNED, -400)), entry()]
+WITH_A_GAP = lines(*BALANCED).replace("('main', 4, 2,", "('main', 4, 3,")
+EMPTY = [head(), entry()]
 LATE = [lines(*BALANCED, number=2, first=3)]
 FOOLED = [
+    head(),
     "CREATE TEMP TABLE postings (LIKE public.postings)",
     lines(*BALANCED),
     entry(),
@@ -113,7 +124,7 @@ FOOLED = [
 
 OWNER = "SELECT tableowner FROM pg_tables WHERE tablename = 'entries'"
 BLIND = "RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$"
-SOUND = [lines(*BALANCED), entry()]
+SOUND = [head(), lines(*BALANCED), entry()]
 
 # As the program's role: what is attempted, and PostgreSQL's own word for the refusal.
 ATTACKS: dict[str, tuple[list[str], type[Exception]]] = {
@@ -135,65 +146,94 @@ ATTACKS: dict[str, tuple[list[str], type[Exception]]] = {
     "lock postings": (["SELECT FROM postings FOR KEY SHARE"], DENIED),
     "lock the table against all": (["LOCK TABLE entries IN ACCESS EXCLUSIVE MODE"], DENIED),
     "an entry that does not balance": (UNBALANCED, errors.CheckViolation),
-    "an entry without postings": ([entry()], errors.CheckViolation),
-    "an entry that says it has none": ([entry(postings=0)], errors.CheckViolation),
-    "an entry of one posting": ([lines((CASH, 500)), entry(postings=1)], errors.CheckViolation),
-    "fewer postings than it says": ([lines(*BALANCED), entry(postings=3)], errors.CheckViolation),
-    "more postings than it says": ([lines(*BALANCED, *BALANCED), entry(postings=2)], errors.CheckViolation),
-    "a gap between its lines": (
-        [lines((CASH, 500)), lines((EARNED, -500), first=3), entry()],
+    "an entry without postings": (EMPTY, errors.CheckViolation),
+    "an entry that says it has none": ([head(), entry(postings=0)], errors.CheckViolation),
+    "an entry of one posting": ([head(), lines((CASH, 500)), entry(postings=1)], errors.CheckViolation),
+    "fewer postings than it says": ([head(), lines(*BALANCED), entry(postings=3)], errors.CheckViolation),
+    "more postings than it says": (
+        [head(), lines(*BALANCED, *BALANCED), entry(postings=2)],
         errors.CheckViolation,
     ),
-    "a gap that its count covers up": (
-        [lines((CASH, 500)), lines((EARNED, -500), first=3), entry(postings=3)],
+    "a gap between its lines": ([head(), WITH_A_GAP, entry()], errors.CheckViolation),
+    "a gap that its count covers up": ([head(), WITH_A_GAP, entry(postings=3)], errors.CheckViolation),
+    "its lines in two statements": (
+        [head(), lines((CASH, 500)), lines((EARNED, -500), first=2), entry()],
         errors.CheckViolation,
+    ),
+    "a posting of another day": (
+        [head(), lines(*BALANCED, day="2026-04-09"), entry()],
+        errors.CheckViolation,
+    ),
+    "postings of two days": (
+        [head(), lines(*BALANCED).replace("4, 2, '2026-04-08'", "4, 2, '2026-04-09'"), entry()],
+        errors.CheckViolation,
+    ),
+    "postings of two books in one statement": (
+        [head(), lines(*BALANCED).replace("('main', 4, 2", "('other', 4, 2"), entry()],
+        errors.RestrictViolation,
+    ),
+    "a gap in the numbers": ([head(5), lines(*BALANCED, number=5), entry(5)], errors.CheckViolation),
+    "a head beyond the last entry": ([*SOUND, head(5)], errors.CheckViolation),
+    "a head that moves alone": ([head()], errors.CheckViolation),
+    "a head that goes back": (
+        ["UPDATE heads AS h SET number = 1, hash = e.hash FROM entries AS e WHERE e.number = 1"],
+        errors.CheckViolation,
+    ),
+    "an entry behind the head's back": ([lines(*BALANCED), entry()], errors.RestrictViolation),
+    "a key without an entry": (["INSERT INTO entry_keys VALUES ('main', 'eve', 'k', 1)"], DENIED),
+    "a reversal without an entry": (["INSERT INTO entry_reversals VALUES ('main', 1, 2)"], DENIED),
+    "an entry straight into a partition": ([entry().replace("INTO entries", "INTO entries_1")], DENIED),
+    "postings straight into a partition": (
+        [lines(*BALANCED).replace("INTO postings", "INTO postings_1")],
+        DENIED,
     ),
     "balanced over two currencies only": (
-        [lines((CASH, 500), ("Liabilities:UnappliedCash", -500, "EUR")), entry()],
+        [head(), lines((CASH, 500), ("Liabilities:UnappliedCash", -500, "EUR")), entry()],
         errors.CheckViolation,
     ),
     "one bad entry among good ones": (
-        [lines(*BALANCED), lines((CASH, 5), (EARNED, -4), number=5), f"{entry()}, {entry(5).split('VALUES ')[1]}"],
+        [
+            head(5),
+            lines(*BALANCED),
+            lines((CASH, 5), (EARNED, -4), number=5),
+            f"{entry()}, {entry(5).split('VALUES ')[1]}",
+        ],
         errors.CheckViolation,
     ),
-    "an entry before its postings": ([entry(), lines(*BALANCED)], errors.CheckViolation),
+    "an entry before its postings": ([head(), entry(), lines(*BALANCED)], errors.CheckViolation),
     "postings for an old entry": (LATE, errors.RestrictViolation),
     "postings for an entry of the same transaction": (
         [*SOUND, lines(*BALANCED, first=3)],
         errors.RestrictViolation,
     ),
-    "postings without an entry": ([lines(*BALANCED)], errors.ForeignKeyViolation),
-    "a posting of nothing": ([lines((CASH, 0), (EARNED, 0)), entry()], errors.CheckViolation),
-    "a line before the first": ([lines(*BALANCED, first=0)], errors.CheckViolation),
+    "postings without an entry": ([head(), lines(*BALANCED)], errors.CheckViolation),
+    "a posting of nothing": ([head(), lines((CASH, 0), (EARNED, 0)), entry()], errors.CheckViolation),
+    "a line before the first": ([head(), lines(*BALANCED, first=0)], errors.CheckViolation),
     "a posting in another currency than its account": (
-        [lines((CASH, 500, "EUR"), (CASH, -500, "EUR")), entry()],
+        [head(), lines((CASH, 500, "EUR"), (CASH, -500, "EUR")), entry()],
         errors.ForeignKeyViolation,
     ),
     "a posting to no account": (
-        [lines(("Assets:Unheard", 500), (EARNED, -500)), entry()],
+        [head(), lines(("Assets:Unheard", 500), (EARNED, -500)), entry()],
         errors.ForeignKeyViolation,
     ),
-    "the same line twice": ([lines(*BALANCED), lines(*BALANCED)], errors.UniqueViolation),
+    "the same line twice": ([head(), lines(*BALANCED), lines(*BALANCED)], errors.UniqueViolation),
     "a number that is taken": ([entry(2)], errors.UniqueViolation),
-    "a number that is none": ([lines(*BALANCED, number=0), entry(0)], errors.CheckViolation),
-    "an id that is taken": (
-        [lines(*BALANCED), entry(id="(SELECT id FROM entries WHERE number = 1)")],
-        errors.UniqueViolation,
-    ),
+    "a number that is none": ([head(), entry(0)], errors.CheckViolation),
     "a key that is taken": (
-        [lines(*BALANCED), entry(), lines(*BALANCED, number=5), entry(5, idempotency_key="'forged 4'")],
+        [head(5), lines(*BALANCED), entry(), lines(*BALANCED, number=5), entry(5, idempotency_key="'forged 4'")],
         errors.UniqueViolation,
     ),
     "an entry reversed twice": (
-        [lines(*BALANCED), entry(reverses="2"), lines(*BALANCED, number=5), entry(5, reverses="2")],
+        [head(5), lines(*BALANCED), entry(reverses="2"), lines(*BALANCED, number=5), entry(5, reverses="2")],
         errors.UniqueViolation,
     ),
     "a reversal of what comes later": (
-        [lines(*BALANCED), entry(reverses="4")],
+        [head(), lines(*BALANCED), entry(reverses="4")],
         errors.CheckViolation,
     ),
-    "an entry by nobody": ([lines(*BALANCED), entry(actor="''")], errors.CheckViolation),
-    "an entry without a hash": ([lines(*BALANCED), entry(hash="''")], errors.CheckViolation),
+    "an entry by nobody": ([head(), lines(*BALANCED), entry(actor="''")], errors.CheckViolation),
+    "an entry without a hash": ([head(), lines(*BALANCED), entry(hash="''")], errors.CheckViolation),
     "postings of its own before the check": (FOOLED, errors.CheckViolation),
     "another book's head": (["UPDATE heads SET book = 'other'"], DENIED),
     "no head": (["DELETE FROM heads"], DENIED),
@@ -213,7 +253,11 @@ ATTACKS: dict[str, tuple[list[str], type[Exception]]] = {
         errors.RestrictViolation,
     ),
     "an open account closed by nobody": (
-        [f"UPDATE accounts SET closed_at = now() WHERE code = '{CASH}'"],
+        [f"UPDATE accounts SET closed_at = now(), close_reason = 'unused' WHERE code = '{CASH}'"],
+        errors.CheckViolation,
+    ),
+    "an account closed for no reason": (
+        [f"UPDATE accounts SET closed_at = now(), closed_by = 'eve' WHERE code = '{CASH}'"],
         errors.CheckViolation,
     ),
     "an account closed and changed at once": (
@@ -250,7 +294,9 @@ def test_the_program_cannot(program: Connection, case: str) -> None:
 
 def test_the_program_can_close_an_account(program: Connection) -> None:
     """Once, and nothing else of it: so the attacks on accounts fail for what is wrong with them."""
-    closing = f"UPDATE accounts SET closed_at = now(), closed_by = 'ada' WHERE code = '{CASH}'"
+    closing = (
+        f"UPDATE accounts SET closed_at = now(), closed_by = 'ada', close_reason = 'unused' WHERE code = '{CASH}'"
+    )
     with undone(program):
         attack(program, [closing])
         with pytest.raises(errors.RestrictViolation):
@@ -274,16 +320,26 @@ CHANGES = {
     "delete postings": "DELETE FROM postings WHERE entry_number = 2",
     "empty entries": "TRUNCATE entries CASCADE",
     "empty postings": "TRUNCATE postings",
-    "open a closed account": "UPDATE accounts SET closed_at = NULL, closed_by = NULL WHERE code = 'Assets:Shut'",
+    "open a closed account": (
+        "UPDATE accounts SET closed_at = NULL, closed_by = NULL, close_reason = NULL WHERE code = 'Assets:Shut'"
+    ),
     "close a closed account later": "UPDATE accounts SET closed_at = now() WHERE code = 'Assets:Shut'",
     "change what an account is": f"UPDATE accounts SET item_required = true WHERE code = '{CASH}'",
     "change it as it closes": (
-        "UPDATE accounts SET closed_at = now(), closed_by = 'eve', balance_limit = 'must_not_go_debit'"
+        "UPDATE accounts SET closed_at = now(), closed_by = 'eve', close_reason = 'x',"
+        " balance_limit = 'must_not_go_debit'"
         f" WHERE code = '{CASH}'"
     ),
     "delete an account": "DELETE FROM accounts WHERE code = 'Assets:Shut'",
     "delete no account": "DELETE FROM accounts WHERE false",
     "empty accounts": "TRUNCATE accounts CASCADE",
+    "change an entry in its partition": "UPDATE entries_1 SET description = 'other'",
+    "delete postings from their partition": "DELETE FROM postings_1 WHERE entry_number = 2",
+    "empty a partition": "TRUNCATE postings_1",
+    "change a key": "UPDATE entry_keys SET number = 1",
+    "delete a key": "DELETE FROM entry_keys",
+    "forget a reversal": "DELETE FROM entry_reversals",
+    "delete a head": "DELETE FROM heads",
 }
 
 
@@ -324,10 +380,14 @@ def test_rights_given_by_mistake_are_not_enough(owner: Connection) -> None:
 PREVENTED = {
     "entries_never_change": ("entries", [CHANGES["change an entry"]]),
     "postings_never_change": ("postings", [CHANGES["change a posting"]]),
-    "entries_are_whole": ("entries", [f"SET LOCAL ROLE {PROGRAM_ROLE}", *UNBALANCED]),
-    "postings_come_first": ("postings", [f"SET LOCAL ROLE {PROGRAM_ROLE}", *LATE]),
+    "entries_are_whole": ("entries", [f"SET LOCAL ROLE {PROGRAM_ROLE}", *EMPTY]),
+    "postings_are_whole": ("postings", [f"SET LOCAL ROLE {PROGRAM_ROLE}", *UNBALANCED]),
     "accounts_close_once": ("accounts", [CHANGES["open a closed account"], CHANGES["change what an account is"]]),
     "accounts_stay": ("accounts", [CHANGES["delete an account"]]),
+    "heads_stand_at_the_last_entry": ("heads", [f"SET LOCAL ROLE {PROGRAM_ROLE}", head(7)]),
+    "heads_stay": ("heads", [CHANGES["delete a head"]]),
+    "entry_keys_never_change": ("entry_keys", [CHANGES["delete a key"]]),
+    "entry_reversals_never_change": ("entry_reversals", [CHANGES["forget a reversal"]]),
 }
 
 
@@ -336,7 +396,8 @@ def test_every_trigger_has_a_control(owner: Connection) -> None:
     with undone(owner):
         found = owner.execute(
             "SELECT tgname, tgenabled FROM pg_trigger "
-            "WHERE NOT tgisinternal AND tgrelid = ANY (ARRAY['accounts', 'entries', 'postings']::regclass[])"
+            "WHERE NOT tgisinternal AND tgrelid = ANY (CAST(%s AS regclass[]))",
+            [[*{table for table, _ in PREVENTED.values()}]],
         ).fetchall()
     assert dict(found) == dict.fromkeys(PREVENTED, "A")
 

@@ -9,19 +9,24 @@ import serving
 from conftest import connected, execute, url_of
 from serving import Ledger, Loop, session
 from sqlalchemy import make_url
+from test_approvals import APPROVED, OPEN, approved, got, limited, paying, proposed
 from test_integrity import found
 
 from ledger.database import DatabaseUnfit, migrate
+from ledger.v1 import postings_pb2 as po
 from service.backup import BackupFailed, backup, call, restore
 from service.postgres import embedded
 
 
 @pytest.fixture
 def books(ledger: Ledger) -> Ledger:
-    """Two books with some sessions and a closed account."""
+    """Two books with some sessions, a limit, a proposal that was approved and one that waits."""
     serving.open_book(ledger, "NV")
+    limited(ledger, po.KIND_PROVIDER_PAID, 100)
     for number in range(20):
         ledger.postings.RecordSession(session(f"C{number}", book="NV" if number % 2 else serving.BOOK))
+    approved(ledger, proposed(ledger, paying(ledger, "2.00")))
+    proposed(ledger, paying(ledger, "3.00"))
     return ledger
 
 
@@ -46,9 +51,12 @@ def test_what_comes_back_is_what_was_there(loop: Loop, books: Ledger, empty: str
     assert found(empty) == []
     with serving.serving(loop, empty) as running:
         assert running.state() == before
-        assert running.postings.RecordSession(session("next")).entry.number == 11
-    with connected(empty) as owner, pytest.raises(psycopg.errors.RestrictViolation):
-        owner.execute("DELETE FROM entries")
+        assert running.postings.RecordSession(session("next")).entry.number == 12
+        assert [got(running, number=number).state for number in (1, 2)] == [APPROVED, OPEN]
+        assert approved(running, got(running, number=2)).entry.number == 13
+    for table in ("entries", "proposals", "proposal_decisions", "approval_limits"):
+        with connected(empty) as owner, pytest.raises(psycopg.errors.RestrictViolation):
+            owner.execute(f"DELETE FROM {table}")
 
 
 def test_a_database_that_is_used_is_left_alone(books: Ledger, tmp_path: Path) -> None:

@@ -173,7 +173,7 @@ def test_an_entry_takes_the_next_number_and_the_hash_before() -> None:
 def test_a_refused_request_leaves_no_trace() -> None:
     """Not even the accounts that it would have opened on its way to the refusal."""
     batch = decided(manual("Liabilities:Suspense:AETNA", GONE))
-    assert (batch.head, batch.entries, batch.opened, dict(batch.daily)) == (HEAD, [], [], {})
+    assert (batch.head, batch.entries, batch.opened, dict(batch.daily)) == (HEAD, [], {}, {})
 
 
 # --- which refusal comes first ------------------------------------------------------------------------
@@ -299,7 +299,7 @@ def test_all_or_none(case: str) -> None:
     batch = decided(*commands, atomic=True)
     assert told(batch.outcomes[0]) == expected
     if not expected[0].isdigit():
-        assert (batch.head, batch.entries, batch.opened, dict(batch.daily)) == (HEAD, [], [], {})
+        assert (batch.head, batch.entries, batch.opened, dict(batch.daily)) == (HEAD, [], {}, {})
 
 
 def test_an_atomic_refusal_says_which_one_it_was() -> None:
@@ -393,14 +393,14 @@ def test_a_key_used_for_another_request_says_what_differs(case: str) -> None:
 
 def test_an_account_that_a_rule_opens_is_opened_once() -> None:
     batch = decided(*[manual("Liabilities:Suspense:AETNA", OPENING)] * 3)
-    assert [opened.code for opened in batch.opened] == ["Liabilities:Suspense:AETNA"]
+    assert [*batch.opened] == ["Liabilities:Suspense:AETNA"]
 
 
 def test_both_lines_of_an_entry_may_open_the_same_account() -> None:
     lines = (debit("Revenue:Interest", usd("1.00")), credit("Revenue:Interest", usd("1.00")))
     batch = decided(Post(JournalEntry(Kind.MANUAL, DAY, lines)))
-    assert [opened.code for opened in batch.opened] == ["Revenue:Interest"]
-    assert batch.totals() == {"Revenue:Interest": Totals(100, 100)}
+    assert [*batch.opened] == ["Revenue:Interest"]
+    assert batch.added() == {"Revenue:Interest": Totals(100, 100)}
 
 
 def test_totals_by_day_and_over_all_days() -> None:
@@ -416,11 +416,11 @@ def test_totals_by_day_and_over_all_days() -> None:
         (CASH, LATER): Totals(200, 0),
         (OPENING, LATER): Totals(0, 200),
     }
-    assert batch.totals() == {CASH: Totals(300, 50), OPENING: Totals(50, 300)}
+    assert batch.added() == {CASH: Totals(300, 50), OPENING: Totals(50, 300)}
 
 
 def test_a_replay_counts_nothing() -> None:
-    assert decided(ask(FIRST, "used")).totals() == {}
+    assert decided(ask(FIRST, "used")).added() == {}
 
 
 # --- how large ----------------------------------------------------------------------------------------
@@ -506,3 +506,41 @@ def test_time_and_number_make_ids_that_differ() -> None:
     later = replace(HEAD, recorded_at=NOW + timedelta(seconds=1), hash=GENESIS)
     batches = [decide(head, facts(), [Submission([ask(manual(CASH, OPENING), "k")])]) for head in (HEAD, later)]
     assert len({batch.entries[0].id for batch in batches}) == 2
+
+
+# --- limits -------------------------------------------------------------------------------------------
+
+LIMITS = {("manual", "USD"): 1_000, ("provider_paid", "USD"): 0, ("reversal", "EUR"): 0, ("claim_paid", "USD"): 1}
+SPLIT = JournalEntry(
+    Kind.MANUAL, DAY, (debit(CASH, usd("6.00")), debit(PETTY, usd("4.01")), credit(OPENING, usd("10.01")))
+)
+# What is asked for, and what comes of it in a book with these limits.
+AGAINST_LIMITS: dict[str, tuple[Command | Request, str]] = {
+    "at the limit": (manual(CASH, OPENING, "10.00"), "entry 11"),
+    "a cent above": (manual(CASH, OPENING, "10.01"), "APPROVAL_NEEDED"),
+    "a cent above, approved": (replace(ask(manual(CASH, OPENING, "10.01")), approved=True), "entry 11"),
+    "a cent above in two debits": (Post(SPLIT), "APPROVAL_NEEDED"),
+    "a limit of nothing": (paid("0.01"), "APPROVAL_NEEDED"),
+    "another kind": (absorbed(amount=usd("50.00")), "entry 11"),
+    "another currency": (undo(3), "entry 11"),
+    "refused for something else too": (paid("80.01"), "PAYABLE_EXCEEDED"),
+    "a closed account too": (manual(GONE, OPENING, "10.01"), "ACCOUNT_CLOSED"),
+}
+
+
+@pytest.mark.parametrize("case", AGAINST_LIMITS)
+def test_what_needs_a_second_person(case: str) -> None:
+    asked, expected = AGAINST_LIMITS[case]
+    request = asked if isinstance(asked, Request) else ask(asked)
+    limited = facts()
+    limited.limits = LIMITS
+    [[outcome]] = decide(HEAD, limited, [Submission([request])]).outcomes
+    assert expected == (outcome.reason if isinstance(outcome, Refusal) else f"entry {outcome.entry.number}")
+
+
+def test_what_was_posted_is_answered_whatever_the_limit() -> None:
+    limited = facts()
+    limited.limits = {("manual", "USD"): 0}
+    [[outcome]] = decide(HEAD, limited, [Submission([ask(FIRST, "used")])]).outcomes
+    assert isinstance(outcome, Posted)
+    assert outcome.replayed

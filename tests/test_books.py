@@ -40,6 +40,7 @@ from serving import (
     Ledger,
     cr,
     dr,
+    entry,
     key,
     minor,
     open_book,
@@ -184,8 +185,7 @@ class Story:
     def posted(self, told: str) -> None:
         """An entry by hand."""
         lines = [posting(one.strip()) for one in told.split(",")]
-        entry = po.EntryToPost(idempotency_key=key(), effective_date=self.day, postings=lines)
-        self.post(po.PostEntryRequest(book=self.ledger.book, entry=entry))
+        self.post(po.PostEntryRequest(book=self.ledger.book, entry=entry(self.day, *lines)))
 
     def opened(self, told: str) -> None:
         """An account is opened."""
@@ -202,7 +202,9 @@ class Story:
 
     def closed(self, told: str) -> None:
         """An account is closed."""
-        self.ledger.accounts.CloseAccount(ac.CloseAccountRequest(book=self.ledger.book, code=told))
+        self.ledger.accounts.CloseAccount(
+            ac.CloseAccountRequest(book=self.ledger.book, code=told, reason="unused")
+        )
 
     def book(self, told: str) -> None:
         """From here on another book is spoken of, which is opened at its first mention."""
@@ -227,7 +229,9 @@ class Story:
     def identified(self, told: str) -> None:
         """A payer is known by another name."""
         payer, names = told.split(" as ")
-        asked = pb.IdentifyPayerRequest(book=self.ledger.book, payer=payer, identifiers=shlex.split(names))
+        asked = pb.IdentifyPayerRequest(
+            book=self.ledger.book, payer=payer, identifiers=shlex.split(names), reason="its letters say so"
+        )
         self.ledger.reconciliation.IdentifyPayer(asked)
 
     def remitted(self, told: str, below: list[str]) -> None:
@@ -335,7 +339,7 @@ def sound(ledger: Ledger) -> None:
     assert [entry.number for entry in entries] == [*range(1, len(entries) + 1)]
     assert len({entry.hash for entry in entries}) == len(entries)
     sums: dict[tuple[str, str], int] = defaultdict(int)
-    for line in (line for entry in entries for line in entry.postings):
+    for line in (line for one in entries for line in one.postings):
         sums[line.account, line.amount.currency_code] += (1 if line.side == DR else -1) * line.amount.minor_units
     assert {account: ledger.balance(account) for account, _ in sums} == {
         account: standing_of(amount, currency) for (account, currency), amount in sums.items()

@@ -15,6 +15,8 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from serving import Ledger, Loop
 from test_readme import blocks
 
+from ledger.v1 import approvals_pb2 as ap
+from ledger.v1 import postings_pb2 as po
 from service.server import SERVICES, start
 
 BUF = Path(sys.executable).parent / "buf"
@@ -67,7 +69,8 @@ def test_methods_are_listed_by_reflection(url: str) -> None:
 def test_an_entry_is_posted(url: str, server: Ledger) -> None:
     call(url, "ledger.v1.AccountsService/OpenBook", book="curl", name="Example Care, P.C.")
     call(url, "ledger.v1.AccountsService/OpenAccount", book="curl", code="Equity:Opening", currency_code="USD")
-    asked = {"idempotency_key": "k1", "effective_date": "2026-04-08", "postings": lines(500, 500)}
+    asked = {"idempotency_key": "k1", "effective_date": "2026-04-08", "description": "opening balance"}
+    asked["postings"] = lines(500, 500)
     posted = call(url, "ledger.v1.PostingsService/PostEntry", book="curl", entry=asked)
     assert posted["entry"]["number"] == "1"
     again = call(url, "ledger.v1.PostingsService/PostEntry", book="curl", entry=asked)
@@ -77,7 +80,8 @@ def test_an_entry_is_posted(url: str, server: Ledger) -> None:
 
 def test_a_refusal_is_told_with_its_reason(url: str, server: Ledger) -> None:
     serving.open_book(server, "curl-refused")
-    entry = {"idempotency_key": "k1", "effective_date": "2026-04-08", "postings": lines(500, 499)}
+    entry = {"idempotency_key": "k1", "effective_date": "2026-04-08", "description": "opening balance"}
+    entry["postings"] = lines(500, 499)
     done = buf(
         "--data",
         json.dumps({"book": "curl-refused", "entry": entry}),
@@ -94,15 +98,18 @@ def test_a_refusal_is_told_with_its_reason(url: str, server: Ledger) -> None:
 def shown() -> list[str]:
     """Every `buf curl` that the README shows."""
     commands = (part for block in blocks("sh") for part in re.split(r"\n\s*\n", block))
-    return [part.strip() for part in commands if part.strip().startswith(".venv/bin/buf curl")]
+    return [part.strip() for part in commands if re.match(r"([A-Z]+=\$\()?\.venv/bin/buf curl", part.strip())]
 
 
 def test_what_the_readme_shows(url: str, server: Ledger) -> None:
-    """As it is written, but for the address."""
+    """As it is written, but for the address: a session, and a payout that two persons agree on."""
     serving.open_book(server)
-    assert len(shown()) >= 2
+    assert len(shown()) >= 5
     for command in shown():
         here = command.replace(".venv/bin/buf", str(BUF)).replace(WHERE, url)
         done = subprocess.run(["sh", "-c", here], check=False, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
     assert server.balance("Assets:Receivable:Insurer:HARBOR") == "100.00 Dr"
+    [paid] = server.entries(kind=po.KIND_PROVIDER_PAID)
+    approved = server.approvals.GetProposal(ap.GetProposalRequest(book=serving.BOOK, entry_number=paid.number))
+    assert (paid.actor, approved.proposal.decision.decided_by) == ("mia", "abe")

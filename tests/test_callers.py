@@ -3,6 +3,7 @@
 import base64
 import hmac
 import json
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,8 +23,11 @@ from cryptography.x509.oid import NameOID
 from google.protobuf import message_factory
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from serving import Ledger, Loop, Refused, cr, dr, entry, refused
+from test_command import connected
+from test_command import running as running_command
 
 from ledger.v1 import accounts_pb2 as ac
+from ledger.v1 import approvals_pb2 as ap
 from ledger.v1 import postings_pb2 as po
 from service import rights, settings
 from service.admission import admission
@@ -48,6 +52,7 @@ TABLE = """
     GetBalance           p f a u .
     PostEntry            p f . . .
     PostEntries          p f . . .
+    StreamEntries        p f . . .
     ReverseEntry         . f . . .
     GetEntry             p f a u .
     ListEntries          p f a u .
@@ -55,6 +60,14 @@ TABLE = """
     PayProvider          . f . . .
     AbsorbDenial         . f . . .
     RecoverDenial        . f . . .
+    SetApprovalLimit     . f a . .
+    ListApprovalLimits   . f a u .
+    Propose              . f . . .
+    GetProposal          . f a u .
+    ListProposals        . f a u .
+    Approve              . . a . .
+    Decline              . . a . .
+    Withdraw             . f . . .
     GetTrialBalance      . f a u .
     GetReceivablesAging  . f a u .
     GetProviderPayables  . f a u .
@@ -75,6 +88,14 @@ METHODS = {
     method.name: (f"/{service.full_name}/{method.name}", method)
     for service in DESCRIPTORS
     for method in service.methods
+}
+
+
+CALLERS_BROKEN: dict[str, str | None] = {
+    "gone": None,
+    "empty": "",
+    "no TOML": "caller = [",
+    "no role": "[[caller]]",
 }
 
 
@@ -210,6 +231,7 @@ def _multicallable(channel: grpc.Channel, path: str, method: Any) -> Any:
         (False, False): channel.unary_unary,
         (True, False): channel.stream_unary,
         (False, True): channel.unary_stream,
+        (True, True): channel.stream_stream,
     }[method.client_streaming, method.server_streaming]
     return form(path, request_serializer=lambda message: message.SerializeToString())
 
@@ -302,7 +324,7 @@ WRONG: dict[str, dict[str, Any]] = {
     "another issuer": {"iss": "https://elsewhere.example"},
     "another audience": {"aud": "another-service"},
     "expired": {"exp": ago(1)},
-    "not valid yet": {"nbf": ago(-2)},
+    "not valid yet": {"nbf": ago(-60)},
     "without an end": {"exp": None},
     "without an issuer": {"iss": None},
     "without an audience": {"aud": None},
@@ -384,6 +406,112 @@ def test_a_new_key_is_found_when_a_token_names_it(
     with serving.serving(loop, server.url, opened) as running:
         late.publish()
         assert permitted(asked(running, "ListBooks", "", bearer(late, "everybody")))
+
+
+# --- the callers file while the server runs -----------------------------------------------------------
+
+
+def granted(path: Path, **roles: str) -> None:
+    """Writes a callers file: name and role in the one book."""
+    rows = [
+        f'[[caller]]\nname = "{name}"\nroles = ["{role}"]\nbooks = ["{OWN}"]\n' for name, role in roles.items()
+    ]
+    path.write_text("\n".join(rows))
+
+
+@pytest.fixture
+def changing(loop: Loop, door: Ledger, known: Settings, tmp_path: Path) -> Iterator[tuple[Ledger, Path]]:
+    """A server whose callers file changes: mia is in finance, abe approves."""
+    path = tmp_path / "callers.toml"
+    granted(path, mia="finance", abe="approver")
+    opened = admission(changed(known, callers=path), "127.0.0.1:0", insecure=False)
+    with serving.serving(loop, door.url, opened) as running:
+        yield running, path
+
+
+def test_who_is_taken_out_of_the_file_is_refused_at_once(
+    changing: tuple[Ledger, Path], issuer: Issuer, server: Ledger
+) -> None:
+    """An approver who was removed approves nothing any more; one who was put in does. Nothing is restarted."""
+    running, path = changing
+    server.postings.RecordSession(serving.session("C1", book=OWN))
+    asked = ap.ProposeRequest(book=OWN, idempotency_key=serving.key(), reason="end of month")
+    asked.act.pay_provider.CopyFrom(serving.payout("ada", "1.00", book=OWN, idempotency_key=asked.idempotency_key))
+    mia, abe, eve = ([bearer(issuer, name)] for name in ("mia", "abe", "eve"))
+    found = running.approvals.Propose(asked, metadata=mia).proposal
+    seen = ap.ApproveRequest(book=OWN, number=found.number, content_hash=found.content_hash, reason="seen")
+    granted(path, mia="finance", eve="approver")
+    gone = refused(lambda one: running.approvals.Approve(one, metadata=abe), seen)
+    assert (gone.code, gone.reason) == UNPROVEN
+    assert running.approvals.Approve(seen, metadata=eve).entry.actor == "mia"
+    granted(path, mia="approver", eve="approver")
+    lost = refused(lambda one: running.approvals.Propose(one, metadata=mia), asked)
+    assert (lost.code, lost.reason) == NOT_PERMITTED
+
+
+def test_finance_and_approver_in_one_approves_what_others_propose(
+    changing: tuple[Ledger, Path], issuer: Issuer, server: Ledger
+) -> None:
+    running, path = changing
+    path.write_text(
+        "".join(
+            f'[[caller]]\nname = "{name}"\nroles = ["finance", "approver"]\nbooks = ["{OWN}"]\n'
+            for name in ("mia", "abe")
+        )
+    )
+    server.postings.RecordSession(serving.session("C1", book=OWN))
+    for maker, other in (("mia", "abe"), ("abe", "mia")):
+        asked = ap.ProposeRequest(book=OWN, idempotency_key=serving.key(), reason="end of month")
+        asked.act.pay_provider.CopyFrom(serving.payout("ada", "1.00", book="", idempotency_key=""))
+        found = running.approvals.Propose(asked, metadata=[bearer(issuer, maker)]).proposal
+        seen = ap.ApproveRequest(book=OWN, number=found.number, content_hash=found.content_hash, reason="seen")
+        own = refused(lambda one, who=maker: running.approvals.Approve(one, metadata=[bearer(issuer, who)]), seen)
+        assert (own.code, own.reason) == ("PERMISSION_DENIED", "MAKER_IS_CHECKER")
+        assert running.approvals.Approve(seen, metadata=[bearer(issuer, other)]).entry.actor == maker
+
+
+@pytest.mark.parametrize("case", CALLERS_BROKEN)
+def test_a_file_that_breaks_changes_nothing(
+    changing: tuple[Ledger, Path], issuer: Issuer, capfd: pytest.CaptureFixture[str], case: str
+) -> None:
+    """And the log says so, once; the next file that is right counts."""
+    running, path = changing
+    content = CALLERS_BROKEN[case]
+    path.unlink() if content is None else path.write_text(content)
+    for _ in range(3):
+        assert permitted(calling(running, issuer, "abe"))
+    assert capfd.readouterr().out.count("callers file refused") == 1
+    granted(path, mia="finance")
+    assert not permitted(calling(running, issuer, "mia", "GetBalance", OTHER))
+    found = calling(running, issuer, "abe")
+    assert found is not None
+    assert (found.code, found.reason) == UNPROVEN
+
+
+def calling(running: Ledger, issuer: Issuer, who: str, name: str = "ListBooks", book: str = "") -> Refused | None:
+    return asked(running, name, book, bearer(issuer, who))
+
+
+def test_a_hang_up_reads_the_file_again_and_stops_nothing(
+    door: Ledger, server: Ledger, issuer: Issuer, callers: Path, tmp_path: Path
+) -> None:
+    """What an auditor reads afterwards is in the log too: who, what and of which book."""
+    path = tmp_path / "callers.toml"
+    path.write_text(callers.read_text())
+    told = {"jwt_keys": str(issuer.file), "jwt_issuer": ISSUER, "jwt_audience": AUDIENCE, "callers": str(path)}
+    keys = f"test:{base64.b64encode(b'k' * 32).decode()}"
+    serve = ("serve", "--listen", "127.0.0.1:0")
+    with running_command(*serve, database_url=server.url, file_keys=keys, **told) as (process, said):
+        assert process.stderr
+        process.send_signal(signal.SIGHUP)
+        line = next(line for line in process.stderr if "callers file" in line)
+        assert json.loads(line)["event"] == "callers file read"
+        with connected(said) as channel:
+            there = serving.client(server.loop, server.url, channel)
+            assert calling(there, issuer, "auditor", "ListEntries", OWN) is None
+        line = next(line for line in process.stderr if "ListEntries" in line)
+        read = ("/ledger.v1.PostingsService/ListEntries", "auditor", OWN, "OK")
+        assert tuple(json.loads(line)[name] for name in ("method", "actor", "book", "code")) == read
 
 
 # --- certificates -------------------------------------------------------------------------------------

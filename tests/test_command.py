@@ -1,6 +1,7 @@
 """The `ledger` command as people run it: a process of its own, its exit code and what it says."""
 
 import csv
+import getpass
 import io
 import json
 import os
@@ -15,13 +16,14 @@ from pathlib import Path
 import grpc
 import psycopg
 import pytest
+import structlog
 from conftest import url_of
 from serving import Ledger, cr, dr, session
 
 from ledger.v1 import accounts_pb2 as accounts
 from ledger.v1.accounts_pb2_grpc import AccountsServiceStub
 from ledger.v1.postings_pb2_grpc import PostingsServiceStub
-from service import telemetry
+from service import noting, telemetry
 from service.__main__ import main
 
 LEDGER = Path(sys.executable).with_name("ledger")
@@ -47,7 +49,12 @@ def run(*arguments: str | Path, code: int = 0, **settings: str) -> str:
     )
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
-    return done.stderr if code else done.stdout
+    return sentences(done.stderr) if code else done.stdout
+
+
+def sentences(said: str) -> str:
+    """What is said to people, without the lines of the log."""
+    return "".join(line for line in said.splitlines(keepends=True) if not line.startswith("{"))
 
 
 @contextmanager
@@ -95,6 +102,7 @@ def called(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
         monkeypatch.setattr(sys, "argv", ["ledger", *arguments])
         monkeypatch.setattr(signal, "signal", lambda *_: None)
         monkeypatch.setattr(telemetry, "configure", lambda: None)
+        monkeypatch.setattr(noting, "log", structlog.wrap_logger(structlog.ReturnLogger(), processors=[]))
         for name, value in settings.items():
             monkeypatch.setenv(f"LEDGER_{name.upper()}", value)
         with pytest.raises(SystemExit) as ended:
@@ -233,6 +241,32 @@ def test_check_names_every_fault(books: Ledger) -> None:
     assert done.stderr == ""
 
 
+READS = {
+    "export": (["export"], "main", "OK"),
+    "report": (["report", "trial-balance"], "main", "OK"),
+    "a report of another book": (["report", "trial-balance", "--book", "other"], "other", "BOOK_NOT_FOUND"),
+    "backup": (["backup", "books.backup"], "*", "OK"),
+}
+
+
+@pytest.mark.parametrize("case", READS)
+def test_what_is_read_on_the_command_line_is_in_the_log(books: Ledger, tmp_path: Path, case: str) -> None:
+    """Who, what, of which book and how it ended, as of a call."""
+    words, book, outcome = READS[case]
+    settings = environment(database_url=books.url)
+    done = subprocess.run(
+        [LEDGER, *words], env=settings, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    line = json.loads(next(line for line in done.stderr.splitlines() if line.startswith("{")))
+    assert {name: line[name] for name in ("event", "command", "actor", "book", "outcome")} == {
+        "event": "command",
+        "command": " ".join(words[: 2 if words[0] == "report" else 1]),
+        "actor": getpass.getuser(),
+        "book": book,
+        "outcome": outcome,
+    }
+
+
 def test_export_to_a_file_and_to_the_screen(books: Ledger, tmp_path: Path) -> None:
     shown = run("export", "--format", "hledger", database_url=books.url)
     assert "account Revenue:Sessions  ; type:R\n" in shown
@@ -333,7 +367,9 @@ def test_the_reader_of_the_output_may_leave(books: Ledger) -> None:
         text=True,
         check=False,
     )
-    assert (done.stdout, done.stderr) == ('option "title" "main entity (main)"\n', "")
+    assert done.stdout == 'option "title" "main entity (main)"\n'
+    [line] = done.stderr.splitlines()
+    assert json.loads(line)["outcome"] == "BrokenPipeError"
 
 
 def test_a_full_disk_is_a_sentence(books: Ledger) -> None:
@@ -346,7 +382,9 @@ def test_a_full_disk_is_a_sentence(books: Ledger) -> None:
             text=True,
             check=False,
         )
-    assert (done.returncode, done.stderr) == (1, "ledger: input or output: No space left on device\n")
+    line, sentence = done.stderr.splitlines()
+    assert (done.returncode, sentence) == (1, "ledger: input or output: No space left on device")
+    assert json.loads(line)["outcome"] == "OSError"
 
 
 def test_no_command_shows_the_help() -> None:

@@ -3,6 +3,7 @@
 Nothing here waits for a moment to come: callers start together, and what holds must hold however they fall.
 """
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -12,6 +13,7 @@ import psycopg
 import pytest
 from serving import (
     BOOK,
+    PATIENCE_SECONDS,
     Ledger,
     Refused,
     answered,
@@ -26,6 +28,7 @@ from serving import (
 
 from ledger.v1 import accounts_pb2 as ac
 from ledger.v1 import postings_pb2 as po
+from reconciliation.v1 import reconciliation_pb2 as rc
 
 DAY = "2026-04-08"
 CASH, OPENING = "Assets:Cash", "Equity:Opening"
@@ -197,7 +200,7 @@ def test_an_account_closes_while_others_post_to_it(books: Ledger, round_: int) -
         po.PostEntryRequest(book=BOOK, entry=entry(DAY, dr(petty, "1.00"), cr(OPENING, "1.00"))) for _ in range(4)
     ]
     posts = [books.postings.PostEntry.future(request) for request in asked[:round_]]
-    closing = books.accounts.CloseAccount.future(ac.CloseAccountRequest(book=BOOK, code=petty))
+    closing = books.accounts.CloseAccount.future(ac.CloseAccountRequest(book=BOOK, code=petty, reason="unused"))
     posts += [books.postings.PostEntry.future(request) for request in asked[round_:]]
     closed, found = answered(closing), reasons([answered(call) for call in posts])
     if isinstance(closed, Refused):
@@ -212,7 +215,7 @@ def test_atomic_batches_among_others(books: Ledger) -> None:
     """All of a batch or none of it, with numbers that follow one another, whatever arrives in between."""
     closed = "Assets:Gone"
     books.accounts.OpenAccount(ac.OpenAccountRequest(book=BOOK, code=closed, currency_code="USD"))
-    books.accounts.CloseAccount(ac.CloseAccountRequest(book=BOOK, code=closed))
+    books.accounts.CloseAccount(ac.CloseAccountRequest(book=BOOK, code=closed, reason="unused"))
     good = [cents().entry for _ in range(5)]
     bad = [*good[:4], entry(DAY, dr(closed, "0.01"), cr(OPENING, "0.01"))]
     calls: list[Any] = []
@@ -286,6 +289,28 @@ def test_a_caller_whose_time_is_up(books: Ledger) -> None:
     books.postings.PostEntry(asked)
     assert books.postings.PostEntry(asked).replayed
     assert len(books.entries()) == 1
+
+
+def wait_for_waiting(ledger: Ledger, count: int) -> None:
+    """Returns once so many sessions of the database wait for a lock: all that the server reads with."""
+    waiting = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with psycopg.connect(ledger.url.replace("+psycopg", ""), autocommit=True) as looking:
+        ends = time.monotonic() + PATIENCE_SECONDS
+        while len(looking.execute(waiting).fetchall()) < count:
+            assert time.monotonic() < ends
+            time.sleep(0.01)
+
+
+def test_slow_readers_keep_nobody_from_posting(books: Ledger) -> None:
+    """More of them than there are connections, and all wait for a table that posting does not need."""
+    asked = rc.ListExceptionsRequest(book=BOOK, page_size=10)
+    with psycopg.connect(books.url.replace("+psycopg", "")) as holder:
+        holder.execute("LOCK TABLE exceptions IN ACCESS EXCLUSIVE MODE")
+        slow = [books.reconciliation.ListExceptions.future(asked) for _ in range(30)]
+        wait_for_waiting(books, 10)
+        assert books.postings.PostEntry(cents(), timeout=10).entry.number == 1
+        assert not any(reader.done() for reader in slow)
+    assert {len(answered(reader).exceptions) for reader in slow} == {0}
 
 
 def test_books_do_not_wait_for_one_another(books: Ledger) -> None:

@@ -12,7 +12,19 @@ from typing import Any
 
 import psycopg
 import pytest
-from controls import BESIDE, CHECKS, FOREIGN_KEYS, FRESH, KEYS, LIKE, NEW, PROGRAM, TRIGGERS, Row
+from controls import (
+    BESIDE,
+    BY_TRIGGER,
+    CHECKS,
+    FOREIGN_KEYS,
+    FRESH,
+    KEYS,
+    LIKE,
+    NEW,
+    PROGRAM,
+    TRIGGERS,
+    Row,
+)
 from day import worked
 from psycopg.errors import IntegrityError
 from serving import BOOK, Ledger
@@ -56,7 +68,7 @@ PARTS = "SELECT inhrelid::regclass::text, inhparent::regclass::text FROM pg_inhe
 FILLED = """
     SELECT c.relname, a.attname, EXISTS (
         SELECT FROM pg_constraint WHERE conrelid = c.oid AND contype = 'p' AND a.attnum = ANY (conkey)
-    )
+    ), EXISTS (SELECT FROM pg_partitioned_table WHERE partrelid = c.oid AND a.attnum = ANY (partattrs))
     FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND a.attnotnull
     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
 """
@@ -112,7 +124,7 @@ def test_every_control_has_its_row(books: Books) -> None:
 
 
 def test_columns_that_must_be_filled(books: Books) -> None:
-    filled = {(table, column) for table, column, _ in books.owner.execute(FILLED) if table not in EXEMPT | OWNERS}
+    filled = {(table, column) for table, column, *_ in books.owner.execute(FILLED) if table not in EXEMPT | OWNERS}
     assert filled == {(table.name, c.name) for table in TABLES for c in table.columns if not c.nullable}
 
 
@@ -142,6 +154,8 @@ def teller(error: psycopg.Error, whole: dict[str, str]) -> str:
         return told.constraint_name.replace(f"{part}_", f"{table}_", 1)
     if told.column_name:
         return f"{table}.{told.column_name}"
+    if no_part := re.match(r'no partition of relation "(\w+)" found for row', told.message_primary or ""):
+        return f"part of {no_part[1]}"
     return "".join(re.findall(r"PL/pgSQL function (?:public\.)?(\w+)\(\)", told.context or ""))
 
 
@@ -154,12 +168,18 @@ def check_alone(books: Books, name: str, work: Callable[[Connection], object]) -
 
 
 def inserting(table: str, changes: Row) -> Callable[[Connection], object]:
-    """Writes a row like another but for what is changed; an entry as it is posted, with its head and postings."""
+    """Writes a row like another but for what is changed.
+
+    An entry as it is posted, with its head and postings; a decision with its proposal.
+    """
 
     def work(connection: Connection) -> None:
-        if table not in EXEMPT | OWNERS:
+        if table not in EXEMPT | OWNERS | BY_TRIGGER:
             connection.execute(PROGRAM)
+        if table == "proposal_decisions":
+            inserting("proposals", FRESH["proposals"])(connection)
         if table == "postings":
+            connection.execute("UPDATE heads SET number = %s WHERE book = %s", [NEW, BOOK])
             like_another(connection, table, {"entry_number": NEW}, changes, OF_LIKE)
             return
         if table == "entries" and changes.get("number") is not None:
@@ -227,13 +247,16 @@ def test_a_key(books: Books, name: str) -> None:
 
 @pytest.mark.parametrize("table", FRESH)
 def test_what_must_be_filled(books: Books, table: str) -> None:
-    """The columns of a primary key are filled as long as it is there, so these are only seen to refuse."""
-    for of, column, in_key in books.owner.execute(FILLED).fetchall():
+    """The columns of a primary key are filled as long as it is there, so these are only seen to refuse.
+
+    A row without the number that says in which part of its table it lies has no part to lie in.
+    """
+    for of, column, in_key, chooses_part in books.owner.execute(FILLED).fetchall():
         if of == table:
             work = inserting(table, FRESH[table] | {column: None})
             beside = [books.controls[other].drop for other in BESIDE.get((table, column), ())]
             drop = f"ALTER TABLE {table} ALTER {column} DROP NOT NULL"
-            assert refused(books, work, *beside) == f"{table}.{column}"
+            assert refused(books, work, *beside) == (f"part of {table}" if chooses_part else f"{table}.{column}")
             assert in_key or refused(books, work, *beside, drop) == "", column
 
 

@@ -105,7 +105,7 @@ def test_what_an_entry_states() -> None:
         "payer": "AETNA",
         "service_date": "2026-04-08",
         "charge": "2.00 USD",
-        "postings": "Assets:Cash\tdebit\t1.50 USD\tC1\nEquity:Opening\tcredit\t1.50 USD\t",
+        "postings": "Assets:Cash\t150\tUSD\tC1\nEquity:Opening\t-150\tUSD\t",
     }
 
 

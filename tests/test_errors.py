@@ -40,6 +40,7 @@ from ledger import database, errors
 from ledger.database import engine
 from ledger.postings import group_commit
 from ledger.v1 import accounts_pb2 as ac
+from ledger.v1 import approvals_pb2 as ap
 from ledger.v1 import errors_pb2
 from ledger.v1 import postings_pb2 as po
 from ledger.v1 import reports_pb2 as rp
@@ -85,27 +86,31 @@ def test_a_refusal_belongs_to_one_group_and_says_why(name: str) -> None:
 
 @pytest.fixture(scope="module")
 def books(server: Ledger) -> Ledger:
-    """A book with sessions, a reversed entry, a closed account and accounts with limits."""
+    """A book with sessions, a reversed entry, a closed account, accounts with limits, and a proposal."""
     open_book(server)
     for code, terms in {
         OPENING: {},
         "Assets:Petty": {"balance_limit": ac.BALANCE_LIMIT_MUST_NOT_GO_CREDIT},
         "Assets:Euro": {"currency_code": "EUR"},
+        "Equity:Euro": {"currency_code": "EUR"},
         "Assets:Gone": {},
         "Liabilities:Card": {"balance_limit": ac.BALANCE_LIMIT_MUST_NOT_GO_DEBIT},
         "Assets:Tagged": {"item_required": True},
         "Assets:Full": {},
     }.items():
         server.accounts.OpenAccount(opening(code, **terms))
-    server.accounts.CloseAccount(ac.CloseAccountRequest(book=BOOK, code="Assets:Gone"))
+    server.accounts.CloseAccount(ac.CloseAccountRequest(book=BOOK, code="Assets:Gone", reason="unused"))
     server.postings.RecordSession(session("C1", idempotency_key="used"))
     server.postings.RecordSession(session("C2", payer="AETNA", provider="bob"))
     server.postings.RecordSession(session("C2", payer="CIGNA", provider="bob"))
     reversed_ = server.post(DAY, dr(CASH, "1.00"), cr(OPENING, "1.00"), key="reversed").number
     server.postings.ReverseEntry(reversing(reversed_, idempotency_key="undone"))
     server.post(DAY, dr("Assets:Full", "1.00"), cr(OPENING, "1.00"))
+    server.approvals.SetApprovalLimit(limiting())
+    server.approvals.Propose(proposing(payout("ada", "1.00", idempotency_key="proposed")))
     with psycopg.connect(server.url.replace("+psycopg", "")) as direct:
         direct.execute("UPDATE balances SET debits = 9223372036854775000 WHERE account = 'Assets:Full'")
+        direct.execute("UPDATE heads SET changes = changes + 1")  # the server reads it anew
     return server
 
 
@@ -126,6 +131,26 @@ def absorbing(**more: Any) -> po.AbsorbDenialRequest:
 def recovering(**more: Any) -> po.RecoverDenialRequest:
     asked = {"book": BOOK, "idempotency_key": "recovered", "effective_date": DAY, "reason": "appeal"}
     return po.RecoverDenialRequest(**(asked | {"claim": "C1"} | more))
+
+
+def limiting(**more: Any) -> ap.SetApprovalLimitRequest:
+    asked = {"book": BOOK, "kind": po.KIND_MANUAL, "currency_code": "EUR", "minor_units": 100, "reason": "policy"}
+    return ap.SetApprovalLimitRequest(**(asked | more))
+
+
+def proposing(paying: po.PayProviderRequest, **more: Any) -> ap.ProposeRequest:
+    asked = {"book": BOOK, "idempotency_key": paying.idempotency_key, "reason": "end of month"}
+    return ap.ProposeRequest(act=ap.Act(pay_provider=paying), **(asked | more))
+
+
+def approving(**more: Any) -> ap.ApproveRequest:
+    asked = {"book": BOOK, "number": 1, "content_hash": bytes(32), "reason": "seen"}
+    return ap.ApproveRequest(**(asked | more))
+
+
+def euros(amount: str, debited: str = "Assets:Euro") -> po.PostEntryRequest:
+    """Above the limit of 1.00, or not."""
+    return posting(dr(debited, amount, currency="EUR"), cr("Equity:Euro", amount, currency="EUR"))
 
 
 def posting(
@@ -181,6 +206,7 @@ BIG = 10**15
 INT64 = 2**63 - 1
 ENTRIES = po.ListEntriesRequest(book=BOOK)
 ACCOUNTS = ac.ListAccountsRequest(book=BOOK)
+LIMITS = ap.ListApprovalLimitsRequest(book=BOOK)
 ALL_BUT_PROVIDER = "kind, effective_date, payer, claim, session, service_date, postings"
 TOKEN = base64.urlsafe_b64encode(b"12345678" + b"3").decode()
 
@@ -389,6 +415,64 @@ FORM: dict[str, tuple[Message, str]] = {
         opening("Assets:New", currency_code=""),
         "FIELD_MISSING field=currency_code",
     ),
+    "an entry without a description": (simple(description=" "), "FIELD_MISSING field=description"),
+    "an account closed for no reason": (
+        ac.CloseAccountRequest(book=BOOK, code=CASH),
+        "FIELD_MISSING field=reason",
+    ),
+    "a limit of no kind": (limiting(kind=0), "FIELD_MISSING field=kind"),
+    "a limit of a kind that has none": (
+        limiting(kind=po.KIND_SESSION_EARNED),
+        "CHOICE_INVALID field=kind; value=3",
+    ),
+    "a limit of nothing said": (without(limiting(), "minor_units"), "FIELD_MISSING field=minor_units"),
+    "a limit not removed": (
+        ap.SetApprovalLimitRequest(book=BOOK, kind=1, currency_code="EUR", removed=False, reason="x"),
+        "FIELD_MISSING field=minor_units",
+    ),
+    "a limit below nothing": (limiting(minor_units=-1), "AMOUNT_INVALID field=minor_units; minor_units=-1"),
+    "a limit beyond the largest": (
+        limiting(minor_units=BIG + 1),
+        f"AMOUNT_INVALID field=minor_units; minor_units={BIG + 1}",
+    ),
+    "a limit in a currency of former times": (
+        limiting(currency_code="DEM"),
+        "CURRENCY_UNKNOWN currency=DEM; field=currency_code",
+    ),
+    "a limit for no reason": (limiting(reason=""), "FIELD_MISSING field=reason"),
+    "a page of limits with no number in it": (
+        ap.ListApprovalLimitsRequest(book=BOOK, page_token=forged(LIMITS, b"manual USD one")),
+        "PAGE_INVALID",
+    ),
+    "a proposal of nothing": (
+        ap.ProposeRequest(book=BOOK, idempotency_key="k", reason="x"),
+        "FIELD_MISSING field=act",
+    ),
+    "a proposal for no reason": (proposing(payout("ada", "1.00"), reason=""), "FIELD_MISSING field=reason"),
+    "a proposal for another book": (
+        proposing(payout("ada", "1.00", book="other")),
+        "FIELDS_CONTRADICT field=act.pay_provider.book",
+    ),
+    "a proposal under two keys": (
+        proposing(payout("ada", "1.00"), idempotency_key="another"),
+        "FIELDS_CONTRADICT field=act.pay_provider.idempotency_key",
+    ),
+    "a proposal only to be validated": (
+        proposing(payout("ada", "1.00", validate_only=True)),
+        "FIELDS_CONTRADICT field=act.pay_provider.validate_only",
+    ),
+    "a proposal of a payout of nothing": (
+        proposing(payout("ada", "0.00")),
+        "AMOUNT_INVALID field=act.pay_provider.amount; minor_units=0",
+    ),
+    "a proposal without a name": (ap.GetProposalRequest(book=BOOK), "FIELD_MISSING field=number"),
+    "a state that is none": (
+        ap.ListProposalsRequest(book=BOOK, state=9),
+        "CHOICE_INVALID field=state; value=9",
+    ),
+    "an approval of no proposal": (approving(number=0), "FIELD_MISSING field=number"),
+    "an approval of nothing seen": (approving(content_hash=b"x"), "FIELD_MISSING field=content_hash"),
+    "an approval for no reason": (approving(reason=""), "FIELD_MISSING field=reason"),
     "a prefix that is none": (
         ac.ListAccountsRequest(book=BOOK, prefix="assets"),
         "ACCOUNT_CODE_INVALID account=assets; field=prefix",
@@ -396,6 +480,32 @@ FORM: dict[str, tuple[Message, str]] = {
 }
 
 BOOKS: dict[str, tuple[Message, str]] = {
+    "more than one may post alone": (
+        euros("1.01"),
+        "APPROVAL_NEEDED amount=1.01; currency=EUR; kind=manual; limit=1.00",
+    ),
+    "a limit raised alone": (
+        limiting(minor_units=101),
+        "APPROVAL_NEEDED amount=1.01; currency=EUR; kind=manual; limit=1.00",
+    ),
+    "a proposal that would be refused": (
+        proposing(payout("ada", "105.01")),
+        "PAYABLE_EXCEEDED amount=105.01; payable=105.00; provider=ada",
+    ),
+    "no such proposal": (approving(number=99), "PROPOSAL_NOT_FOUND proposal=99"),
+    "no such proposal to get": (
+        ap.GetProposalRequest(book=BOOK, number=99),
+        f"PROPOSAL_NOT_FOUND book={BOOK}",
+    ),
+    "one's own proposal": (approving(), "MAKER_IS_CHECKER proposal=1"),
+    "a key used for another proposal": (
+        proposing(payout("ada", "2.00", idempotency_key="proposed")),
+        "IDEMPOTENCY_KEY_REUSED differs=amount; idempotency_key=proposed; proposal=1",
+    ),
+    "a proposal under the key of an entry": (
+        proposing(payout("ada", "1.00", idempotency_key="used")),
+        f"IDEMPOTENCY_KEY_REUSED differs={ALL_BUT_PROVIDER}; idempotency_key=used; number=1",
+    ),
     "no such book": (simple(book="other"), "BOOK_NOT_FOUND book=other"),
     "a listing of no book": (po.ListEntriesRequest(book="other"), "BOOK_NOT_FOUND book=other"),
     "an account of no book": (opening(CASH, book="other"), "BOOK_NOT_FOUND book=other"),
@@ -405,7 +515,7 @@ BOOKS: dict[str, tuple[Message, str]] = {
         "ACCOUNT_NOT_FOUND account=Assets:Unheard",
     ),
     "no such account to close": (
-        ac.CloseAccountRequest(book=BOOK, code="Assets:Unheard"),
+        ac.CloseAccountRequest(book=BOOK, code="Assets:Unheard", reason="unused"),
         "ACCOUNT_NOT_FOUND account=Assets:Unheard",
     ),
     "no such account to add up": (
@@ -447,7 +557,7 @@ BOOKS: dict[str, tuple[Message, str]] = {
     "a closed account": (between("Assets:Gone", OPENING), "ACCOUNT_CLOSED account=Assets:Gone"),
     "a closed account to open": (opening("Assets:Gone"), "ACCOUNT_CLOSED account=Assets:Gone"),
     "a closed account to close": (
-        ac.CloseAccountRequest(book=BOOK, code="Assets:Gone"),
+        ac.CloseAccountRequest(book=BOOK, code="Assets:Gone", reason="unused"),
         "ACCOUNT_CLOSED account=Assets:Gone",
     ),
     "dollars into euros": (
@@ -468,7 +578,7 @@ BOOKS: dict[str, tuple[Message, str]] = {
     ),
     "an account that wants an item": (between("Assets:Tagged", OPENING), "ITEM_MISSING account=Assets:Tagged"),
     "an account that is not at zero": (
-        ac.CloseAccountRequest(book=BOOK, code="Revenue:Sessions"),
+        ac.CloseAccountRequest(book=BOOK, code="Revenue:Sessions", reason="unused"),
         "ACCOUNT_NOT_AT_ZERO account=Revenue:Sessions; balance=360.00 Cr",
     ),
     "more than is payable": (
@@ -512,6 +622,11 @@ ELSEWHERE = {
     "CALL_NOT_PERMITTED": "test_callers",
     "CALLS_TOO_MANY": "test_callers",
     "BOOKS_UNGUARDED": "test_callers",
+    "NOT_THE_MAKER": "test_approvals",
+    "PROPOSAL_DECIDED": "test_approvals",
+    "PROPOSAL_DIFFERS": "test_approvals",
+    "PROPOSAL_OUTDATED": "test_approvals",
+    "SERVER_STOPPING": "test_stopping",
 }
 
 
@@ -542,7 +657,8 @@ def said(found: Refused) -> str:
 def rpc_of(ledger: Ledger, request: Message) -> Any:
     """The method that takes such a request."""
     name = type(request).__name__.removesuffix("Request")
-    return getattr(ledger.accounts, name, None) or getattr(ledger.postings, name)
+    services = (ledger.accounts, ledger.postings, ledger.approvals)
+    return next(getattr(service, name) for service in services if hasattr(service, name))
 
 
 def can_be_validated(request: Message) -> bool:
@@ -670,6 +786,62 @@ ORDER: dict[str, tuple[Message, list[tuple[str, Any, str]]]] = {
         )
         for what, asked in {"a denial": absorbing(), "a denial overturned": recovering()}.items()
     },
+    "an entry above its limit": (
+        euros("5.00"),
+        [
+            ("book", "a/b", "TEXT_INVALID field=book"),
+            NO_BOOK,
+            ("entry.idempotency_key", "used", "IDEMPOTENCY_KEY_REUSED"),
+            ("entry.postings.0.account", "Assets:Gone", "ACCOUNT_CLOSED"),
+            ("entry.postings.1.account", "Assets:Unheard", "ACCOUNT_NOT_FOUND"),
+        ],
+    ),
+    "a limit": (
+        limiting(minor_units=101),
+        [
+            ("book", "", "FIELD_MISSING field=book"),
+            ("kind", 0, "FIELD_MISSING field=kind"),
+            ("currency_code", "USX", "CURRENCY_UNKNOWN currency=USX; field=currency_code"),
+            ("minor_units", -1, "AMOUNT_INVALID field=minor_units"),
+            ("reason", "", "FIELD_MISSING field=reason"),
+            NO_BOOK,
+        ],
+    ),
+    "a proposal": (
+        proposing(payout("ada", "1.00", book="", idempotency_key=""), idempotency_key="fresh"),
+        [
+            ("book", "", "FIELD_MISSING field=book"),
+            ("idempotency_key", "", "FIELD_MISSING field=idempotency_key"),
+            ("reason", "", "FIELD_MISSING field=reason"),
+            ("act.pay_provider.validate_only", True, "FIELDS_CONTRADICT field=act.pay_provider.validate_only"),
+            ("act.pay_provider.provider", "", "FIELD_MISSING field=act.pay_provider.provider"),
+            ("act.pay_provider.effective_date", "", "FIELD_MISSING field=act.pay_provider.effective_date"),
+            NO_BOOK,
+            USED_KEY,
+            ("act.pay_provider.amount", usd("105.01"), "PAYABLE_EXCEEDED"),
+        ],
+    ),
+    "an approval": (
+        approving(),
+        [
+            ("book", "", "FIELD_MISSING field=book"),
+            ("number", 0, "FIELD_MISSING field=number"),
+            ("content_hash", b"", "FIELD_MISSING field=content_hash"),
+            ("reason", "", "FIELD_MISSING field=reason"),
+            NO_BOOK,
+            ("number", 99, "PROPOSAL_NOT_FOUND"),
+        ],
+    ),
+    "a listing of proposals": (
+        ap.ListProposalsRequest(book=BOOK),
+        [
+            ("book", "", "FIELD_MISSING field=book"),
+            ("state", 9, "CHOICE_INVALID field=state; value=9"),
+            ("page_size", 1_001, "PAGE_INVALID limit=1000; page_size=1001"),
+            ("page_token", "!", "PAGE_INVALID"),
+            NO_BOOK,
+        ],
+    ),
     "an account to open": (
         opening("Assets:Odd"),
         [

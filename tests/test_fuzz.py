@@ -50,6 +50,7 @@ def called(books: Ledger, name: str, requests: list[bytes]) -> serving.Refused |
         (False, False): books.channel.unary_unary,
         (True, False): books.channel.stream_unary,
         (False, True): books.channel.unary_stream,
+        (True, True): books.channel.stream_stream,
     }
     call = form[method.client_streaming, method.server_streaming](path)
     try:

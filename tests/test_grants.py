@@ -17,7 +17,7 @@ from psycopg.errors import InsufficientPrivilege
 from serving import Ledger, Loop
 from sqlalchemy.exc import ProgrammingError
 
-from ledger.database import engine, migrations_pending, reading
+from ledger.database import engine, out_of_step, reading
 
 GRANTED = """
     SELECT privilege_type || ' ON ' || c.oid::regclass
@@ -69,7 +69,7 @@ async def version_fits(url: str) -> bool:
     database = engine(url)
     try:
         async with reading(database) as connection:
-            return not await connection.run_sync(migrations_pending)
+            return not await connection.run_sync(out_of_step)
     finally:
         await database.dispose()
 

@@ -274,9 +274,41 @@ def test_a_function_that_is_another_is_told(owner: Owner, case: str) -> None:
     assert told(owner, FUNCTIONS[case]).keys() == {"function refuse_change"}
 
 
+@pytest.mark.parametrize("name", ["make_partitions(bigint)", "entries_are_whole()"])
+def test_a_function_that_works_as_another_than_the_owner_of_the_books_is_told(owner: Owner, name: str) -> None:
+    """Or as whoever calls it, where it must work as the owner."""
+    subject = "function " + name.replace("(bigint)", "(ahead bigint)").removesuffix("()")
+    another = ["CREATE ROLE eve SUPERUSER", f"ALTER FUNCTION {name} OWNER TO eve"]
+    assert told(owner, *another).pop(subject).partition(", ")[2].startswith("as eve, ")
+    caller = told(owner, f"ALTER FUNCTION {name} SECURITY INVOKER")
+    assert caller.keys() >= {subject}
+    assert ", as " not in caller[subject]
+
+
+def test_parts_that_are_made_later_are_watched_too(owner: Owner) -> None:
+    """The program makes them, as their owner. They are no fault, and one without its trigger is."""
+    made = "SET LOCAL ROLE ledger_program; SELECT make_partitions(3000000); RESET ROLE"
+    assert told(owner, made) == {}
+    for table in ("entries", "postings"):
+        name = f"{table}_never_change"
+        for part in (f"{table}_1", f"{table}_4"):
+            told_of = {f"trigger {name} on {part}"}
+            assert told(owner, made, f"DROP TRIGGER {name} ON {part}").keys() == told_of
+            assert told(owner, made, f"ALTER TABLE {part} DISABLE TRIGGER {name}").keys() == told_of
+        assert told(owner, made, f"GRANT INSERT ON {table}_4 TO ledger_program") == {
+            f"INSERT on {table}_4 for ledger_program": "granted"
+        }
+
+
+def test_who_may_call_what_works_as_the_owner_is_told(owner: Owner) -> None:
+    assert told(owner, "GRANT EXECUTE ON FUNCTION make_partitions(bigint) TO PUBLIC") == {
+        "EXECUTE on function make_partitions for everybody": "granted"
+    }
+
+
 def test_foreign_keys_that_are_switched_off_are_told(owner: Owner) -> None:
     """They are triggers of PostgreSQL's own, on both tables."""
-    found = told(owner, "ALTER TABLE payer_identifiers DISABLE TRIGGER ALL")
+    found = told(owner, "ALTER TABLE file_reads DISABLE TRIGGER ALL")
     assert len(found) == 2
     assert all(subject.startswith("trigger RI_ConstraintTrigger_c") for subject in found)
 

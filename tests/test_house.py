@@ -25,6 +25,8 @@ PURE = (
     "ledger/psql.py",
     "ledger/accounts/account.py",
     "ledger/accounts/chart.py",
+    "ledger/approvals/limit.py",
+    "ledger/approvals/proposal.py",
     "ledger/postings/batch.py",
     "ledger/postings/chain.py",
     "ledger/postings/commands.py",

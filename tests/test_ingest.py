@@ -326,7 +326,7 @@ def test_a_closed_account_keeps_a_remittance_out(server: Ledger) -> None:
     books = opened(server, "closed")
     clearing = "Assets:RemittanceClearing:AETNA:EFT1"
     books.accounts.OpenAccount(accounts.OpenAccountRequest(book=books.book, code=clearing, currency_code="USD"))
-    books.accounts.CloseAccount(accounts.CloseAccountRequest(book=books.book, code=clearing))
+    books.accounts.CloseAccount(accounts.CloseAccountRequest(book=books.book, code=clearing, reason="cleared"))
     answer = deliver(books, SOUND, books.book)
     assert [each.state for each in answer.remittances] == [QUARANTINED, SETTLED]
     assert answer.remittances[0].reason == f"the books refuse it: {clearing} is closed"

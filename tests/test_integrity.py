@@ -17,9 +17,13 @@ GUARDS = {
     "entries_never_change": "entries",
     "entries_are_whole": "entries",
     "postings_never_change": "postings",
-    "postings_come_first": "postings",
+    "postings_are_whole": "postings",
     "accounts_close_once": "accounts",
     "accounts_stay": "accounts",
+    "heads_stay": "heads",
+    "heads_stand_at_the_last_entry": "heads",
+    "entry_keys_never_change": "entry_keys",
+    "entry_reversals_never_change": "entry_reversals",
 }
 
 
@@ -44,11 +48,14 @@ def as_superuser(url: str, *statements: str) -> None:
 
 def tamper(url: str, *statements: str) -> None:
     """Does it as only an owner can: with every trigger switched off meanwhile, foreign keys among them."""
-    tables = ("entries", "postings", "heads", "accounts", "balances", "daily_totals")
+    tables = {*GUARDS.values(), "entries_1", "postings_1", "balances", "daily_totals"}
     off = [f"ALTER TABLE {table} DISABLE TRIGGER ALL" for table in tables]
     on = [f"ALTER TABLE {table} ENABLE TRIGGER ALL" for table in tables]
     always = [f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {guard}" for guard, table in GUARDS.items()]
-    as_superuser(url, *off, *statements, *on, *always)
+    parts = [
+        f"ALTER TABLE {table}_1 ENABLE ALWAYS TRIGGER {table}_never_change" for table in ("entries", "postings")
+    ]
+    as_superuser(url, *off, *statements, *on, *always, *parts)
 
 
 @pytest.fixture
@@ -90,7 +97,7 @@ def books(ledger: Ledger) -> Ledger:
     )
     ledger.post("2026-05-02", dr("Assets:Petty", "1.00"), cr("Assets:Cash", "1.00"))
     ledger.post("2026-05-02", dr("Assets:Cash", "6.00"), cr("Assets:Petty", "6.00"))
-    ledger.accounts.CloseAccount(accounts.CloseAccountRequest(book="main", code="Assets:Petty"))
+    ledger.accounts.CloseAccount(accounts.CloseAccountRequest(book="main", code="Assets:Petty", reason="unused"))
     ledger.accounts.OpenBook(accounts.OpenBookRequest(book="empty", name="Nothing posted yet"))
     return ledger
 
@@ -124,7 +131,17 @@ TAMPERINGS = {
     "a description": (["UPDATE entries SET description = 'nothing to see' WHERE number = 2"], {"hash_chain"}),
     "an effective date": (
         ["UPDATE entries SET effective_date = '2026-04-29' WHERE number = 2"],
-        {"hash_chain", "daily_totals"},
+        {"hash_chain", "daily_totals", "posting_of_its_day"},
+    ),
+    "another day for a posting": (
+        ["UPDATE postings SET effective_date = '2026-04-29' WHERE entry_number = 2"],
+        {"posting_of_its_day"},
+    ),
+    "a key": (["UPDATE entry_keys SET number = 1"], {"entry_keys"}),
+    "a reversal unlisted": (["DELETE FROM entry_reversals"], {"entry_reversals"}),
+    "an id that is another's": (
+        ["UPDATE entries SET id = (SELECT id FROM entries WHERE number = 1) WHERE number = 7"],
+        {"hash_chain", "ids_differ"},
     ),
     "a time of recording": (
         ["UPDATE entries SET recorded_at = recorded_at + interval '1 hour' WHERE number = 2"],
@@ -135,7 +152,7 @@ TAMPERINGS = {
         [f"UPDATE postings SET item = NULL WHERE account = '{ACCOUNT}'"],
         {"hash_chain", "item_named"},
     ),
-    "another author": (["UPDATE entries SET actor = 'somebody' WHERE number = 1"], {"hash_chain"}),
+    "another author": (["UPDATE entries SET actor = 'somebody' WHERE number = 1"], {"hash_chain", "entry_keys"}),
     "a charge": (["UPDATE entries SET charge = 1 WHERE number = 1"], {"hash_chain"}),
     "an entry's postings deleted": (
         ["DELETE FROM postings WHERE entry_number = 2"],
@@ -144,7 +161,8 @@ TAMPERINGS = {
     "a balanced pair added": (
         [
             (
-                "INSERT INTO postings SELECT book, entry_number, line + 2, account, currency, -amount"
+                "INSERT INTO postings"
+                " SELECT book, entry_number, line + 2, effective_date, account, currency, -amount"
                 " FROM postings WHERE entry_number = 2"
             ),
         ],
@@ -155,7 +173,7 @@ TAMPERINGS = {
             "DELETE FROM postings WHERE entry_number = (SELECT max(number) FROM entries)",
             "DELETE FROM entries WHERE number = (SELECT max(number) FROM entries)",
         ],
-        {"head_is_last_entry", "daily_totals", "balances", "closed_at_zero"},
+        {"head_is_last_entry", "daily_totals", "balances", "closed_at_zero", "entry_keys"},
     ),
     "the last entry and all traces of it deleted": (
         [
@@ -166,26 +184,27 @@ TAMPERINGS = {
             ),
             "UPDATE balances SET credits = credits - 600 WHERE account = 'Assets:Petty'",
             "UPDATE balances SET debits = debits - 600 WHERE account = 'Assets:Cash'",
-            "UPDATE accounts SET closed_at = NULL, closed_by = NULL",
+            "UPDATE accounts SET closed_at = NULL, closed_by = NULL, close_reason = NULL",
             "DELETE FROM postings WHERE entry_number = 7",
             "DELETE FROM entries WHERE number = 7",
+            "DELETE FROM entry_keys WHERE number = 7",
         ],
         {"head_is_last_entry"},
     ),
     "an entry deleted in the middle": (
         ["DELETE FROM postings WHERE entry_number = 2", "DELETE FROM entries WHERE number = 2"],
-        {"numbers_without_gaps", "hash_chain", "daily_totals", "balances"},
+        {"numbers_without_gaps", "hash_chain", "daily_totals", "balances", "entry_keys"},
     ),
     "an entry deleted and its postings left": (
         ["DELETE FROM entries WHERE number = 2"],
-        {"numbers_without_gaps", "hash_chain", "postings_complete", "daily_totals"},
+        {"numbers_without_gaps", "hash_chain", "postings_complete", "daily_totals", "entry_keys"},
     ),
     "a new number": (
         [
             "UPDATE postings SET entry_number = 9 WHERE entry_number = 7",
             "UPDATE entries SET number = 9 WHERE number = 7",
         ],
-        {"numbers_without_gaps", "hash_chain", "head_is_last_entry"},
+        {"numbers_without_gaps", "hash_chain", "head_is_last_entry", "entry_keys"},
     ),
     "the head's number": (["UPDATE heads SET number = number + 1 WHERE book = 'main'"], {"head_is_last_entry"}),
     "the head's hash": (
@@ -210,7 +229,7 @@ TAMPERINGS = {
     "a balance": (["UPDATE balances SET debits = debits + 1 WHERE account = 'Assets:Cash'"], {"balances"}),
     "a balance deleted": (["DELETE FROM balances WHERE account = 'Assets:Cash'"], {"balances"}),
     "an account closed": (
-        ["UPDATE accounts SET closed_at = now(), closed_by = 'me' WHERE code = 'Assets:Cash'"],
+        ["UPDATE accounts SET closed_at = now(), closed_by = 'me', close_reason = 'x' WHERE code = 'Assets:Cash'"],
         {"closed_at_zero"},
     ),
     "a limit": (
@@ -225,10 +244,13 @@ TAMPERINGS = {
         ["UPDATE accounts SET currency = 'EUR' WHERE code = 'Assets:Cash'"],
         {"account_currency"},
     ),
-    "what is reversed": (["UPDATE entries SET reverses = 3 WHERE number = 5"], {"hash_chain", "reversal_mirrors"}),
+    "what is reversed": (
+        ["UPDATE entries SET reverses = 3 WHERE number = 5"],
+        {"hash_chain", "reversal_mirrors", "entry_reversals"},
+    ),
     "a reversal of nothing": (
         ["UPDATE entries SET reverses = NULL WHERE number = 5"],
-        {"hash_chain", "reversal_mirrors"},
+        {"hash_chain", "reversal_mirrors", "entry_reversals"},
     ),
 }
 
@@ -246,8 +268,8 @@ DISARMED = {
         "guard_in_place: trigger entries_are_whole: .* found disabled, AFTER INSERT ON entries .*",
     ),
     "a trigger that replicas skip": (
-        ["ALTER TABLE postings ENABLE TRIGGER postings_come_first"],
-        "guard_in_place: trigger postings_come_first: .* found enabled at times only, .*",
+        ["ALTER TABLE postings ENABLE TRIGGER postings_are_whole"],
+        "guard_in_place: trigger postings_are_whole: .* found enabled at times only, .*",
     ),
     "a trigger dropped": (
         ["DROP TRIGGER entries_never_change ON entries"],
@@ -297,6 +319,33 @@ DISARMED = {
         ["GRANT DELETE ON accounts TO ledger_program"],
         "right_withheld: DELETE on accounts for ledger_program: expected withheld, found granted",
     ),
+    "a trigger of decisions dropped": (
+        ["DROP TRIGGER proposal_decisions_never_change ON proposal_decisions"],
+        "guard_in_place: trigger proposal_decisions_never_change: .* found no such trigger",
+    ),
+    "a trigger of limits switched off": (
+        ["ALTER TABLE approval_limits DISABLE TRIGGER approval_limits_never_change"],
+        "guard_in_place: trigger approval_limits_never_change: .* found disabled, .*",
+    ),
+    "makers that may check": (
+        ["ALTER TABLE proposal_decisions DROP CONSTRAINT maker_is_not_checker"],
+        "guard_in_place: constraint maker_is_not_checker on proposal_decisions: .* found no such constraint",
+    ),
+    "limits that one may raise": (
+        [
+            "ALTER TABLE approval_limits DROP CONSTRAINT limit_raised_by_two",
+            "ALTER TABLE approval_limits ADD CONSTRAINT limit_raised_by_two CHECK (version > 0)",
+        ],
+        r"guard_in_place: constraint limit_raised_by_two on approval_limits: .* found CHECK \(version > 0\)",
+    ),
+    "a right to change proposals": (
+        ["GRANT UPDATE (shown) ON proposals TO ledger_program"],
+        r"right_withheld: UPDATE on proposals \(shown\) for ledger_program: expected withheld, found granted",
+    ),
+    "a right to change whom an identifier means": (
+        ["GRANT UPDATE (payer) ON payer_identifiers TO ledger_program"],
+        r"right_withheld: UPDATE on payer_identifiers \(payer\) for ledger_program: .* found granted",
+    ),
     "a function that does nothing": (
         [
             (
@@ -317,6 +366,22 @@ DISARMED = {
     "a right to delete": (
         ["GRANT DELETE ON postings TO ledger_program"],
         "right_withheld: DELETE on postings for ledger_program: expected withheld, found granted",
+    ),
+    "a head that stands anywhere": (
+        ["ALTER TABLE heads DISABLE TRIGGER heads_stand_at_the_last_entry"],
+        "guard_in_place: trigger heads_stand_at_the_last_entry: .* found disabled, .*",
+    ),
+    "a partition that can be emptied": (
+        ["DROP TRIGGER postings_never_change ON postings_1"],
+        "guard_in_place: trigger postings_never_change on postings_1: .* found no such trigger",
+    ),
+    "a right to a partition": (
+        ["GRANT INSERT ON entries_1 TO ledger_program"],
+        "right_withheld: INSERT on entries_1 for ledger_program: expected withheld, found granted",
+    ),
+    "a right to keys": (
+        ["GRANT INSERT ON entry_keys TO ledger_program"],
+        "right_withheld: INSERT on entry_keys for ledger_program: expected withheld, found granted",
     ),
     "a right that everybody has": (
         ["GRANT TRUNCATE ON postings TO PUBLIC"],

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 from payers import claim, deliver, file, remittance
 from serving import BOOK, Ledger, Loop, answered, client, cr, dr, entry, refused, session
+from test_approvals import approved, paying, proposed
 from test_command import connected, running
 
 from ledger.v1 import accounts_pb2 as ac
@@ -33,12 +34,14 @@ def figures(port: int) -> dict[str, float]:
 
 
 def used(ledger: Ledger) -> None:
-    """A session, two batches of which one has a refusal in it, a refused call, and a remittance."""
+    """A session, a batch with a refusal in it, a refused call, two proposals, an approval, and a remittance."""
     ledger.postings.RecordSession(session("C1", patient_share="20.00", charge="150.00"))
     lines = dr("Assets:Cash", "1.00"), cr("Liabilities:UnappliedCash", "1.00")
     entries = [entry("2026-04-08", *lines), entry("2026-04-08"), entry("2026-04-08", *lines)]
     ledger.postings.PostEntries(po.PostEntriesRequest(book=BOOK, entries=entries))
     refused(ledger.accounts.GetBalance, ac.GetBalanceRequest(book=BOOK, account="Assets:Nowhere"))
+    proposed(ledger, paying(ledger, "1.00"))
+    approved(ledger, proposed(ledger, paying(ledger, "2.00")))
     short = claim("C1", "150.00", "90.00", "CO-45 30.00, CO-197 10.00, PR-3 20.00")
     deliver(ledger, file(remittance("90.00", "EFT1", short)))
 
@@ -61,6 +64,7 @@ def test_the_figures_and_the_log(loop: Loop, ledger: Ledger) -> None:
     assert found[f'ledger_call_seconds_count{{method="{POSTING}/PostEntries"}}'] == 1
     assert found["ledger_batch_requests_sum"] == 3
     assert found["ledger_head_lock_seconds_count"] >= found["ledger_batch_requests_count"] + 1, "of the 835 too"
+    assert found[f'ledger_proposals_open{{book="{BOOK}"}}'] == 1
     assert found["ledger_serving"] == 1
     assert found["ledger_queue_requests"] == 0
     assert found[f'ledger_clearing_oldest_days{{book="{BOOK}"}}'] > 0
@@ -80,12 +84,18 @@ def test_waiting_for_the_head_is_measured_until_it_is_over(loop: Loop, ledger: L
             with psycopg.connect(ledger.url.replace("+psycopg", "")) as holder:
                 holder.execute("SELECT FROM heads FOR UPDATE")
                 call = posting.RecordSession.future(session("C1"))
-                while not holder.execute(f"SELECT {ended} FROM pg_stat_activity WHERE {WAITING}").fetchall():
+                while not waiting(holder, ended):
                     assert figures(port)[name] == number
                 if number == 0:
                     answered(call)
             answered(call)
             assert figures(port)[name] == number + 1
+
+
+def waiting(holder: psycopg.Connection[Any], then: str) -> list[Any]:
+    """Who waits for a lock right now, and what is then done to each."""
+    holder.execute("SELECT pg_stat_clear_snapshot()")  # or a database transaction sees what it saw first
+    return holder.execute(f"SELECT {then} FROM pg_stat_activity WHERE {WAITING}").fetchall()
 
 
 def until(port: int, name: str, value: float) -> dict[str, float]:
@@ -104,5 +114,8 @@ def check_log(calls: list[dict[str, Any]]) -> None:
         "RecordSession": ("OK", "OK", "1", BOOK),
         "PostEntries": ("OK", "OK", "2-3", BOOK),
         "GetBalance": ("NOT_FOUND", "ACCOUNT_NOT_FOUND", "", BOOK),
+        "Propose": ("OK", "OK", "", BOOK),
+        "Approve": ("OK", "OK", "4", BOOK),
         "IngestRemittance": ("OK", "OK", "", BOOK),
     }
+    assert {told[name]["actor"] for name in ("Propose", "Approve")} == {"mia", "abe"}

@@ -354,7 +354,7 @@ class Books(RuleBasedStateMachine):
     @rule()
     def close_the_box(self) -> None:
         """At zero only, and for good."""
-        closing = ac.CloseAccountRequest(book=self.ledger.book, code=BOX)
+        closing = ac.CloseAccountRequest(book=self.ledger.book, code=BOX, reason="full")
         if BOX in self.model.closed:
             assert refused(self.ledger.accounts.CloseAccount, closing).reason == "ACCOUNT_CLOSED"
         elif self.model.balance(BOX):

@@ -166,7 +166,7 @@ def tables(url: str) -> Iterator[tuple[str, str]]:
     """
     with psycopg.connect(url.replace("+psycopg", "")) as connection:
         for (table,) in connection.execute(relations).fetchall():
-            assert re.fullmatch("[a-z_]+", table)
+            assert re.fullmatch("[a-z_0-9]+", table)
             yield table, "\n".join(row for (row,) in connection.execute(f"SELECT t::text FROM {table} AS t"))
 
 

@@ -89,7 +89,9 @@ def absorbed(books: Ledger, told: str) -> None:
 
 def identified(books: Ledger, told: str) -> None:
     payer, _, identifiers = told.partition(": ")
-    asked = pb.IdentifyPayerRequest(payer=payer, identifiers=identifiers.split(", "), **about(books))
+    asked = pb.IdentifyPayerRequest(
+        payer=payer, identifiers=identifiers.split(", "), reason="so it signs", **about(books)
+    )
     books.reconciliation.IdentifyPayer(asked)
 
 

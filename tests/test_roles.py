@@ -11,20 +11,32 @@ import pytest
 import serving
 from psycopg.errors import InsufficientPrivilege
 from serving import Ledger, session
+from test_approvals import approved, limited, paying, proposed
 from test_schema import TABLES
+
+from ledger.v1 import postings_pb2 as po
 
 VERBS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
 
 # What the program may: s select, i insert, and the columns it may update. Nobody may anything else.
 PROGRAM = {
     "books": "si",
-    "heads": "si number hash recorded_at",
-    "accounts": "si closed_at closed_by",
+    "heads": "si number hash recorded_at changes",
+    "accounts": "si closed_at closed_by close_reason",
     "entries": "si",
     "postings": "si",
+    "entry_keys": "s",
+    "entry_reversals": "s",
+    "entries_1": "",
+    "entries_2": "",
+    "postings_1": "",
+    "postings_2": "",
     "balances": "si debits credits",
     "daily_totals": "si debits credits",
-    "payer_identifiers": "si payer",
+    "proposals": "si",
+    "proposal_decisions": "si",
+    "approval_limits": "si",
+    "payer_identifiers": "si",
     "deliveries": "si finished_at",
     "delivery_parts": "si",
     "file_reads": "si",
@@ -35,7 +47,8 @@ PROGRAM = {
     "reader_books": "",
     "alembic_version": "s",
 }
-READABLE = PROGRAM.keys() - {"delivery_parts", "reader_books", "alembic_version"}
+PARTITIONS = {"entries_1", "entries_2", "postings_1", "postings_2"}
+READABLE = PROGRAM.keys() - {"delivery_parts", "reader_books", "alembic_version", *PARTITIONS}
 HELD = """
     SELECT verb FROM unnest(%s::text[]) AS verb
     WHERE has_table_privilege(%s, %s, verb)
@@ -128,6 +141,7 @@ def reader(ledger: Ledger) -> Iterator[psycopg.Connection[Any]]:
     for book in ("CA", "NV"):
         serving.open_book(ledger, book)
         ledger.postings.RecordSession(session("C1", book=book))
+        approve_something(ledger.of(book))
     name, password = f"auditor_{secrets.token_hex(4)}", secrets.token_hex(8)
     with connected(ledger.url) as owner:
         owner.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{password}' IN ROLE ledger_reader")
@@ -138,8 +152,16 @@ def reader(ledger: Ledger) -> Iterator[psycopg.Connection[Any]]:
         owner.execute(f"DROP ROLE {name}")
 
 
+def approve_something(ledger: Ledger) -> None:
+    """A limit, a proposal that was approved, and one that waits."""
+    limited(ledger, po.KIND_PROVIDER_PAID, 100)
+    approved(ledger, proposed(ledger, paying(ledger, "2.00")))
+    proposed(ledger, paying(ledger, "3.00"))
+
+
 def test_a_reader_sees_its_own_books_and_no_other(reader: psycopg.Connection[Any]) -> None:
-    for relation in ("books", "heads", "accounts", "entries", "postings", "balances", "daily_totals"):
+    books = ("books", "heads", "accounts", "entries", "postings", "balances", "daily_totals")
+    for relation in (*books, "approval_limits", "proposals", "proposal_decisions"):
         found = {book for (book,) in reader.execute(f"SELECT DISTINCT book FROM {relation}")}
         assert found == {"CA"}, relation
 
@@ -170,7 +192,10 @@ def test_a_reader_cannot_peep(reader: psycopg.Connection[Any]) -> None:
     reader.execute("DROP FUNCTION pg_temp.peep(text)")  # or the login could not be dropped for a moment
 
 
-@pytest.mark.parametrize("report", ["trial_balance", "receivables_aging", "provider_payables", "session_margin"])
+REPORTS = ["trial_balance", "receivables_aging", "provider_payables", "session_margin", "proposals"]
+
+
+@pytest.mark.parametrize("report", REPORTS)
 def test_a_reader_runs_the_reports(reader: psycopg.Connection[Any], report: str) -> None:
     """As they are written; of a book it was not given there is nothing to see."""
     sql = files("ledger.reports").joinpath(f"{report}.sql").read_text()

@@ -103,7 +103,9 @@ def test_nothing_posts_twice_once_the_payers_are_identified(server: Ledger) -> N
     delivered(books, samples())
     before = money(books)
     for number, name in enumerate(sorted({one.payer_name for one in everything(books) if one.payer_name})):
-        asked = pb.IdentifyPayerRequest(book=books.book, payer=f"P{number}", identifiers=[name])
+        asked = pb.IdentifyPayerRequest(
+            book=books.book, payer=f"P{number}", identifiers=[name], reason="so it signs"
+        )
         books.reconciliation.IdentifyPayer(asked)
     delivered(books, samples())
     assert money(books) == before

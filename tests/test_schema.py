@@ -22,7 +22,7 @@ COLUMNS = """
     SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull
     FROM pg_class AS c
     JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-    WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace
+    WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relnamespace = 'public'::regnamespace
     ORDER BY c.relname, a.attnum
 """
 PRIMARY_KEYS = """
@@ -30,6 +30,7 @@ PRIMARY_KEYS = """
     FROM pg_constraint AS c
     CROSS JOIN LATERAL unnest(c.conkey) WITH ORDINALITY AS k (number, place)
     JOIN pg_attribute AS a ON a.attrelid = c.conrelid AND a.attnum = k.number
+    JOIN pg_class AS t ON t.oid = c.conrelid AND NOT t.relispartition
     WHERE c.contype = 'p' AND c.connamespace = 'public'::regnamespace
     GROUP BY 1 ORDER BY 1
 """
@@ -104,7 +105,7 @@ def test_a_key_that_does_not_begin_with_the_book_would_be_seen(database: str) ->
     """The question itself is right: it finds a constraint and an index that are made wrong on purpose."""
     with connected(database) as connection:
         connection.execute("ALTER TABLE accounts ADD CONSTRAINT wrong_key UNIQUE (code, book)")
-        connection.execute("CREATE UNIQUE INDEX wrong_index ON entries (lower(kind), number)")
+        connection.execute("CREATE UNIQUE INDEX wrong_index ON accounts (lower(type), code)")
     assert {key[1] for key in keys(database) if key[2] != "book"} == {"wrong_key", "wrong_index"}
 
 

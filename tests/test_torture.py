@@ -10,18 +10,23 @@ import serving
 from torture.bench import BEGIN, END, FAULTS, PAGE, written
 from torture.books import Verdict, judged
 from torture.clients import Entry, Told, line, manual
+from torture.clocks import faketime
 from torture.fault import Outcome, Place, suffer
 from torture.processes import Postgres
 
 from service.postgres import Urls
 
-SHORT = {"ingest": 1, "server": 3, "pause": 1, "stop": 1, "network": 3, "commit": 1}
+SHORT = {"ingest": 1, "server": 3, "pause": 1, "stop": 1, "network": 3, "commit": 1, "silence": 1, "rolling": 1}
+SHORT |= {"vanish": 6, "crowd": 1, "readers": 1, "migrate": 1}
 """How often each fault happens here."""
+OF_ITS_OWN = {"replica": 1, "archive": 1, "clocks": 1}
+"""The same of those that bring a PostgreSQL."""
 
 
 def place(urls: Urls, folder: Path, postgres: Postgres | None = None) -> Place:
     """Where a fault happens, as small as it can be: 1,200 claims are two chunks."""
-    return Place(urls, folder, Random(1), postgres, say=lambda _: None, large=1_200, pause_seconds=1)
+    sizes = {"large": 1_200, "loaded": 4_000, "crowd": 300}
+    return Place(urls, folder, Random(1), postgres, say=lambda _: None, pause_seconds=1, **sizes)
 
 
 def nothing_lost(outcome: Outcome) -> None:
@@ -36,12 +41,23 @@ def test_nothing_is_lost(fault: str, loop: serving.Loop, database: str, tmp_path
     nothing_lost(loop.run(suffer(FAULTS[fault][0], place(Urls(database, database), tmp_path), SHORT[fault])))
 
 
+@pytest.mark.parametrize("fault", OF_ITS_OWN)
+def test_nothing_is_lost_where_a_fault_has_a_postgresql_of_its_own(
+    fault: str, loop: serving.Loop, database: str, open_folder: Path
+) -> None:
+    if fault == "clocks" and faketime() is None:
+        pytest.skip("libfaketime is not installed (Debian: faketime)")
+    where = place(Urls(database, database), open_folder)
+    nothing_lost(loop.run(suffer(FAULTS[fault][0], where, OF_ITS_OWN[fault])))
+
+
 def test_nothing_is_lost_with_postgresql_itself(loop: serving.Loop, open_folder: Path, tmp_path: Path) -> None:
     postgres = Postgres(open_folder)
     try:
         postgres.start()
-        where = place(postgres.database("torture"), tmp_path, postgres)
-        nothing_lost(loop.run(suffer(FAULTS["postgres"][0], where, 1)))
+        for fault in ("postgres", "connections"):
+            where = place(postgres.database(f"torture_{fault}"), tmp_path, postgres)
+            nothing_lost(loop.run(suffer(FAULTS[fault][0], where, 1)))
     finally:
         postgres.close()
 

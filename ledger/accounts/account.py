@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 
 from ledger.errors import AccountCodeInvalid
 from ledger.money import fraction_digits
@@ -62,7 +63,7 @@ _PREFIX = re.compile(rf"({'|'.join(ROOTS)})(:[A-Za-z0-9][A-Za-z0-9-]*)*")
 
 def account_code(code: str, field: str = "account") -> str:
     """A whole code such as `Assets:Cash`, in the field of a request that holds it. Raises AccountCodeInvalid."""
-    if len(code) > CODE_LENGTH or not _CODE.fullmatch(code):
+    if not _is_code(code):
         raise AccountCodeInvalid(
             f"{code[:60]!r} is not an account code: parts of letters, digits and dashes, joined by colons, "
             f"the first one of {', '.join(ROOTS)}",
@@ -70,6 +71,12 @@ def account_code(code: str, field: str = "account") -> str:
             account=code[:CODE_LENGTH],
         )
     return code
+
+
+@lru_cache(16_384)
+def _is_code(code: str) -> bool:
+    """Remembered, since the same accounts come again and again."""
+    return len(code) <= CODE_LENGTH and _CODE.fullmatch(code) is not None
 
 
 def account_prefix(prefix: str) -> str:
@@ -99,6 +106,8 @@ class Account:
     opened_by: str = ""
     opened_at: datetime | None = None
     closed_at: datetime | None = None
+    closed_by: str = ""
+    close_reason: str = ""
 
     def __post_init__(self) -> None:
         """Refuses a code or a currency that is none."""

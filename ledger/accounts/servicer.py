@@ -87,6 +87,7 @@ class AccountsServicer(AccountsServiceServicer):
     async def CloseAccount(self, request: pb.CloseAccountRequest, context: Context) -> pb.CloseAccountResponse:
         """Closes an account at zero. Raises AccountNotFound, AccountClosed or AccountNotAtZero."""
         book, code = fields.book_name(request.book), account_code(request.code, "code")
+        reason = fields.required("reason", request.reason, fields.TEXT_LENGTH)
         async with journal.posting(self._database, book) as (connection, _):
             found = {
                 account.code: (account, totals) for account, totals in await store.read(connection, book, [code])
@@ -94,9 +95,8 @@ class AccountsServicer(AccountsServiceServicer):
             if code not in found:
                 raise _unknown(code)
             _refuse_closing(*found[code])
-            return pb.CloseAccountResponse(
-                account=_account(await store.close(connection, book, code, caller.actor.get()))
-            )
+            closed = await store.close(connection, book, code, caller.actor.get(), reason)
+            return pb.CloseAccountResponse(account=_account(closed))
 
     async def GetBalance(self, request: pb.GetBalanceRequest, context: Context) -> pb.GetBalanceResponse:
         """The balance of an account or a prefix, up to a day or altogether. Raises AccountNotFound."""
@@ -200,6 +200,9 @@ def _account(account: Account) -> pb.Account:
         item_required=account.item_required,
         opened_at=wire.moment(account.opened_at),
         closed_at=wire.moment(account.closed_at),
+        opened_by=account.opened_by,
+        closed_by=account.closed_by,
+        close_reason=account.close_reason,
     )
 
 

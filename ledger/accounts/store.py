@@ -14,15 +14,21 @@ from ledger.accounts.account import Account, BalanceLimit, Side, Totals
 from ledger.errors import BookNotFound
 from ledger.schema import accounts, books, heads
 
-# By the code in lower case, so that an account whose code differs in case alone is seen too.
+# By the code in lower case, so that an account whose code differs in case alone is seen too. LATERAL with LIMIT:
+# one look into the index for each account, whatever the planner believes of how many there are.
 _READ = text("""
     SELECT a.*, coalesce(b.debits, 0) AS debits, coalesce(b.credits, 0) AS credits
-    FROM accounts AS a LEFT JOIN balances AS b ON b.book = a.book AND b.account = a.code
-    WHERE a.book = :book AND lower(a.code) = ANY(CAST(:folded AS text[]))
+    FROM unnest(CAST(:folded AS text[])) AS asked (folded)
+    CROSS JOIN LATERAL (
+        SELECT * FROM accounts WHERE book = :book AND lower(code) = asked.folded LIMIT 1
+    ) AS a
+    LEFT JOIN LATERAL (
+        SELECT debits, credits FROM balances WHERE book = :book AND account = a.code LIMIT 1
+    ) AS b ON true
 """)
 _CLOSE = (
     update(accounts)
-    .values(closed_at=text("clock_timestamp()"), closed_by=text(":actor"))
+    .values(closed_at=text("clock_timestamp()"), closed_by=text(":actor"), close_reason=text(":reason"))
     .where(accounts.c.book == text(":its_book"), accounts.c.code == text(":its_code"))
     .returning(accounts)
 )
@@ -107,9 +113,9 @@ async def insert(connection: AsyncConnection, book: str, opened: Sequence[Accoun
         await connection.execute(insert_into(accounts), rows)
 
 
-async def close(connection: AsyncConnection, book: str, code: str, actor: str) -> Account:
-    """Marks an account closed and returns it."""
-    asked = {"its_book": book, "its_code": code, "actor": actor}
+async def close(connection: AsyncConnection, book: str, code: str, actor: str, reason: str) -> Account:
+    """Marks an account closed, by whom and why, and returns it."""
+    asked = {"its_book": book, "its_code": code, "actor": actor, "reason": reason}
     return _account((await connection.execute(_CLOSE, asked)).one())
 
 
@@ -154,4 +160,6 @@ def _account(row: Row[Any]) -> Account:
         opened_by=row.opened_by,
         opened_at=row.opened_at,
         closed_at=row.closed_at,
+        closed_by=row.closed_by or "",
+        close_reason=row.close_reason or "",
     )

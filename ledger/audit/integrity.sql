@@ -83,6 +83,25 @@ WITH lines AS (
     SELECT book, account, sum(greatest(amount, 0)) AS debits, sum(greatest(-amount, 0)) AS credits
     FROM postings
     GROUP BY book, account
+), over_limit AS (
+    -- Debits of an entry in a currency above the limit that was in force for it: the newest set before it.
+    SELECT e.book, e.number, p.currency, sum(p.amount) AS debits, l.amount AS allowed
+    FROM approval_limits AS l
+    JOIN entries AS e ON e.book = l.book AND e.kind = l.kind AND e.number > l.after_entry
+    JOIN postings AS p ON p.book = e.book AND p.entry_number = e.number AND p.currency = l.currency AND p.amount > 0
+    WHERE NOT EXISTS (
+        SELECT FROM approval_limits AS later
+        WHERE later.book = l.book AND later.kind = l.kind AND later.currency = l.currency
+            AND later.version > l.version AND later.after_entry < e.number
+    )
+    GROUP BY e.book, e.number, p.currency, l.amount
+    HAVING sum(p.amount) > l.amount
+), approved AS (
+    -- What was approved, with what was shown of it.
+    SELECT d.*, p.idempotency_key, p.request_hash, p.shown -> 'entry' AS entry, p.shown -> 'limit' AS change
+    FROM proposal_decisions AS d
+    JOIN proposals AS p ON p.book = d.book AND p.number = d.proposal
+    WHERE d.verdict = 'approved'
 ), faults AS (
     SELECT
         'numbers_without_gaps' AS check_name,
@@ -135,6 +154,46 @@ WITH lines AS (
     WHERE l.first_line IS DISTINCT FROM 1
         OR l.line_count IS DISTINCT FROM e.posting_count
         OR l.last_line IS DISTINCT FROM e.posting_count
+
+    UNION ALL
+    SELECT
+        'posting_of_its_day',
+        p.book,
+        'entry ' || p.entry_number || ' line ' || p.line,
+        CAST(e.effective_date AS text),
+        CAST(p.effective_date AS text)
+    FROM postings AS p
+    JOIN entries AS e ON e.book = p.book AND e.number = p.entry_number
+    WHERE p.effective_date <> e.effective_date
+
+    UNION ALL
+    SELECT
+        'entry_keys',
+        coalesce(e.book, k.book),
+        'key ' || coalesce(e.idempotency_key, k.idempotency_key) || ' of ' || coalesce(e.actor, k.actor),
+        coalesce('entry ' || e.number, 'no row'),
+        coalesce('entry ' || k.number, 'no row')
+    FROM entries AS e
+    FULL JOIN entry_keys AS k
+        ON k.book = e.book AND k.actor = e.actor AND k.idempotency_key = e.idempotency_key AND k.number = e.number
+    WHERE e.number IS NULL OR k.number IS NULL
+
+    UNION ALL
+    SELECT
+        'entry_reversals',
+        coalesce(e.book, r.book),
+        'entry ' || coalesce(e.reverses, r.reverses),
+        coalesce('reversed by entry ' || e.number, 'no row'),
+        coalesce('reversed by entry ' || r.number, 'no row')
+    FROM (SELECT book, number, reverses FROM entries WHERE reverses IS NOT NULL) AS e
+    FULL JOIN entry_reversals AS r ON r.book = e.book AND r.reverses = e.reverses AND r.number = e.number
+    WHERE e.number IS NULL OR r.number IS NULL
+
+    UNION ALL
+    SELECT 'ids_differ', book, 'id ' || id, 'one entry', count(*) || ' entries'
+    FROM entries
+    GROUP BY book, id
+    HAVING count(*) > 1
 
     UNION ALL
     SELECT 'entry_balances', book, 'entry ' || entry_number || ' in ' || currency, '0', CAST(sum(amount) AS text)
@@ -219,6 +278,88 @@ WITH lines AS (
                     OR line.amount IS DISTINCT FROM -back.amount
                     OR line.item IS DISTINCT FROM back.item
             )
+        )
+
+    UNION ALL
+    SELECT
+        'approval_borne',
+        o.book,
+        'entry ' || o.number || ' in ' || o.currency,
+        'an approval for more than ' || o.allowed,
+        o.debits || ' without one'
+    FROM over_limit AS o
+    WHERE NOT EXISTS (
+        SELECT FROM approved AS a
+        WHERE a.book = o.book AND a.entry_number = o.number AND a.decided_by <> a.proposed_by
+    )
+
+    UNION ALL
+    SELECT 'maker_is_not_checker', book, 'proposal ' || proposal, 'another than ' || proposed_by, decided_by
+    FROM proposal_decisions
+    WHERE (verdict = 'withdrawn') <> (decided_by = proposed_by)
+
+    UNION ALL
+    SELECT
+        'approval_ties',
+        a.book,
+        'proposal ' || a.proposal,
+        'what was shown, posted for ' || a.proposed_by,
+        CASE WHEN e.number IS NULL THEN 'no entry' ELSE 'entry ' || e.number || ', which is another' END
+    FROM approved AS a
+    LEFT JOIN entries AS e ON e.book = a.book AND e.number = a.entry_number
+    WHERE a.entry IS NOT NULL
+        AND (
+            e.number IS NULL
+            OR e.actor <> a.proposed_by
+            OR e.idempotency_key <> a.idempotency_key
+            OR e.request_hash <> a.request_hash
+            OR 'KIND_' || upper(e.kind) <> a.entry ->> 'kind'
+            OR to_char(e.effective_date, 'YYYY-MM-DD') <> a.entry ->> 'effective_date'
+            OR e.description <> coalesce(a.entry ->> 'description', '')
+            OR EXISTS (
+                SELECT
+                FROM (SELECT * FROM postings WHERE book = e.book AND entry_number = e.number) AS line
+                FULL JOIN jsonb_array_elements(a.entry -> 'postings') WITH ORDINALITY AS seen (posting, place)
+                    ON seen.place = line.line
+                WHERE line.account IS DISTINCT FROM posting ->> 'account'
+                    OR line.currency IS DISTINCT FROM posting #>> '{amount,currency_code}'
+                    OR abs(line.amount) IS DISTINCT FROM CAST(posting #>> '{amount,minor_units}' AS bigint)
+                    OR CASE WHEN line.amount > 0 THEN 'SIDE_DEBIT' ELSE 'SIDE_CREDIT' END
+                        IS DISTINCT FROM posting ->> 'side'
+                    OR line.item IS DISTINCT FROM posting ->> 'item'
+            )
+        )
+
+    UNION ALL
+    SELECT
+        'limit_history',
+        l.book,
+        l.kind || ' in ' || l.currency || ' version ' || l.version,
+        'after version ' || l.version - 1 || ', raised or removed by two',
+        CASE
+            WHEN l.version > 1 AND b.version IS NULL THEN 'no version before'
+            WHEN b.amount IS DISTINCT FROM l.before THEN 'another limit before'
+            WHEN b.after_entry > l.after_entry THEN 'in force before its time'
+            ELSE 'approved by nobody'
+        END
+    FROM approval_limits AS l
+    LEFT JOIN approval_limits AS b
+        ON b.book = l.book AND b.kind = l.kind AND b.currency = l.currency AND b.version = l.version - 1
+    LEFT JOIN approved AS a ON a.book = l.book AND a.proposal = l.proposal AND a.proposed_by = l.set_by
+        AND 'KIND_' || upper(l.kind) = a.change #>> '{after,kind}'
+        AND l.currency = a.change #>> '{after,currency_code}'
+        AND CAST(l.version AS text) = a.change #>> '{after,version}'
+        AND l.amount IS NOT DISTINCT FROM
+            CASE
+                WHEN a.change #> '{after,amount}' IS NOT NULL
+                THEN CAST(coalesce(a.change #>> '{after,amount,minor_units}', '0') AS bigint)
+            END
+    WHERE (l.version > 1 AND b.version IS NULL)
+        OR b.amount IS DISTINCT FROM l.before
+        OR b.after_entry > l.after_entry
+        OR (
+            a.proposal IS NULL
+            AND (l.proposal IS NOT NULL OR coalesce(l.amount > l.before, l.before IS NOT NULL AND l.amount IS NULL))
         )
 )
 SELECT check_name, book, subject, expected, found

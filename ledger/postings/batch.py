@@ -3,13 +3,13 @@
 Pure. One bad request refuses itself, never its neighbours; an atomic submission is refused whole.
 """
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
 from ledger.accounts import chart
 from ledger.accounts.account import Account, Totals
+from ledger.approvals.limit import Limits, refuse_unapproved
 from ledger.errors import (
     AccountClosed,
     AccountCodeAmbiguous,
@@ -36,15 +36,17 @@ MOST_POSTINGS = 10_000
 """Postings in one batch."""
 
 _LARGEST_TOTAL = 2**63 - 1
+_NOTHING = Totals()
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A command, who gives it and under which permanent key."""
+    """A command, who gives it and under which permanent key; `approved` where a second person has agreed."""
 
     actor: str
     idempotency_key: str
     command: Command
+    approved: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +74,21 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Where a book stands: the last entry's number and hash, and the time at which this batch is recorded."""
+    """Where a book stands: the last entry's number and hash, and the time at which this batch is recorded.
+
+    `changes` counts what was changed beside posting, such as accounts closed.
+    """
 
     book: str
     number: int
     hash: bytes
     recorded_at: datetime
+    changes: int = 0
+
+    def is_at(self, other: "Head") -> bool:
+        """Whether nothing was posted, and no account closed, between the two."""
+        place, there = ((one.number, one.hash, one.changes) for one in (self, other))
+        return place == there
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,48 +113,53 @@ class Facts:
     entries: Mapping[int, PostedEntry] = field(default_factory=dict)
     reversals: Mapping[int, int] = field(default_factory=dict)
     replays: Mapping[tuple[str, str], PostedEntry] = field(default_factory=dict)
+    limits: Limits = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Batch:
-    """What was decided: an outcome for every request, and what must be recorded for it."""
+    """What was decided: an outcome for every request, and what must be recorded for it.
 
+    `start` is where the book stood, `head` where the batch leaves it. `totals` are those of each account that is
+    posted to, as the batch leaves them; `daily` is what it adds to an account on an effective date.
+    """
+
+    start: Head
     head: Head
     outcomes: list[list[Outcome]] = field(default_factory=list)
     entries: list[PostedEntry] = field(default_factory=list)
-    opened: list[Account] = field(default_factory=list)
-    daily: dict[tuple[str, date], Totals] = field(default_factory=lambda: defaultdict(Totals))
+    opened: dict[str, Account] = field(default_factory=dict)
+    totals: dict[str, Totals] = field(default_factory=dict)
+    daily: dict[tuple[str, date], Totals] = field(default_factory=dict)
 
-    def totals(self) -> dict[str, Totals]:
+    def added(self) -> dict[str, Totals]:
         """What the batch adds to each account, over all days."""
-        sums: dict[str, Totals] = defaultdict(Totals)
+        sums: dict[str, Totals] = {}
         for (account, _), day in self.daily.items():
-            so_far = sums[account]
+            so_far = sums.get(account, _NOTHING)
             sums[account] = Totals(so_far.debits + day.debits, so_far.credits + day.credits)
         return sums
 
 
 class Draft:
-    """The books as they stand while a batch is decided: the facts, and what the batch has added to them."""
+    """The books as they stand while a batch is decided: the facts, and over them what the batch has added."""
 
     def __init__(self, head: Head, facts: Facts) -> None:
         """Starts from what was read."""
-        self.batch = Batch(head)
+        self.batch = Batch(head, head)
         self._facts = facts
-        self._accounts = dict(facts.accounts)
-        self._folded = dict(facts.folded)
-        self._totals = dict(facts.totals)
-        self._items = dict(facts.items)
-        self._reversals = dict(facts.reversals)
-        self._replays = dict(facts.replays)
+        self._folded: dict[str, str] = {}
+        self._items: dict[str, Item] = {}
+        self._reversals: dict[int, int] = {}
+        self._replays: dict[tuple[str, str], PostedEntry] = {}
 
     def totals(self, account: str) -> Totals:
         """An account's totals, at zero where it is not open."""
-        return self._totals.get(account, Totals())
+        return self.batch.totals.get(account) or self._facts.totals.get(account) or _NOTHING
 
     def item(self, name: str) -> Item | None:
         """All that is known of an open item."""
-        return self._items.get(name)
+        return self._items.get(name) or self._facts.items.get(name)
 
     def entry(self, number: int) -> PostedEntry | None:
         """A posted entry."""
@@ -151,46 +167,52 @@ class Draft:
 
     def reversed_by(self, number: int) -> int | None:
         """The number of the entry that reverses this one."""
-        return self._reversals.get(number)
+        return self._reversals.get(number) or self._facts.reversals.get(number)
 
     def answer(self, request: Request) -> Posted:
         """Decides one request and adds its entry. Raises a Refusal and adds nothing."""
-        if earlier := self._replays.get((request.actor, request.idempotency_key)):
+        key = request.actor, request.idempotency_key
+        if earlier := self._replays.get(key) or self._facts.replays.get(key):
             return _replay(request, earlier)
         entry = request.command.entry(self)
-        opened = self._checked(entry)
-        return Posted(self._added(request, entry, opened))
+        opened, after = self._checked(entry)
+        if not request.approved:
+            refuse_unapproved(entry, self._facts.limits)
+        return Posted(self._added(request, entry, opened, after))
 
-    def _checked(self, entry: JournalEntry) -> dict[str, Account]:
-        """The accounts that the entry opens. Refuses by account first, then by balance."""
+    def _checked(self, entry: JournalEntry) -> tuple[dict[str, Account], dict[str, Totals]]:
+        """The accounts that the entry opens, and the totals it leaves. Refuses by account, then by balance."""
         opened: dict[str, Account] = {}
+        used: dict[str, Account] = {}
+        after: dict[str, Totals] = {}
         for posting in entry.postings:
-            account = self._accounts.get(posting.account) or opened.get(posting.account)
+            code = posting.account
+            account = self.batch.opened.get(code) or self._facts.accounts.get(code) or opened.get(code)
             if account is None:
-                account = opened[posting.account] = self._open(posting, opened)
+                account = opened[code] = self._open(posting, opened)
             _refuse_posting(account, posting)
-        for code, totals in self._after(entry).items():
-            _refuse_balance(self._accounts.get(code) or opened[code], totals)
-        return opened
+            used[code] = account
+            after[code] = (after.get(code) or self.totals(code)).plus(posting.signed)
+        for code, totals in after.items():
+            _refuse_balance(used[code], totals)
+        return opened, after
 
     def _open(self, posting: Posting, opened: Mapping[str, Account]) -> Account:
         account = chart.opened_by_rule(posting.account, posting.amount.currency)
         if account is None:
             raise AccountNotFound(f"no account {posting.account}", account=posting.account)
-        refuse_ambiguous(account.code, {**self._folded, **{code.lower(): code for code in opened}})
+        folded = account.code.lower()
+        before = {code.lower(): code for code in opened} | self._folded
+        refuse_ambiguous(account.code, before if folded in before else self._facts.folded)
         return account
 
-    def _after(self, entry: JournalEntry) -> dict[str, Totals]:
-        after: dict[str, Totals] = {}
-        for posting in entry.postings:
-            so_far = after.get(posting.account) or self.totals(posting.account)
-            after[posting.account] = so_far.plus(posting.signed)
-        return after
-
-    def _added(self, request: Request, entry: JournalEntry, opened: Mapping[str, Account]) -> PostedEntry:
-        self.batch.opened.extend(replace(account, opened_by=request.actor) for account in opened.values())
-        self._accounts.update(opened)
-        self._folded.update((code.lower(), code) for code in opened)
+    def _added(
+        self, request: Request, entry: JournalEntry, opened: Mapping[str, Account], after: Mapping[str, Totals]
+    ) -> PostedEntry:
+        for code, account in opened.items():
+            self.batch.opened[code] = replace(account, opened_by=request.actor)
+            self._folded[code.lower()] = code
+        self.batch.totals.update(after)
         for posting in entry.postings:
             self._count(posting, entry.effective_date)
         posted = self._numbered(request, entry)
@@ -201,11 +223,9 @@ class Draft:
         return posted
 
     def _count(self, posting: Posting, effective_date: date) -> None:
-        code, signed = posting.account, posting.signed
-        self._totals[code] = self.totals(code).plus(signed)
-        day = self.batch.daily[code, effective_date]
-        self.batch.daily[code, effective_date] = day.plus(signed)
-        if posting.item and (item := self._items.get(posting.item)):
+        place = posting.account, effective_date
+        self.batch.daily[place] = self.batch.daily.get(place, _NOTHING).plus(posting.signed)
+        if posting.item and (item := self.item(posting.item)):
             self._items[posting.item] = item.plus(posting)
 
     def _numbered(self, request: Request, entry: JournalEntry) -> PostedEntry:
@@ -222,7 +242,7 @@ class Draft:
             entry=entry,
         )
         posted = replace(posted, hash=entry_hash(head.hash, posted))
-        self.batch.head = replace(head, number=number, hash=posted.hash)
+        self.batch.head = Head(head.book, number, posted.hash, head.recorded_at, head.changes)
         return posted
 
     def copied(self) -> "Draft":
@@ -230,11 +250,14 @@ class Draft:
         twin = Draft(self.batch.head, self._facts)
         batch = self.batch
         twin.batch = replace(
-            batch, entries=[*batch.entries], opened=[*batch.opened], daily=defaultdict(Totals, batch.daily)
+            batch,
+            entries=[*batch.entries],
+            opened={**batch.opened},
+            totals={**batch.totals},
+            daily={**batch.daily},
         )
-        twin._accounts, twin._folded = dict(self._accounts), dict(self._folded)
-        twin._totals, twin._items = dict(self._totals), dict(self._items)
-        twin._reversals, twin._replays = dict(self._reversals), dict(self._replays)
+        twin._folded, twin._items = {**self._folded}, {**self._items}
+        twin._reversals, twin._replays = {**self._reversals}, {**self._replays}
         return twin
 
 

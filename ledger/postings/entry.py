@@ -56,7 +56,7 @@ class Posting:
     @property
     def signed(self) -> int:
         """Minor units, debit positive."""
-        return self.side.sign * self.amount.minor_units
+        return self.amount.minor_units if self.side is Side.DEBIT else -self.amount.minor_units
 
     def exchanged(self) -> "Posting":
         """The same line on the other side."""
@@ -95,8 +95,11 @@ class Dimensions:
 
     def stated(self) -> dict[str, str]:
         """Every dimension as text, empty where it is absent."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: "" if value is None else str(value) for name, value in values.items()}
+        values = ((name, getattr(self, name)) for name in _DIMENSIONS)
+        return {name: "" if value is None else str(value) for name, value in values}
+
+
+_DIMENSIONS = tuple(field.name for field in fields(Dimensions))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +135,9 @@ class JournalEntry:
             "description": self.description,
             "reverses": str(self.reverses or ""),
             **self.dimensions.stated(),
-            "postings": "\n".join(f"{p.account}\t{p.side}\t{p.amount}\t{p.item or ''}" for p in self.postings),
+            "postings": "\n".join(
+                f"{p.account}\t{p.signed}\t{p.amount.currency}\t{p.item or ''}" for p in self.postings
+            ),
         }
 
 
@@ -183,7 +188,7 @@ class PostedEntry:
             self.book,
             self.number,
             self.id,
-            entry.kind,
+            entry.kind.value,
             entry.effective_date,
             self.recorded_at,
             entry.description,

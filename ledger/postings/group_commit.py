@@ -1,24 +1,72 @@
 """Group commit: what arrives while one batch commits becomes the next, in one database transaction a batch."""
 
 import asyncio
-from collections import deque
-from collections.abc import Callable
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger.errors import QueueFull
 from ledger.postings import journal
-from ledger.postings.batch import MOST_ENTRIES, MOST_POSTINGS, Outcome, Submission
+from ledger.postings.batch import MOST_ENTRIES, MOST_POSTINGS, Batch, Outcome, Submission
+from ledger.postings.memory import Memory
 
 MOST_WAITING = 20_000
 """Requests that may wait for one book; beyond it callers are told to come back."""
+MOST_OF_ONE = 10_000
+"""Those of one caller, so that none fills the queue for the others."""
+LINGER = timedelta(milliseconds=2)
+"""How long a batch waits, under load, for as many requests as the one before had."""
+FORESIGHT = 200
+"""So many requests must wait for a batch to be decided while the one before is still recorded."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     submission: Submission
     outcomes: asyncio.Future[list[Outcome]]
+
+
+class _Turns:
+    """What waits for one book: each caller's submissions in their order, the callers in turn."""
+
+    def __init__(self) -> None:
+        self._of: OrderedDict[str, deque[_Waiting]] = OrderedDict()
+        self._counts: dict[str, int] = {}
+        self.count = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._of)
+
+    def count_of(self, caller: str) -> int:
+        return self._counts.get(caller, 0)
+
+    def add(self, caller: str, waiting: _Waiting) -> None:
+        self._of.setdefault(caller, deque()).append(waiting)
+        self._add(caller, len(waiting.submission.requests))
+
+    def batch(self) -> list[_Waiting]:
+        """As many submissions as one batch holds, one of each caller in turn, and at least one."""
+        taken: list[_Waiting] = []
+        requests = lines = 0
+        while self._of:
+            caller, mine = next(iter(self._of.items()))
+            following = mine[0].submission
+            requests, lines = requests + len(following.requests), lines + following.postings
+            if taken and (requests > MOST_ENTRIES or lines > MOST_POSTINGS):
+                break
+            taken.append(mine.popleft())
+            self._add(caller, -len(following.requests))
+            self._of.move_to_end(caller)
+            if not mine:
+                del self._of[caller], self._counts[caller]
+        return taken
+
+    def _add(self, caller: str, count: int) -> None:
+        self._counts[caller] = self.count_of(caller) + count
+        self.count += count
 
 
 class _Queue:
@@ -28,62 +76,108 @@ class _Queue:
         self._database = database
         self._book = book
         self._posted = posted
-        self._waiting: deque[_Waiting] = deque()
-        self._count = 0
+        self._waiting = _Turns()
+        self._memory = Memory()
         self._posting: asyncio.Task[None] | None = None
+        self._arrived = asyncio.Event()
+        self._awaited = 0
 
     async def post(self, submission: Submission) -> list[Outcome]:
-        if self._count + len(submission.requests) > MOST_WAITING:
-            raise QueueFull(f"{self._count} requests wait for book {self._book}", book=self._book)
+        caller = submission.requests[0].actor if submission.requests else ""
+        self._refuse_overflow(caller, len(submission.requests))
         waiting = _Waiting(submission, asyncio.get_running_loop().create_future())
-        self._waiting.append(waiting)
-        self._count += len(submission.requests)
+        self._waiting.add(caller, waiting)
+        if self._waiting.count >= self._awaited:
+            self._arrived.set()
         if self._posting is None:
             self._posting = asyncio.create_task(self._post_all())
         return await waiting.outcomes
 
-    @property
-    def count(self) -> int:
-        return self._count
+    def _refuse_overflow(self, caller: str, count: int) -> None:
+        waiting, of_one = self._waiting.count, self._waiting.count_of(caller)
+        if waiting + count > MOST_WAITING or of_one + count > min(MOST_OF_ONE, MOST_WAITING):
+            raise QueueFull(f"{waiting} requests wait for book {self._book}", book=self._book)
 
     @property
-    def idle(self) -> bool:
-        return self._posting is None
+    def count(self) -> int:
+        return self._waiting.count
+
+    @property
+    def knows_nothing(self) -> bool:
+        """Nothing is posted here, and nothing is remembered: there may be no such book."""
+        return self._posting is None and self._memory.head is None
 
     async def drained(self) -> None:
         if self._posting is not None:
             await self._posting
 
     async def _post_all(self) -> None:
-        while self._waiting:
-            await self._post_batch(self._taken())
+        taken, batch = self._waiting.batch(), None
+        while taken:
+            decided = asyncio.Event()
+            recording = asyncio.create_task(self._post_batch(taken, batch, decided))
+            following, batch = await self._ahead(decided)
+            await recording
+            if not following:
+                await self._lingered(taken)
+                following = self._waiting.batch()
+            taken = following
         self._posting = None
 
-    def _taken(self) -> list[_Waiting]:
-        taken = [self._waiting.popleft()]
-        requests, lines = len(taken[0].submission.requests), taken[0].submission.postings
-        while self._waiting:
-            following = self._waiting[0].submission
-            requests, lines = requests + len(following.requests), lines + following.postings
-            if requests > MOST_ENTRIES or lines > MOST_POSTINGS:
-                break
-            taken.append(self._waiting.popleft())
-        self._count -= sum(len(waiting.submission.requests) for waiting in taken)
-        return taken
-
-    async def _post_batch(self, taken: list[_Waiting]) -> None:
+    async def _ahead(self, decided: asyncio.Event) -> tuple[list[_Waiting], Batch | None]:
+        """The next batch, decided while the one before is recorded, where enough waits for it."""
+        await decided.wait()
+        if self._waiting.count < FORESIGHT:
+            return [], None
+        taken = self._waiting.batch()
         try:
-            async with journal.posting(self._database, self._book) as (connection, head):
-                _, outcomes = await journal.post(connection, head, [waiting.submission for waiting in taken])
+            return taken, await journal.foreseen(self._database, _submissions(taken), self._memory)
+        except Exception:  # noqa: BLE001 - it is decided again under the lock, and callers are told what fails there
+            self._memory.forget()
+            return taken, None
+
+    async def _lingered(self, before: list[_Waiting]) -> None:
+        """Under load, lets those who were just answered ask again: a larger batch costs little more."""
+        if len(before) == 1:
+            return
+        self._awaited = sum(len(waiting.submission.requests) for waiting in before)
+        self._arrived.clear()
+        if self._waiting.count < self._awaited:
+            try:
+                await asyncio.wait_for(self._arrived.wait(), LINGER.total_seconds())
+            except TimeoutError:
+                return
+
+    async def _post_batch(self, taken: list[_Waiting], batch: Batch | None, decided: asyncio.Event) -> None:
+        try:
+            answers = await self._recorded(_submissions(taken), batch, decided)
         except Exception as failed:  # noqa: BLE001 - each caller is told, whatever it was
+            self._memory.forget()
             for waiting in taken:
                 if not waiting.outcomes.done():
                     waiting.outcomes.set_exception(failed)
             return
+        finally:
+            decided.set()
         self._posted(sum(len(waiting.submission.requests) for waiting in taken))
-        for waiting, answer in zip(taken, outcomes, strict=True):
+        for waiting, answer in zip(taken, answers, strict=True):
             if not waiting.outcomes.done():
                 waiting.outcomes.set_result(answer)
+
+    async def _recorded(
+        self, submissions: Sequence[Submission], batch: Batch | None, decided: asyncio.Event
+    ) -> list[list[Outcome]]:
+        """Records what was foreseen, if it starts where the head stands; or else what is decided now."""
+        async with journal.posting(self._database, self._book) as (connection, head):
+            if batch is None or not batch.start.is_at(head):
+                batch = await journal.decided(connection, head, submissions, self._memory)
+            decided.set()
+            await journal.record(connection, batch)
+        return batch.outcomes
+
+
+def _submissions(taken: Sequence[_Waiting]) -> list[Submission]:
+    return [waiting.submission for waiting in taken]
 
 
 class GroupCommit:
@@ -104,7 +198,7 @@ class GroupCommit:
         try:
             return await queue.post(submission)
         finally:
-            if queue.idle:
+            if queue.knows_nothing:
                 self._queues.pop(book, None)
 
     def waiting(self) -> int:

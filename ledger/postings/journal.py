@@ -5,36 +5,48 @@ A constant number of statements for a batch of any size. Everything that posts t
 
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger.accounts import chart
 from ledger.accounts import store as accounts
-from ledger.database import columns, inserting, recording
+from ledger.approvals.store import limits_in_force
+from ledger.database import columns, driver, inserting, listed, reading, recording, taken_apart
 from ledger.errors import BookNotFound
 from ledger.postings import store
 from ledger.postings.batch import Batch, Facts, Head, Outcome, Request, Submission, decide
 from ledger.postings.entry import PostedEntry
+from ledger.postings.memory import Memory
 from ledger.schema import balances, daily_totals
 
 # The time of recording never runs backwards within a book, whatever the database's clock does.
 _LOCK = text("""
-    SELECT number, hash, greatest(recorded_at, clock_timestamp()) AS now
+    SELECT number, hash, greatest(recorded_at, clock_timestamp()) AS now, changes
     FROM heads WHERE book = :book FOR UPDATE
 """).execution_options(locks_head=True)
-_PEEK = text("SELECT number, hash, greatest(recorded_at, clock_timestamp()) AS now FROM heads WHERE book = :book")
-_MOVE = text("""
-    UPDATE heads SET number = :number, hash = :hash, recorded_at = :recorded_at WHERE book = :book
+_PEEK = text("""
+    SELECT number, hash, greatest(recorded_at, clock_timestamp()) AS now, changes
+    FROM heads WHERE book = :book
 """)
-_REPLAYS = text("""
-    SELECT e.number FROM entries AS e
-    JOIN unnest(CAST(:actors AS text[]), CAST(:keys AS text[])) AS asked (actor, key)
-        ON e.actor = asked.actor AND e.idempotency_key = asked.key
-    WHERE e.book = :book
-""")
+_MOVE = """
+    UPDATE heads SET number = %(number)s, hash = %(hash)s, recorded_at = %(recorded_at)s WHERE book = %(book)s
+"""
+_NOW = text("SELECT greatest(CAST(:before AS timestamptz), clock_timestamp())")
+# LATERAL with LIMIT: one look into the index for each key, whatever the planner believes. A join would be planned
+# as a hash of all keys of the book.
+_REPLAYS = """
+    SELECT found.number
+    FROM unnest({actors}, {keys}) AS asked (actor, key)
+    CROSS JOIN LATERAL (
+        SELECT number FROM entry_keys
+        WHERE book = %(book)s AND actor = asked.actor AND idempotency_key = asked.key
+        LIMIT 1
+    ) AS found
+""".format(actors=taken_apart("actors"), keys=taken_apart("keys"))  # noqa: S608
 _REVERSALS = text("""
-    SELECT reverses, number FROM entries WHERE book = :book AND reverses = ANY(CAST(:numbers AS bigint[]))
+    SELECT reverses, number FROM entry_reversals WHERE book = :book AND reverses = ANY(CAST(:numbers AS bigint[]))
 """)
 _ADD_BALANCES = inserting(
     balances,
@@ -63,10 +75,48 @@ async def post(
     connection: AsyncConnection, head: Head, submissions: Sequence[Submission]
 ) -> tuple[Head, list[list[Outcome]]]:
     """Posts a batch in a transaction that holds the head; returns where the head stands now."""
-    batch = decide(head, await _facts(connection, head.book, submissions), submissions)
+    batch = await decided(connection, head, submissions, Memory())
+    await record(connection, batch)
+    return batch.head, batch.outcomes
+
+
+async def decided(
+    connection: AsyncConnection, head: Head, submissions: Sequence[Submission], memory: Memory
+) -> Batch:
+    """What a batch comes to, in a transaction that holds the head.
+
+    `memory` spares reading accounts that the batches before have met; it follows this one.
+    """
+    memory.stand_at(head)
+    batch = decide(head, await _facts(connection, head.book, submissions, memory), submissions)
+    memory.follow(batch)
+    return batch
+
+
+async def foreseen(database: AsyncEngine, submissions: Sequence[Submission], memory: Memory) -> Batch | None:
+    """The same before the head is held, from where it will stand once the batch in flight is recorded.
+
+    It counts only if the head, once held, stands at `Batch.start`. None where more must be known than accounts and
+    keys, which are all that a batch in flight is remembered by.
+    """
+    commands = [request.command for submission in submissions for request in submission.requests]
+    start = memory.head
+    if start is None or any([*command.items(), *command.originals()] for command in commands):
+        return None
+    async with reading(database) as connection:
+        now = (await connection.execute(_NOW, {"before": start.recorded_at})).scalar_one()
+        facts = await _facts(connection, start.book, submissions, memory)
+    if memory.head is not start:  # the batch in flight has failed meanwhile
+        return None
+    batch = decide(replace(start, recorded_at=now), facts, submissions)
+    memory.follow(batch)
+    return batch
+
+
+async def record(connection: AsyncConnection, batch: Batch) -> None:
+    """Writes what was decided, in a transaction that holds the head where the batch starts."""
     if batch.entries:
         await _record(connection, batch)
-    return batch.head, batch.outcomes
 
 
 async def preview(
@@ -74,31 +124,35 @@ async def preview(
 ) -> list[list[Outcome]]:
     """What posting would answer now. Records nothing and waits for nobody."""
     head = await _head(connection, book, lock=False)
-    return decide(head, await _facts(connection, book, submissions), submissions).outcomes
+    return decide(head, await _facts(connection, book, submissions, Memory()), submissions).outcomes
 
 
 async def _head(connection: AsyncConnection, book: str, *, lock: bool) -> Head:
     row = (await connection.execute(_LOCK if lock else _PEEK, {"book": book})).one_or_none()
     if row is None:
         raise BookNotFound(f"no book {book}; open it first", book=book)
-    return Head(book, row.number, row.hash, row.now)
+    return Head(book, row.number, row.hash, row.now, row.changes)
 
 
-async def _facts(connection: AsyncConnection, book: str, submissions: Sequence[Submission]) -> Facts:
+async def _facts(
+    connection: AsyncConnection, book: str, submissions: Sequence[Submission], memory: Memory
+) -> Facts:
     requests = [request for submission in submissions for request in submission.requests]
     commands = [request.command for request in requests]
     numbers = {number for command in commands for number in command.originals()}
     facts = Facts(
-        replays=await _replays(connection, book, requests),
+        replays=memory.latest | await _replays(connection, book, requests),
         items=await store.items(connection, book, {name for command in commands for name in command.items()}),
         entries=await store.numbered(connection, book, numbers),
         reversals=await reversals(connection, book, numbers),
     )
     touched = {code for command in commands for code in command.accounts()} | set(_found(facts))
-    found = await accounts.read(connection, book, touched)
-    facts.accounts = {account.code: account for account, _ in found}
-    facts.folded = {account.code.lower(): account.code for account, _ in found}
-    facts.totals = {account.code: totals for account, totals in found}
+    if unknown := memory.unknown(touched):
+        memory.learn(await accounts.read(connection, book, unknown))
+    if memory.limits is None:
+        memory.limits = await limits_in_force(connection, book)
+    facts.limits = memory.limits
+    facts.accounts, facts.folded, facts.totals = memory.accounts, memory.folded, memory.totals
     return facts
 
 
@@ -117,10 +171,11 @@ async def _replays(
 ) -> dict[tuple[str, str], PostedEntry]:
     asked = {
         "book": book,
-        "actors": [request.actor for request in requests],
-        "keys": [request.idempotency_key for request in requests],
+        "actors": listed([request.actor for request in requests]),
+        "keys": listed([request.idempotency_key for request in requests]),
     }
-    numbers = (await connection.execute(_REPLAYS, asked)).scalars().all()
+    found = await (await driver(connection)).execute(_REPLAYS, asked)
+    numbers = [number for (number,) in await found.fetchall()]
     earlier = await store.numbered(connection, book, numbers)
     return {(entry.actor, entry.idempotency_key): entry for entry in earlier.values()}
 
@@ -134,12 +189,18 @@ async def reversals(connection: AsyncConnection, book: str, numbers: Collection[
 
 
 async def _record(connection: AsyncConnection, batch: Batch) -> None:
+    """In one go, and in the order that the guards ask for: the head, postings, entries; totals last.
+
+    Totals come in the order of their keys, so that neighbours in the index are changed one after the other.
+    """
     head = batch.head
-    await accounts.insert(connection, head.book, batch.opened)
-    await store.insert(connection, batch.entries)
-    sums = [(head.book, code, added.debits, added.credits) for code, added in batch.totals().items()]
-    await connection.execute(_ADD_BALANCES, columns(balances, sums))
-    days = [(head.book, code, day, added.debits, added.credits) for (code, day), added in batch.daily.items()]
-    await connection.execute(_ADD_DAILY, columns(daily_totals, days))
+    await accounts.insert(connection, head.book, [*batch.opened.values()])
+    sums = sorted((head.book, code, added.debits, added.credits) for code, added in batch.added().items())
+    days = sorted((head.book, *place, added.debits, added.credits) for place, added in batch.daily.items())
     moved = {"book": head.book, "number": head.number, "hash": head.hash, "recorded_at": head.recorded_at}
-    await connection.execute(_MOVE, moved)
+    below = await driver(connection)
+    async with below.pipeline():
+        await below.execute(_MOVE, moved)
+        await store.insert(below, batch.entries)
+        await below.execute(_ADD_BALANCES, columns(balances, sums))
+        await below.execute(_ADD_DAILY, columns(daily_totals, days))

@@ -31,6 +31,8 @@ _NAMES = (
     "remittance",
     "pay_cycle",
 )
+_NO_DIMENSIONS = Dimensions()
+_KIND_VALUES: Mapping[Kind, pb.Kind.ValueType] = {kind: pb.Kind.Value(f"KIND_{kind.upper()}") for kind in Kind}
 
 
 class Asked(Protocol):
@@ -54,8 +56,8 @@ def entry_to_post(message: pb.EntryToPost) -> Request:
     complete = JournalEntry(
         kind=Kind.MANUAL,
         effective_date=fields.day("effective_date", message.effective_date),
-        description=fields.text("description", message.description, fields.TEXT_LENGTH),
-        dimensions=_dimensions(message.dimensions),
+        description=fields.required("description", message.description, fields.TEXT_LENGTH),
+        dimensions=_dimensions(message),
         postings=tuple(_posting(line, posting) for line, posting in enumerate(message.postings, 1)),
     )
     return _request(key, Post(complete))
@@ -174,7 +176,12 @@ def _optional_amount(field: str, message: Message) -> Amount | None:
     return None if amount is None else _in_range(field, amount)
 
 
-def _dimensions(message: pb.Dimensions) -> Dimensions:
+def _dimensions(message: pb.EntryToPost) -> Dimensions:
+    """Those of an entry; most entries by hand have none."""
+    return _stated(message.dimensions) if message.HasField("dimensions") else _NO_DIMENSIONS
+
+
+def _stated(message: pb.Dimensions) -> Dimensions:
     names = {name: _optional(message, name) for name in _NAMES}
     service_date = fields.optional_day("service_date", message.service_date)
     return Dimensions(**names, service_date=service_date, charge=_optional_amount("charge", message))
@@ -220,7 +227,7 @@ def _refusal(refusal: Refusal) -> errors_pb2.Refusal:
 def entry(posted: PostedEntry, *, recorded: bool = True) -> pb.JournalEntry:
     """An entry as the wire has it; one that is not recorded has no number, id, time or hash."""
     message = pb.JournalEntry(
-        kind=pb.Kind.Value(f"KIND_{posted.entry.kind.upper()}"),
+        kind=_KIND_VALUES[posted.entry.kind],
         effective_date=wire.day(posted.entry.effective_date),
         description=posted.entry.description,
         idempotency_key=posted.idempotency_key,
@@ -235,7 +242,9 @@ def entry(posted: PostedEntry, *, recorded: bool = True) -> pb.JournalEntry:
     return message
 
 
-def _about(dimensions: Dimensions) -> pb.Dimensions:
+def _about(dimensions: Dimensions) -> pb.Dimensions | None:
+    if dimensions == _NO_DIMENSIONS:
+        return None
     names = {name: getattr(dimensions, name) or "" for name in _NAMES}
     charge = wire.money(dimensions.charge) if dimensions.charge else None
     return pb.Dimensions(**names, service_date=wire.day(dimensions.service_date), charge=charge)

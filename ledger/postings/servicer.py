@@ -1,6 +1,6 @@
 """How entries are posted and asked for: `ledger.v1.PostingsService`."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, exists
@@ -10,8 +10,8 @@ from ledger import caller, fields, wire
 from ledger.accounts import store as accounts
 from ledger.accounts.account import account_code
 from ledger.database import reading
-from ledger.errors import EntryNotFound, FieldMissing, Refusal, TextInvalid
-from ledger.postings import journal, messages, store
+from ledger.errors import EntryNotFound, FieldMissing, Refusal, StreamMisordered, TextInvalid
+from ledger.postings import journal, messages, store, stream
 from ledger.postings.batch import Outcome, Posted, Request, Submission, refuse_too_many
 from ledger.postings.group_commit import GroupCommit
 from ledger.schema import entries, postings
@@ -48,6 +48,21 @@ class PostingsServicer(PostingsServiceServicer):
             _refuse_first(answers)
         results = [messages.result(answer, recorded=not request.validate_only) for answer in answers]
         return pb.PostEntriesResponse(results=results)
+
+    async def StreamEntries(
+        self, request_iterator: AsyncIterator[pb.StreamEntriesRequest], context: Context
+    ) -> AsyncIterator[pb.StreamEntriesResponse]:
+        """Posts entries as they come, and answers each in order. Raises StreamMisordered."""
+        first = await anext(aiter(request_iterator), None)
+        if first is None:
+            return
+        book = fields.book_name(first.book)
+
+        async def post(requests: Sequence[Request]) -> list[Outcome]:
+            return await self._group_commit.post(book, Submission(requests)) if requests else []
+
+        async for outcome in stream.answers(_entries(book, first, request_iterator), post):
+            yield pb.StreamEntriesResponse(result=messages.result(outcome))
 
     async def ReverseEntry(self, request: pb.ReverseEntryRequest, context: Context) -> pb.ReverseEntryResponse:
         """Posts an entry again with its sides exchanged."""
@@ -109,6 +124,17 @@ class PostingsServicer(PostingsServiceServicer):
             return await self._group_commit.post(book, submission)
         async with reading(self._database) as connection:
             return (await journal.preview(connection, book, [submission]))[0]
+
+
+async def _entries(
+    book: str, first: pb.StreamEntriesRequest, following: AsyncIterator[pb.StreamEntriesRequest]
+) -> AsyncIterator[Request | Refusal]:
+    """What a stream asks for; the book is said once, and may be said again."""
+    yield messages.read_or_refusal(first.entry)
+    async for message in following:
+        if message.book not in ("", book):
+            raise StreamMisordered(f"the stream is of book {book}, and names another")
+        yield messages.read_or_refusal(message.entry)
 
 
 def _refuse_first(answers: Sequence[Request | Posted | Refusal]) -> None:

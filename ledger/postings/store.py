@@ -1,10 +1,11 @@
 """Where entries are kept: rows to entries and back."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import date
 from typing import Any
 
+import psycopg
 from sqlalchemy import ColumnElement, Row, and_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -77,11 +78,18 @@ _PAYERS_OF_SESSIONS = text("""
 """)
 
 
-async def insert(connection: AsyncConnection, posted: Sequence[PostedEntry]) -> None:
-    """Writes new entries: their postings first, as `entries_are_whole` expects."""
-    lines = [(p.book, p.number, *line) for p in posted for line in p.lines()]
-    await connection.execute(_INSERT_POSTINGS, columns(postings, lines))
-    await connection.execute(_INSERT_ENTRIES, columns(entries, [(*p.columns(), p.hash) for p in posted]))
+async def insert(below: psycopg.AsyncConnection[Any], posted: Sequence[PostedEntry]) -> None:
+    """Writes new entries: their postings first, as `entries_are_whole` expects. The head must have moved."""
+    lines = [line for one in posted for line in _lines(one)]
+    await below.execute(_INSERT_POSTINGS, columns(postings, lines))
+    await below.execute(_INSERT_ENTRIES, columns(entries, [(*one.columns(), one.hash) for one in posted]))
+
+
+def _lines(posted: PostedEntry) -> Iterator[tuple[object, ...]]:
+    """What `postings` holds of an entry, in the order of its columns."""
+    place, day = (posted.book, posted.number), posted.entry.effective_date
+    for line, *rest in posted.lines():
+        yield *place, line, day, *rest
 
 
 async def find(

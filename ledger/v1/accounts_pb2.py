@@ -26,53 +26,53 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from ledger.v1 import money_pb2 as ledger_dot_v1_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18ledger/v1/accounts.proto\x12\tledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15ledger/v1/money.proto\"y\n\x04\x42ook\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12-\n\topened_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0blast_number\x18\x04 \x01(\x03\x12\x11\n\tlast_hash\x18\x05 \x01(\x0c\"\x9f\x02\n\x07\x41\x63\x63ount\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12$\n\x04type\x18\x02 \x01(\x0e\x32\x16.ledger.v1.AccountType\x12\x15\n\rcurrency_code\x18\x03 \x01(\t\x12$\n\x0bnormal_side\x18\x04 \x01(\x0e\x32\x0f.ledger.v1.Side\x12.\n\rbalance_limit\x18\x05 \x01(\x0e\x32\x17.ledger.v1.BalanceLimit\x12\x15\n\ritem_required\x18\x06 \x01(\x08\x12-\n\topened_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tclosed_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8f\x01\n\x07\x42\x61lance\x12 \n\x06\x64\x65\x62its\x18\x01 \x01(\x0b\x32\x10.ledger.v1.Money\x12!\n\x07\x63redits\x18\x02 \x01(\x0b\x32\x10.ledger.v1.Money\x12\x1d\n\x04side\x18\x03 \x01(\x0e\x32\x0f.ledger.v1.Side\x12 \n\x06\x61mount\x18\x04 \x01(\x0b\x32\x10.ledger.v1.Money\"-\n\x0fOpenBookRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"1\n\x10OpenBookResponse\x12\x1d\n\x04\x62ook\x18\x01 \x01(\x0b\x32\x0f.ledger.v1.Book\"\x12\n\x10ListBooksRequest\"3\n\x11ListBooksResponse\x12\x1e\n\x05\x62ooks\x18\x01 \x03(\x0b\x32\x0f.ledger.v1.Book\"\xb4\x01\n\x12OpenAccountRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x15\n\rcurrency_code\x18\x03 \x01(\t\x12$\n\x0bnormal_side\x18\x04 \x01(\x0e\x32\x0f.ledger.v1.Side\x12.\n\rbalance_limit\x18\x05 \x01(\x0e\x32\x17.ledger.v1.BalanceLimit\x12\x15\n\ritem_required\x18\x06 \x01(\x08\":\n\x13OpenAccountResponse\x12#\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Account\"/\n\x11GetAccountRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\"9\n\x12GetAccountResponse\x12#\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Account\"Z\n\x13ListAccountsRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x0e\n\x06prefix\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"U\n\x14ListAccountsResponse\x12$\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0b\x32\x12.ledger.v1.Account\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"1\n\x13\x43loseAccountRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\";\n\x14\x43loseAccountResponse\x12#\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Account\"_\n\x11GetBalanceRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x11\n\x07\x61\x63\x63ount\x18\x02 \x01(\tH\x00\x12\x10\n\x06prefix\x18\x03 \x01(\tH\x00\x12\r\n\x05\x61s_of\x18\x04 \x01(\tB\x08\n\x06target\"Q\n\x12GetBalanceResponse\x12$\n\x08\x62\x61lances\x18\x01 \x03(\x0b\x32\x12.ledger.v1.Balance\x12\x15\n\raccount_count\x18\x02 \x01(\x05*\xac\x01\n\x0b\x41\x63\x63ountType\x12\x1c\n\x18\x41\x43\x43OUNT_TYPE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x41\x43\x43OUNT_TYPE_ASSET\x10\x01\x12\x1a\n\x16\x41\x43\x43OUNT_TYPE_LIABILITY\x10\x02\x12\x17\n\x13\x41\x43\x43OUNT_TYPE_EQUITY\x10\x03\x12\x18\n\x14\x41\x43\x43OUNT_TYPE_REVENUE\x10\x04\x12\x18\n\x14\x41\x43\x43OUNT_TYPE_EXPENSE\x10\x05*=\n\x04Side\x12\x14\n\x10SIDE_UNSPECIFIED\x10\x00\x12\x0e\n\nSIDE_DEBIT\x10\x01\x12\x0f\n\x0bSIDE_CREDIT\x10\x02*x\n\x0c\x42\x61lanceLimit\x12\x1d\n\x19\x42\x41LANCE_LIMIT_UNSPECIFIED\x10\x00\x12#\n\x1f\x42\x41LANCE_LIMIT_MUST_NOT_GO_DEBIT\x10\x01\x12$\n BALANCE_LIMIT_MUST_NOT_GO_CREDIT\x10\x02\x32\xa4\x04\n\x0f\x41\x63\x63ountsService\x12\x43\n\x08OpenBook\x12\x1a.ledger.v1.OpenBookRequest\x1a\x1b.ledger.v1.OpenBookResponse\x12\x46\n\tListBooks\x12\x1b.ledger.v1.ListBooksRequest\x1a\x1c.ledger.v1.ListBooksResponse\x12L\n\x0bOpenAccount\x12\x1d.ledger.v1.OpenAccountRequest\x1a\x1e.ledger.v1.OpenAccountResponse\x12I\n\nGetAccount\x12\x1c.ledger.v1.GetAccountRequest\x1a\x1d.ledger.v1.GetAccountResponse\x12O\n\x0cListAccounts\x12\x1e.ledger.v1.ListAccountsRequest\x1a\x1f.ledger.v1.ListAccountsResponse\x12O\n\x0c\x43loseAccount\x12\x1e.ledger.v1.CloseAccountRequest\x1a\x1f.ledger.v1.CloseAccountResponse\x12I\n\nGetBalance\x12\x1c.ledger.v1.GetBalanceRequest\x1a\x1d.ledger.v1.GetBalanceResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18ledger/v1/accounts.proto\x12\tledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15ledger/v1/money.proto\"y\n\x04\x42ook\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12-\n\topened_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0blast_number\x18\x04 \x01(\x03\x12\x11\n\tlast_hash\x18\x05 \x01(\x0c\"\xdb\x02\n\x07\x41\x63\x63ount\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12$\n\x04type\x18\x02 \x01(\x0e\x32\x16.ledger.v1.AccountType\x12\x15\n\rcurrency_code\x18\x03 \x01(\t\x12$\n\x0bnormal_side\x18\x04 \x01(\x0e\x32\x0f.ledger.v1.Side\x12.\n\rbalance_limit\x18\x05 \x01(\x0e\x32\x17.ledger.v1.BalanceLimit\x12\x15\n\ritem_required\x18\x06 \x01(\x08\x12-\n\topened_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tclosed_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\topened_by\x18\t \x01(\t\x12\x11\n\tclosed_by\x18\n \x01(\t\x12\x14\n\x0c\x63lose_reason\x18\x0b \x01(\t\"\x8f\x01\n\x07\x42\x61lance\x12 \n\x06\x64\x65\x62its\x18\x01 \x01(\x0b\x32\x10.ledger.v1.Money\x12!\n\x07\x63redits\x18\x02 \x01(\x0b\x32\x10.ledger.v1.Money\x12\x1d\n\x04side\x18\x03 \x01(\x0e\x32\x0f.ledger.v1.Side\x12 \n\x06\x61mount\x18\x04 \x01(\x0b\x32\x10.ledger.v1.Money\"-\n\x0fOpenBookRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"1\n\x10OpenBookResponse\x12\x1d\n\x04\x62ook\x18\x01 \x01(\x0b\x32\x0f.ledger.v1.Book\"\x12\n\x10ListBooksRequest\"3\n\x11ListBooksResponse\x12\x1e\n\x05\x62ooks\x18\x01 \x03(\x0b\x32\x0f.ledger.v1.Book\"\xb4\x01\n\x12OpenAccountRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x15\n\rcurrency_code\x18\x03 \x01(\t\x12$\n\x0bnormal_side\x18\x04 \x01(\x0e\x32\x0f.ledger.v1.Side\x12.\n\rbalance_limit\x18\x05 \x01(\x0e\x32\x17.ledger.v1.BalanceLimit\x12\x15\n\ritem_required\x18\x06 \x01(\x08\":\n\x13OpenAccountResponse\x12#\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Account\"/\n\x11GetAccountRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\"9\n\x12GetAccountResponse\x12#\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Account\"Z\n\x13ListAccountsRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x0e\n\x06prefix\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"U\n\x14ListAccountsResponse\x12$\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0b\x32\x12.ledger.v1.Account\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"A\n\x13\x43loseAccountRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\";\n\x14\x43loseAccountResponse\x12#\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Account\"_\n\x11GetBalanceRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x11\n\x07\x61\x63\x63ount\x18\x02 \x01(\tH\x00\x12\x10\n\x06prefix\x18\x03 \x01(\tH\x00\x12\r\n\x05\x61s_of\x18\x04 \x01(\tB\x08\n\x06target\"Q\n\x12GetBalanceResponse\x12$\n\x08\x62\x61lances\x18\x01 \x03(\x0b\x32\x12.ledger.v1.Balance\x12\x15\n\raccount_count\x18\x02 \x01(\x05*\xac\x01\n\x0b\x41\x63\x63ountType\x12\x1c\n\x18\x41\x43\x43OUNT_TYPE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x41\x43\x43OUNT_TYPE_ASSET\x10\x01\x12\x1a\n\x16\x41\x43\x43OUNT_TYPE_LIABILITY\x10\x02\x12\x17\n\x13\x41\x43\x43OUNT_TYPE_EQUITY\x10\x03\x12\x18\n\x14\x41\x43\x43OUNT_TYPE_REVENUE\x10\x04\x12\x18\n\x14\x41\x43\x43OUNT_TYPE_EXPENSE\x10\x05*=\n\x04Side\x12\x14\n\x10SIDE_UNSPECIFIED\x10\x00\x12\x0e\n\nSIDE_DEBIT\x10\x01\x12\x0f\n\x0bSIDE_CREDIT\x10\x02*x\n\x0c\x42\x61lanceLimit\x12\x1d\n\x19\x42\x41LANCE_LIMIT_UNSPECIFIED\x10\x00\x12#\n\x1f\x42\x41LANCE_LIMIT_MUST_NOT_GO_DEBIT\x10\x01\x12$\n BALANCE_LIMIT_MUST_NOT_GO_CREDIT\x10\x02\x32\xa4\x04\n\x0f\x41\x63\x63ountsService\x12\x43\n\x08OpenBook\x12\x1a.ledger.v1.OpenBookRequest\x1a\x1b.ledger.v1.OpenBookResponse\x12\x46\n\tListBooks\x12\x1b.ledger.v1.ListBooksRequest\x1a\x1c.ledger.v1.ListBooksResponse\x12L\n\x0bOpenAccount\x12\x1d.ledger.v1.OpenAccountRequest\x1a\x1e.ledger.v1.OpenAccountResponse\x12I\n\nGetAccount\x12\x1c.ledger.v1.GetAccountRequest\x1a\x1d.ledger.v1.GetAccountResponse\x12O\n\x0cListAccounts\x12\x1e.ledger.v1.ListAccountsRequest\x1a\x1f.ledger.v1.ListAccountsResponse\x12O\n\x0c\x43loseAccount\x12\x1e.ledger.v1.CloseAccountRequest\x1a\x1f.ledger.v1.CloseAccountResponse\x12I\n\nGetBalance\x12\x1c.ledger.v1.GetBalanceRequest\x1a\x1d.ledger.v1.GetBalanceResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ledger.v1.accounts_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ACCOUNTTYPE']._serialized_start=1648
-  _globals['_ACCOUNTTYPE']._serialized_end=1820
-  _globals['_SIDE']._serialized_start=1822
-  _globals['_SIDE']._serialized_end=1883
-  _globals['_BALANCELIMIT']._serialized_start=1885
-  _globals['_BALANCELIMIT']._serialized_end=2005
+  _globals['_ACCOUNTTYPE']._serialized_start=1724
+  _globals['_ACCOUNTTYPE']._serialized_end=1896
+  _globals['_SIDE']._serialized_start=1898
+  _globals['_SIDE']._serialized_end=1959
+  _globals['_BALANCELIMIT']._serialized_start=1961
+  _globals['_BALANCELIMIT']._serialized_end=2081
   _globals['_BOOK']._serialized_start=95
   _globals['_BOOK']._serialized_end=216
   _globals['_ACCOUNT']._serialized_start=219
-  _globals['_ACCOUNT']._serialized_end=506
-  _globals['_BALANCE']._serialized_start=509
-  _globals['_BALANCE']._serialized_end=652
-  _globals['_OPENBOOKREQUEST']._serialized_start=654
-  _globals['_OPENBOOKREQUEST']._serialized_end=699
-  _globals['_OPENBOOKRESPONSE']._serialized_start=701
-  _globals['_OPENBOOKRESPONSE']._serialized_end=750
-  _globals['_LISTBOOKSREQUEST']._serialized_start=752
-  _globals['_LISTBOOKSREQUEST']._serialized_end=770
-  _globals['_LISTBOOKSRESPONSE']._serialized_start=772
-  _globals['_LISTBOOKSRESPONSE']._serialized_end=823
-  _globals['_OPENACCOUNTREQUEST']._serialized_start=826
-  _globals['_OPENACCOUNTREQUEST']._serialized_end=1006
-  _globals['_OPENACCOUNTRESPONSE']._serialized_start=1008
-  _globals['_OPENACCOUNTRESPONSE']._serialized_end=1066
-  _globals['_GETACCOUNTREQUEST']._serialized_start=1068
-  _globals['_GETACCOUNTREQUEST']._serialized_end=1115
-  _globals['_GETACCOUNTRESPONSE']._serialized_start=1117
-  _globals['_GETACCOUNTRESPONSE']._serialized_end=1174
-  _globals['_LISTACCOUNTSREQUEST']._serialized_start=1176
-  _globals['_LISTACCOUNTSREQUEST']._serialized_end=1266
-  _globals['_LISTACCOUNTSRESPONSE']._serialized_start=1268
-  _globals['_LISTACCOUNTSRESPONSE']._serialized_end=1353
-  _globals['_CLOSEACCOUNTREQUEST']._serialized_start=1355
-  _globals['_CLOSEACCOUNTREQUEST']._serialized_end=1404
-  _globals['_CLOSEACCOUNTRESPONSE']._serialized_start=1406
-  _globals['_CLOSEACCOUNTRESPONSE']._serialized_end=1465
-  _globals['_GETBALANCEREQUEST']._serialized_start=1467
-  _globals['_GETBALANCEREQUEST']._serialized_end=1562
-  _globals['_GETBALANCERESPONSE']._serialized_start=1564
-  _globals['_GETBALANCERESPONSE']._serialized_end=1645
-  _globals['_ACCOUNTSSERVICE']._serialized_start=2008
-  _globals['_ACCOUNTSSERVICE']._serialized_end=2556
+  _globals['_ACCOUNT']._serialized_end=566
+  _globals['_BALANCE']._serialized_start=569
+  _globals['_BALANCE']._serialized_end=712
+  _globals['_OPENBOOKREQUEST']._serialized_start=714
+  _globals['_OPENBOOKREQUEST']._serialized_end=759
+  _globals['_OPENBOOKRESPONSE']._serialized_start=761
+  _globals['_OPENBOOKRESPONSE']._serialized_end=810
+  _globals['_LISTBOOKSREQUEST']._serialized_start=812
+  _globals['_LISTBOOKSREQUEST']._serialized_end=830
+  _globals['_LISTBOOKSRESPONSE']._serialized_start=832
+  _globals['_LISTBOOKSRESPONSE']._serialized_end=883
+  _globals['_OPENACCOUNTREQUEST']._serialized_start=886
+  _globals['_OPENACCOUNTREQUEST']._serialized_end=1066
+  _globals['_OPENACCOUNTRESPONSE']._serialized_start=1068
+  _globals['_OPENACCOUNTRESPONSE']._serialized_end=1126
+  _globals['_GETACCOUNTREQUEST']._serialized_start=1128
+  _globals['_GETACCOUNTREQUEST']._serialized_end=1175
+  _globals['_GETACCOUNTRESPONSE']._serialized_start=1177
+  _globals['_GETACCOUNTRESPONSE']._serialized_end=1234
+  _globals['_LISTACCOUNTSREQUEST']._serialized_start=1236
+  _globals['_LISTACCOUNTSREQUEST']._serialized_end=1326
+  _globals['_LISTACCOUNTSRESPONSE']._serialized_start=1328
+  _globals['_LISTACCOUNTSRESPONSE']._serialized_end=1413
+  _globals['_CLOSEACCOUNTREQUEST']._serialized_start=1415
+  _globals['_CLOSEACCOUNTREQUEST']._serialized_end=1480
+  _globals['_CLOSEACCOUNTRESPONSE']._serialized_start=1482
+  _globals['_CLOSEACCOUNTRESPONSE']._serialized_end=1541
+  _globals['_GETBALANCEREQUEST']._serialized_start=1543
+  _globals['_GETBALANCEREQUEST']._serialized_end=1638
+  _globals['_GETBALANCERESPONSE']._serialized_start=1640
+  _globals['_GETBALANCERESPONSE']._serialized_end=1721
+  _globals['_ACCOUNTSSERVICE']._serialized_start=2084
+  _globals['_ACCOUNTSSERVICE']._serialized_end=2632
 # @@protoc_insertion_point(module_scope)

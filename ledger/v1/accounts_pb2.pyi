@@ -128,6 +128,9 @@ class Account(_message.Message):
     ITEM_REQUIRED_FIELD_NUMBER: _builtins.int
     OPENED_AT_FIELD_NUMBER: _builtins.int
     CLOSED_AT_FIELD_NUMBER: _builtins.int
+    OPENED_BY_FIELD_NUMBER: _builtins.int
+    CLOSED_BY_FIELD_NUMBER: _builtins.int
+    CLOSE_REASON_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     """Colon-separated, the first part one of Assets, Liabilities, Equity, Revenue, Expenses."""
     type: Global___AccountType.ValueType
@@ -136,6 +139,10 @@ class Account(_message.Message):
     balance_limit: Global___BalanceLimit.ValueType
     item_required: _builtins.bool
     """Every posting must name the open item it opens or settles."""
+    opened_by: _builtins.str
+    closed_by: _builtins.str
+    """Who closed it, and why. Empty while it is open."""
+    close_reason: _builtins.str
     @_builtins.property
     def opened_at(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -153,10 +160,13 @@ class Account(_message.Message):
         item_required: _builtins.bool = ...,
         opened_at: _timestamp_pb2.Timestamp | None = ...,
         closed_at: _timestamp_pb2.Timestamp | None = ...,
+        opened_by: _builtins.str = ...,
+        closed_by: _builtins.str = ...,
+        close_reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["closed_at", b"closed_at", "opened_at", b"opened_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance_limit", b"balance_limit", "closed_at", b"closed_at", "code", b"code", "currency_code", b"currency_code", "item_required", b"item_required", "normal_side", b"normal_side", "opened_at", b"opened_at", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance_limit", b"balance_limit", "close_reason", b"close_reason", "closed_at", b"closed_at", "closed_by", b"closed_by", "code", b"code", "currency_code", b"currency_code", "item_required", b"item_required", "normal_side", b"normal_side", "opened_at", b"opened_at", "opened_by", b"opened_by", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -434,17 +444,21 @@ class CloseAccountRequest(_message.Message):
 
     BOOK_FIELD_NUMBER: _builtins.int
     CODE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     book: _builtins.str
     code: _builtins.str
+    reason: _builtins.str
+    """Why, for the auditor."""
     def __init__(
         self,
         *,
         book: _builtins.str = ...,
         code: _builtins.str = ...,
+        reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["book", b"book", "code", b"code"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["book", b"book", "code", b"code", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

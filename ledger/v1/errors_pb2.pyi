@@ -63,6 +63,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """The amounts of one request are in different currencies: {"currencies": "EUR USD"}."""
     REASON_CHOICE_INVALID: _Reason.ValueType  # 16
     """A number that stands for none of a field's choices: {"field": "postings[2].side", "value": "7"}."""
+    REASON_FIELDS_CONTRADICT: _Reason.ValueType  # 17
+    """A field inside a proposal says otherwise than the proposal: {"field": "act.pay_provider.book"}."""
     REASON_BOOK_NOT_FOUND: _Reason.ValueType  # 20
     """--- what is not there: NOT_FOUND ---
 
@@ -76,6 +78,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """Nothing open (or absorbed) under this claim: {"claim": "C1"}."""
     REASON_REMITTANCE_NOT_FOUND: _Reason.ValueType  # 24
     """No such remittance in this book."""
+    REASON_PROPOSAL_NOT_FOUND: _Reason.ValueType  # 25
+    """No such proposal in this book: {"proposal": "7"}."""
     REASON_BOOK_EXISTS: _Reason.ValueType  # 30
     """--- what is there already: ALREADY_EXISTS ---
 
@@ -112,6 +116,19 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """A total would pass what 63 bits hold: {"account": …}, or {"currency": "USD"} where it is of many accounts."""
     REASON_REVERSAL_NOT_REVERSIBLE: _Reason.ValueType  # 50
     """A reversal cannot be reversed; post the entry anew: {"number": "9"}."""
+    REASON_APPROVAL_NEEDED: _Reason.ValueType  # 51
+    """One person may not ask for that much alone: propose it.
+    {"kind": "provider_paid", "currency": "USD", "amount": "5000.00", "limit": "1000.00"}; a limit that is raised, or
+    removed: {"kind": "provider_paid", "currency": "USD", "amount": "none", "limit": "1000.00"}.
+    """
+    REASON_PROPOSAL_DECIDED: _Reason.ValueType  # 52
+    """The proposal was approved, declined or withdrawn, by another or otherwise:
+    {"proposal": "7", "state": "approved", "decided_by": "ada"}.
+    """
+    REASON_PROPOSAL_DIFFERS: _Reason.ValueType  # 53
+    """The hash is not that of the proposal: look at it again: {"proposal": "7"}."""
+    REASON_PROPOSAL_OUTDATED: _Reason.ValueType  # 54
+    """It would no longer become what was shown: withdraw it and propose it anew: {"proposal": "7"}."""
     REASON_FILE_EMPTY: _Reason.ValueType  # 60
     """--- remittance files: INVALID_ARGUMENT ---
 
@@ -146,6 +163,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """RESOURCE_EXHAUSTED: the caller has too many calls in flight: {"limit": "256"}."""
     REASON_BOOKS_UNGUARDED: _Reason.ValueType  # 84
     """UNAVAILABLE: a guard of the books is off; nothing is written until a person has put it back."""
+    REASON_SERVER_STOPPING: _Reason.ValueType  # 89
+    """UNAVAILABLE: the server stops; nothing was recorded; another server answers, or its next start."""
     REASON_CALLER_NOT_AUTHENTICATED: _Reason.ValueType  # 90
     """--- who may do what ---
 
@@ -153,6 +172,10 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """
     REASON_CALL_NOT_PERMITTED: _Reason.ValueType  # 91
     """PERMISSION_DENIED: the caller has no role that may call the method there: {"method": "PostEntry"}."""
+    REASON_MAKER_IS_CHECKER: _Reason.ValueType  # 92
+    """PERMISSION_DENIED: whoever has made a proposal does not decide on it: {"proposal": "7"}."""
+    REASON_NOT_THE_MAKER: _Reason.ValueType  # 93
+    """PERMISSION_DENIED: only who has made a proposal withdraws it: {"proposal": "7"}."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Why a request was refused. It travels in google.rpc.ErrorInfo.reason of the status details (without
@@ -160,7 +183,9 @@ class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
 
     Precedence, when several apply: the request's form first, field by field in the order of the message, what
     several fields say together after them and the entry's balance last; then the book, then the idempotency key,
-    then what is reversed or settled, then the accounts in the order of the postings, then their balances.
+    then what is reversed or settled, then the accounts in the order of the postings, then their balances, and last
+    whether a second person must approve. Of a decision on a proposal: the request's form, the book, the proposal, who
+    may decide on it, what was seen of it, whether it is decided already, and then what its entry would be refused for.
 
     A field of a posting is named with the posting's place, counted from 1: {"field": "postings[2].amount"}.
     """
@@ -203,6 +228,8 @@ REASON_CURRENCIES_MIXED: Reason.ValueType  # 15
 """The amounts of one request are in different currencies: {"currencies": "EUR USD"}."""
 REASON_CHOICE_INVALID: Reason.ValueType  # 16
 """A number that stands for none of a field's choices: {"field": "postings[2].side", "value": "7"}."""
+REASON_FIELDS_CONTRADICT: Reason.ValueType  # 17
+"""A field inside a proposal says otherwise than the proposal: {"field": "act.pay_provider.book"}."""
 REASON_BOOK_NOT_FOUND: Reason.ValueType  # 20
 """--- what is not there: NOT_FOUND ---
 
@@ -216,6 +243,8 @@ REASON_CLAIM_NOT_FOUND: Reason.ValueType  # 23
 """Nothing open (or absorbed) under this claim: {"claim": "C1"}."""
 REASON_REMITTANCE_NOT_FOUND: Reason.ValueType  # 24
 """No such remittance in this book."""
+REASON_PROPOSAL_NOT_FOUND: Reason.ValueType  # 25
+"""No such proposal in this book: {"proposal": "7"}."""
 REASON_BOOK_EXISTS: Reason.ValueType  # 30
 """--- what is there already: ALREADY_EXISTS ---
 
@@ -252,6 +281,19 @@ REASON_TOTAL_OUT_OF_RANGE: Reason.ValueType  # 49
 """A total would pass what 63 bits hold: {"account": …}, or {"currency": "USD"} where it is of many accounts."""
 REASON_REVERSAL_NOT_REVERSIBLE: Reason.ValueType  # 50
 """A reversal cannot be reversed; post the entry anew: {"number": "9"}."""
+REASON_APPROVAL_NEEDED: Reason.ValueType  # 51
+"""One person may not ask for that much alone: propose it.
+{"kind": "provider_paid", "currency": "USD", "amount": "5000.00", "limit": "1000.00"}; a limit that is raised, or
+removed: {"kind": "provider_paid", "currency": "USD", "amount": "none", "limit": "1000.00"}.
+"""
+REASON_PROPOSAL_DECIDED: Reason.ValueType  # 52
+"""The proposal was approved, declined or withdrawn, by another or otherwise:
+{"proposal": "7", "state": "approved", "decided_by": "ada"}.
+"""
+REASON_PROPOSAL_DIFFERS: Reason.ValueType  # 53
+"""The hash is not that of the proposal: look at it again: {"proposal": "7"}."""
+REASON_PROPOSAL_OUTDATED: Reason.ValueType  # 54
+"""It would no longer become what was shown: withdraw it and propose it anew: {"proposal": "7"}."""
 REASON_FILE_EMPTY: Reason.ValueType  # 60
 """--- remittance files: INVALID_ARGUMENT ---
 
@@ -286,6 +328,8 @@ REASON_CALLS_TOO_MANY: Reason.ValueType  # 83
 """RESOURCE_EXHAUSTED: the caller has too many calls in flight: {"limit": "256"}."""
 REASON_BOOKS_UNGUARDED: Reason.ValueType  # 84
 """UNAVAILABLE: a guard of the books is off; nothing is written until a person has put it back."""
+REASON_SERVER_STOPPING: Reason.ValueType  # 89
+"""UNAVAILABLE: the server stops; nothing was recorded; another server answers, or its next start."""
 REASON_CALLER_NOT_AUTHENTICATED: Reason.ValueType  # 90
 """--- who may do what ---
 
@@ -293,6 +337,10 @@ UNAUTHENTICATED: no certificate or token, none that is valid here, or a caller t
 """
 REASON_CALL_NOT_PERMITTED: Reason.ValueType  # 91
 """PERMISSION_DENIED: the caller has no role that may call the method there: {"method": "PostEntry"}."""
+REASON_MAKER_IS_CHECKER: Reason.ValueType  # 92
+"""PERMISSION_DENIED: whoever has made a proposal does not decide on it: {"proposal": "7"}."""
+REASON_NOT_THE_MAKER: Reason.ValueType  # 93
+"""PERMISSION_DENIED: only who has made a proposal withdraws it: {"proposal": "7"}."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 @_typing.final

@@ -236,6 +236,7 @@ class EntryToPost(_message.Message):
     idempotency_key: _builtins.str
     effective_date: _builtins.str
     description: _builtins.str
+    """Why, for the auditor."""
     @_builtins.property
     def dimensions(self) -> Global___Dimensions: ...
     @_builtins.property
@@ -337,6 +338,50 @@ class PostEntriesRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PostEntriesRequest: _TypeAlias = PostEntriesRequest  # noqa: Y015
+
+@_typing.final
+class StreamEntriesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOOK_FIELD_NUMBER: _builtins.int
+    ENTRY_FIELD_NUMBER: _builtins.int
+    book: _builtins.str
+    """The first message says it; later ones may leave it empty, and may not name another."""
+    @_builtins.property
+    def entry(self) -> Global___EntryToPost: ...
+    def __init__(
+        self,
+        *,
+        book: _builtins.str = ...,
+        entry: Global___EntryToPost | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["book", b"book", "entry", b"entry"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamEntriesRequest: _TypeAlias = StreamEntriesRequest  # noqa: Y015
+
+@_typing.final
+class StreamEntriesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def result(self) -> Global___EntryResult: ...
+    def __init__(
+        self,
+        *,
+        result: Global___EntryResult | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamEntriesResponse: _TypeAlias = StreamEntriesResponse  # noqa: Y015
 
 @_typing.final
 class PostEntriesResponse(_message.Message):

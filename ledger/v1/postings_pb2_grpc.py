@@ -47,6 +47,11 @@ class PostingsServiceStub:
                 request_serializer=ledger_dot_v1_dot_postings__pb2.PostEntriesRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_postings__pb2.PostEntriesResponse.FromString,
                 _registered_method=True)
+        self.StreamEntries = channel.stream_stream(
+                '/ledger.v1.PostingsService/StreamEntries',
+                request_serializer=ledger_dot_v1_dot_postings__pb2.StreamEntriesRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_postings__pb2.StreamEntriesResponse.FromString,
+                _registered_method=True)
         self.ReverseEntry = channel.unary_unary(
                 '/ledger.v1.PostingsService/ReverseEntry',
                 request_serializer=ledger_dot_v1_dot_postings__pb2.ReverseEntryRequest.SerializeToString,
@@ -99,6 +104,15 @@ class PostingsServiceServicer:
 
     def PostEntries(self, request, context):
         """Posts up to 1,000 entries, each accepted or refused by itself, or all or none (atomic).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamEntries(self, request_iterator, context):
+        """Posts entries as they come, for systems that post all day: an answer for each, in order. Whoever does not read
+        the answers is not read from either. A stream that breaks off says nothing of entries without an answer: send
+        them again with the same keys.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -164,6 +178,11 @@ def add_PostingsServiceServicer_to_server(servicer, server):
                     servicer.PostEntries,
                     request_deserializer=ledger_dot_v1_dot_postings__pb2.PostEntriesRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_postings__pb2.PostEntriesResponse.SerializeToString,
+            ),
+            'StreamEntries': grpc.stream_stream_rpc_method_handler(
+                    servicer.StreamEntries,
+                    request_deserializer=ledger_dot_v1_dot_postings__pb2.StreamEntriesRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_postings__pb2.StreamEntriesResponse.SerializeToString,
             ),
             'ReverseEntry': grpc.unary_unary_rpc_method_handler(
                     servicer.ReverseEntry,
@@ -258,6 +277,33 @@ class PostingsService:
             '/ledger.v1.PostingsService/PostEntries',
             ledger_dot_v1_dot_postings__pb2.PostEntriesRequest.SerializeToString,
             ledger_dot_v1_dot_postings__pb2.PostEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamEntries(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/ledger.v1.PostingsService/StreamEntries',
+            ledger_dot_v1_dot_postings__pb2.StreamEntriesRequest.SerializeToString,
+            ledger_dot_v1_dot_postings__pb2.StreamEntriesResponse.FromString,
             options,
             channel_credentials,
             insecure,

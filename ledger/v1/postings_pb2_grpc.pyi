@@ -40,6 +40,11 @@ class PostingsServiceStub:
     """Posts one entry as it is given."""
     PostEntries: _grpc.UnaryUnaryMultiCallable[_postings_pb2.PostEntriesRequest, _postings_pb2.PostEntriesResponse]
     """Posts up to 1,000 entries, each accepted or refused by itself, or all or none (atomic)."""
+    StreamEntries: _grpc.StreamStreamMultiCallable[_postings_pb2.StreamEntriesRequest, _postings_pb2.StreamEntriesResponse]
+    """Posts entries as they come, for systems that post all day: an answer for each, in order. Whoever does not read
+    the answers is not read from either. A stream that breaks off says nothing of entries without an answer: send
+    them again with the same keys.
+    """
     ReverseEntry: _grpc.UnaryUnaryMultiCallable[_postings_pb2.ReverseEntryRequest, _postings_pb2.ReverseEntryResponse]
     """Posts the entry again with its sides exchanged. Once per entry."""
     GetEntry: _grpc.UnaryUnaryMultiCallable[_postings_pb2.GetEntryRequest, _postings_pb2.GetEntryResponse]
@@ -66,6 +71,11 @@ class PostingsServiceAsyncStub(PostingsServiceStub):
     """Posts one entry as it is given."""
     PostEntries: _aio.UnaryUnaryMultiCallable[_postings_pb2.PostEntriesRequest, _postings_pb2.PostEntriesResponse]  # type: ignore[assignment]
     """Posts up to 1,000 entries, each accepted or refused by itself, or all or none (atomic)."""
+    StreamEntries: _aio.StreamStreamMultiCallable[_postings_pb2.StreamEntriesRequest, _postings_pb2.StreamEntriesResponse]  # type: ignore[assignment]
+    """Posts entries as they come, for systems that post all day: an answer for each, in order. Whoever does not read
+    the answers is not read from either. A stream that breaks off says nothing of entries without an answer: send
+    them again with the same keys.
+    """
     ReverseEntry: _aio.UnaryUnaryMultiCallable[_postings_pb2.ReverseEntryRequest, _postings_pb2.ReverseEntryResponse]  # type: ignore[assignment]
     """Posts the entry again with its sides exchanged. Once per entry."""
     GetEntry: _aio.UnaryUnaryMultiCallable[_postings_pb2.GetEntryRequest, _postings_pb2.GetEntryResponse]  # type: ignore[assignment]
@@ -101,6 +111,17 @@ class PostingsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_postings_pb2.PostEntriesResponse, _abc.Awaitable[_postings_pb2.PostEntriesResponse]]:
         """Posts up to 1,000 entries, each accepted or refused by itself, or all or none (atomic)."""
+
+    @_abc_1.abstractmethod
+    def StreamEntries(
+        self,
+        request_iterator: _MaybeAsyncIterator[_postings_pb2.StreamEntriesRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_postings_pb2.StreamEntriesResponse], _abc.AsyncIterator[_postings_pb2.StreamEntriesResponse]]:
+        """Posts entries as they come, for systems that post all day: an answer for each, in order. Whoever does not read
+        the answers is not read from either. A stream that breaks off says nothing of entries without an answer: send
+        them again with the same keys.
+        """
 
     @_abc_1.abstractmethod
     def ReverseEntry(

@@ -31,8 +31,8 @@ DECLARE
     relation text;
 BEGIN
     FOREACH relation IN ARRAY ARRAY[
-        'books', 'heads', 'accounts', 'entries', 'postings', 'balances', 'daily_totals', 'payer_identifiers',
-        'deliveries', 'file_reads', 'remittances', 'claim_payments', 'provider_level_adjustments', 'exceptions'
+        'books', 'heads', 'accounts', 'entries', 'postings', 'entry_keys', 'entry_reversals', 'balances', 'daily_totals',
+        'payer_identifiers', 'deliveries', 'file_reads', 'remittances', 'claim_payments', 'provider_level_adjustments', 'exceptions'
     ] LOOP
         EXECUTE format(
             'CREATE VIEW ledger_reading.%1$I WITH (security_barrier) AS SELECT * FROM %2$I.%1$I '

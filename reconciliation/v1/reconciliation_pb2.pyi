@@ -665,9 +665,12 @@ class IdentifyPayerRequest(_message.Message):
     BOOK_FIELD_NUMBER: _builtins.int
     PAYER_FIELD_NUMBER: _builtins.int
     IDENTIFIERS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     book: _builtins.str
     payer: _builtins.str
     """The payer's code in the books."""
+    reason: _builtins.str
+    """Why, for the auditor."""
     @_builtins.property
     def identifiers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """As the 835 says it: TRN03, N104 or REF*2U of the payer, or its name in N102."""
@@ -678,10 +681,11 @@ class IdentifyPayerRequest(_message.Message):
         book: _builtins.str = ...,
         payer: _builtins.str = ...,
         identifiers: _abc.Iterable[_builtins.str] | None = ...,
+        reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["book", b"book", "identifiers", b"identifiers", "payer", b"payer"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["book", b"book", "identifiers", b"identifiers", "payer", b"payer", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

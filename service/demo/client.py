@@ -121,7 +121,9 @@ class Client:
 
     async def identify(self, payer: str, *identifiers: str) -> None:
         """Says how a payer is called in remittances."""
-        asked = reconciliation_pb2.IdentifyPayerRequest(book=self.book, payer=payer, identifiers=identifiers)
+        asked = reconciliation_pb2.IdentifyPayerRequest(
+            book=self.book, payer=payer, identifiers=identifiers, reason="as its remittances call it"
+        )
         await self._mail.IdentifyPayer(asked, metadata=_ACTOR)
 
     async def deliver(self, name: str, content: bytes) -> reconciliation_pb2.IngestRemittanceResponse:

@@ -5,6 +5,7 @@ the same keys, at the next server where there are several, until it is answered.
 """
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ _CHANNEL = (
 )
 _PAUSE_SECONDS = 0.05
 _MOST_TOLD = 20
+WAYS = ("PostEntry", "RecordSession", "PostEntries")
+"""The ways in which clients post."""
 
 Asked = postings_pb2.EntryToPost | postings_pb2.RecordSessionRequest
 Entry = tuple[Any, ...]
@@ -55,6 +58,8 @@ class Told:
     asked: dict[str, Asked] = field(default_factory=dict)
     entries: dict[str, Entry] = field(default_factory=dict)
     calls: int = 0
+    longest: float = 0.0
+    """Seconds that the slowest call took, whatever came of it."""
     failures: Counter[str] = field(default_factory=Counter)
     retried: set[str] = field(default_factory=set)
     replayed: set[str] = field(default_factory=set)
@@ -78,9 +83,9 @@ class Told:
             self.wrong.append(sentence)
 
 
-def channel(address: str) -> grpc.aio.Channel:
+def channel(address: str, *options: tuple[str, Any]) -> grpc.aio.Channel:
     """A channel of its own that looks for a lost server often."""
-    return grpc.aio.insecure_channel(address, _CHANNEL)
+    return grpc.aio.insecure_channel(address, (*_CHANNEL, *options))
 
 
 def name_of(failure: Refused) -> str:
@@ -106,23 +111,26 @@ class Load:
         clients: int = 8,
         borne: Sequence[str] = ("UNAVAILABLE",),
         deadlines: Sequence[float] = (30,),
+        made: Callable[[str], grpc.aio.Channel] = channel,
     ) -> None:
         """`borne` are the gRPC codes after which a call is made again; any other is a mistake of the server.
 
-        `deadlines` are how many seconds the clients wait for an answer, given to them in turn.
+        `deadlines` are how many seconds the clients wait for an answer, given to them in turn; `made` makes their
+        channel to an address.
         """
         self.told = Told()
         self._addresses = addresses
         self._lots = [Random(lots.random()) for _ in range(clients)]
         self._borne = borne
         self._deadlines = deadlines
+        self._made = made
         self._finishing = False
         self._channels: list[grpc.aio.Channel] = []
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Begins to post."""
-        self._channels = [channel(address) for address in self._addresses]
+        self._channels = [self._made(address) for address in self._addresses]
         self._tasks = [asyncio.create_task(self._client(n)) for n in range(len(self._lots))]
 
     async def answered(self, count: int) -> None:
@@ -185,6 +193,7 @@ class Load:
         deadline = self._deadlines[int(keys[0].partition("-")[0]) % len(self._deadlines)]
         while True:
             self.told.calls += 1
+            began = time.monotonic()
             try:
                 answer = await methods[turn % len(methods)](request, timeout=deadline)
             except grpc.aio.AioRpcError as error:
@@ -195,6 +204,8 @@ class Load:
                 for key in keys:
                     self.told.failed.pop(key, None)
                 return answer
+            finally:
+                self.told.longest = max(self.told.longest, time.monotonic() - began)
             turn += 1
             await asyncio.sleep(_PAUSE_SECONDS)
 
@@ -225,6 +236,19 @@ def earned(key: str, lots: Random) -> postings_pb2.RecordSessionRequest:
     asked.patient_share.CopyFrom(minor(lots.choice((0, 1500, 2000))))
     asked.provider_rate.CopyFrom(minor(lots.randint(9_000, 13_000)))
     return asked
+
+
+def call_of(way: str, key: str, lots: Random) -> tuple[Any, dict[str, Asked]]:
+    """A call of this kind, and what it asks for under each key."""
+    if way == "RecordSession":
+        visit = earned(key, lots)
+        return visit, {key: visit}
+    if way == "PostEntry":
+        one = postings_pb2.PostEntryRequest(book=BOOK, entry=manual(key, lots))
+        return one, {key: one.entry}
+    entries = [manual(f"{key}-{n}", lots) for n in range(3)]
+    batch = postings_pb2.PostEntriesRequest(book=BOOK, entries=entries, atomic=True)
+    return batch, {one.idempotency_key: one for one in entries}
 
 
 def asked_lines(asked: Asked) -> list[tuple[str, int]]:

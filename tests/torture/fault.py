@@ -29,8 +29,12 @@ class Place:
     say: Callable[[str], None] = print
     large: int = 1_500
     """Claims of a large remittance."""
+    crowd: int = 1_000
+    """Connections that are opened at once."""
     pause_seconds: float = 20
     """How long a paused server stands still."""
+    loaded: int = 1_000_000
+    """Postings of a loaded database."""
 
     @property
     def url(self) -> str:

@@ -91,7 +91,7 @@ class Ingested(BehindProxy):
     async def _earned(self, count: int) -> Mail:
         """Records the sessions of so many new claims; returns the file that pays them as they are booked."""
         lots, trace = self._place.lots, f"T-{len(self._mail)}"
-        claims = [_claim(f"{trace}-{n}", lots.randint(5_000, 15_000)) for n in range(count)]
+        claims = [claim(f"{trace}-{n}", lots.randint(5_000, 15_000)) for n in range(count)]
         async with channel(self.server.address) as opened:
             await Client(opened, BOOK).record([claim.sessions[0] for claim in claims])
         answers = tuple(as_booked(claim, f"N-{claim.name}") for claim in claims)
@@ -223,7 +223,7 @@ def _one(connection: Any, question: str, *asked: Any) -> int:
     return int(connection.execute(question, asked).fetchone()[0])
 
 
-def _claim(name: str, allowed: int) -> Claim:
+def claim(name: str, allowed: int) -> Claim:
     """A claim of one session without a patient's share."""
     session = Session(
         name=f"S-{name}",

@@ -45,7 +45,9 @@ class Keeper:
 
 def main() -> None:
     """Reads one word a line, with what it is about behind it; answers each by a line of JSON."""
-    keeper = Keeper(Cluster(Path(sys.argv[1]), json.loads(sys.argv[2])))
+    cluster = Cluster(Path(sys.argv[1]), json.loads(sys.argv[2]))
+    cluster.environment.update(json.loads(sys.argv[3]))
+    keeper = Keeper(cluster)
     words: dict[str, Callable[..., list[str]]]
     words = {"start": keeper.start, "stop": keeper.stop, "database": keeper.database}
     try:

@@ -10,11 +10,10 @@ from serving import refusal
 from ledger.v1 import postings_pb2
 from ledger.v1.postings_pb2_grpc import PostingsServiceStub
 from torture.books import at_rest, held, key_of
-from torture.clients import BOOK, Load, Told, channel, earned, manual, name_of
+from torture.clients import WAYS, Load, Told, call_of, channel, name_of
 from torture.fault import BehindProxy, Outcome, Place, outcome_of
 from torture.proxy import Cut
 
-_WAYS = ("PostEntry", "RecordSession", "PostEntries")
 UNKNOWN, AWAY = "OUTCOME_UNKNOWN", "DATABASE_UNAVAILABLE"
 
 
@@ -32,12 +31,12 @@ class CutAtCommit(BehindProxy):
     async def disturb(self) -> None:
         """Every kind of call is cut at every point, and made again."""
         for where in Cut:
-            for way in _WAYS:
+            for way in WAYS:
                 await self._cut(where, way)
 
     async def _cut(self, where: Cut, way: str) -> None:
         key = f"{len(self._told.asked)}-{way}"
-        request, asked = _request(way, key, self._place.lots)
+        request, asked = call_of(way, key, self._place.lots)
         self._told.asked.update(asked)
         async with channel(self.server.address) as opened:
             before = self._proxy.cuts
@@ -91,19 +90,6 @@ class CutAtCommit(BehindProxy):
         cuts = ", ".join(f"{count} {where.value}" for where, count in self._cuts.items())
         tried = sum(self._cuts.values())
         return await asyncio.to_thread(outcome_of, self._place.url, self._told, tried, f"cut {cuts}")
-
-
-def _request(way: str, key: str, lots: Any) -> tuple[Any, dict[str, Any]]:
-    """A call of this kind, and what it asks for under each key."""
-    if way == "RecordSession":
-        session = earned(key, lots)
-        return session, {key: session}
-    if way == "PostEntry":
-        one = postings_pb2.PostEntryRequest(book=BOOK, entry=manual(key, lots))
-        return one, {key: one.entry}
-    entries = [manual(f"{key}-{n}", lots) for n in range(3)]
-    batch = postings_pb2.PostEntriesRequest(book=BOOK, entries=entries, atomic=True)
-    return batch, {one.idempotency_key: one for one in entries}
 
 
 class BadNetwork(BehindProxy):

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.request import urlopen
 
 import psycopg
 from sqlalchemy import make_url
@@ -22,16 +24,23 @@ PATIENCE_SECONDS = 60
 """After so long a process that should have answered or ended is given up, and the run fails."""
 _PORTS = range(20_000, 30_000)  # below those that the system hands out by itself
 _LAST_LINES = 12
+_USUAL_FILES = 256
+"""As few files as some systems (macOS) let a program open that does not ask for more; Linux gives 1,024."""
 
 
 class Served:
     """A server process of the program: one address for all of its lives, one log."""
 
-    def __init__(self, url: str, folder: Path, name: str = "server") -> None:
-        """`url` is the database it serves; its log goes into `folder`. Nothing is started."""
+    def __init__(self, url: str, folder: Path, name: str = "server", root: Path = ROOT, **settings: str) -> None:
+        """`url` is the database it serves; its log goes into `folder`; `settings` are further variables.
+
+        `root` is the tree of the program. Nothing is started.
+        """
+        self._root = root
         self.address = f"127.0.0.1:{free_port()}"
         self.log = folder / f"{name}.log"
-        self._environment = environment(url)
+        self._metrics = f"127.0.0.1:{free_port()}"
+        self._environment = environment(url) | {"LEDGER_METRICS_LISTEN": self._metrics} | settings
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -43,9 +52,10 @@ class Served:
     def start(self) -> None:
         """A new life; returns once it accepts calls."""
         command = [sys.executable, "-m", "service", "serve", "--insecure", "--listen", self.address]
+        command = ["sh", "-c", f'ulimit -S -n {_USUAL_FILES} && exec "$0" "$@"', *command]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                command, cwd=ROOT, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                command, cwd=self._root, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not _accepts(self.address):
@@ -78,6 +88,19 @@ class Served:
         """Whether the process has not ended."""
         return self._process is not None and self._process.poll() is None
 
+    def megabytes(self) -> int:
+        """How much memory it uses; 0 where the system does not tell."""
+        status = Path("/proc", str(self.process.pid), "status")
+        found = re.search(r"^VmRSS:\s+(\d+) kB", status.read_text(), re.MULTILINE) if status.exists() else None
+        return int(found[1]) // 1024 if found else 0
+
+    def in_use(self) -> int:
+        """How many of its connections to the database somebody has, as its metrics tell."""
+        with urlopen(f"http://{self._metrics}/metrics", timeout=PATIENCE_SECONDS) as answer:
+            found = re.search(r"^ledger_connections_in_use (\S+)", answer.read().decode(), re.MULTILINE)
+        assert found
+        return int(float(found[1]))
+
     def close(self) -> None:
         """Ends it, whatever state it is in."""
         if self.lives():
@@ -91,11 +114,15 @@ class Served:
 class Postgres:
     """A PostgreSQL of the bench's own, as the program brings it, with fsync on; a keeper starts and stops it."""
 
-    def __init__(self, folder: Path, settings: dict[str, str] | None = None) -> None:
-        """Its files go into `folder`, which PostgreSQL's own user must be able to enter."""
+    def __init__(self, folder: Path, settings: dict[str, str] | None = None, **variables: str) -> None:
+        """Its files go into `folder`, which PostgreSQL's own user must be able to enter.
+
+        `settings` are lines of its configuration, `variables` those of its environment.
+        """
         self._folder = folder
         self._url = ""
-        command = [sys.executable, "-m", "torture.keeper", str(folder), json.dumps(settings or {})]
+        command = [sys.executable, "-m", "torture.keeper", str(folder)]
+        command += [json.dumps(settings or {}), json.dumps(variables)]
         self._keeper = subprocess.Popen(
             command,
             cwd=ROOT,
@@ -122,10 +149,14 @@ class Postgres:
         except psycopg.OperationalError:
             return False
 
+    @property
+    def data(self) -> Path:
+        """The folder of its data files."""
+        return self._folder / "cluster" / "data"
+
     def kill(self) -> None:
         """Kills the postmaster; its children end as soon as they notice."""
-        file = self._folder / "cluster" / "data" / "postmaster.pid"
-        os.kill(int(file.read_text().split()[0]), signal.SIGKILL)
+        os.kill(int((self.data / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
 
     def close(self) -> None:
         """Ends it cleanly, and its keeper."""
@@ -153,12 +184,11 @@ def through(url: str, port: int) -> str:
     return make_url(url).set(port=port).render_as_string(hide_password=False)
 
 
-def ledger(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs the `ledger` command on a database."""
+def ledger(url: str, *arguments: str, root: Path = ROOT, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Runs the `ledger` command on a database, as it is in the tree of the program under `root`."""
     command = [sys.executable, "-m", "service", *arguments]
-    return subprocess.run(
-        command, cwd=ROOT, env=environment(url), check=False, capture_output=True, text=True, timeout=600
-    )
+    known = environment(url) | settings
+    return subprocess.run(command, cwd=root, env=known, check=False, capture_output=True, text=True, timeout=600)
 
 
 def environment(url: str) -> dict[str, str]:

@@ -25,9 +25,16 @@ class Connection:
         """Both halves are open."""
         self.front, self.back = front, back
         self.cut_at_answer = False
+        self.is_silent = False
+        self._ended = asyncio.Event()
+
+    async def ended(self) -> None:
+        """Returns when it is cut."""
+        await self._ended.wait()
 
     def cut(self) -> None:
         """Resets both halves: what was on its way is gone."""
+        self._ended.set()
         for half in (self.front, self.back):
             half.transport.abort()
 
@@ -38,6 +45,7 @@ class Proxy:
     def __init__(self, port: int) -> None:
         """`port` is PostgreSQL's, on this machine."""
         self.armed: Cut | None = None
+        self.silent_at: Cut | None = None
         self.passing = 0
         """How many more commits, or messages before a cut in the middle, pass before it."""
         self.cuts = 0
@@ -74,6 +82,16 @@ class Proxy:
         for connection in [*self._connections]:
             connection.cut()
 
+    def silence(self, where: Cut | None = None) -> None:
+        """Every open connection is silent from now on, or one at its COMMIT; others that come are not.
+
+        No byte arrives on either side, nor the news that the other side has ended.
+        """
+        if where is None:
+            for connection in self._connections:
+                connection.is_silent = True
+        self.silent_at = where
+
     async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.refusing:
             writer.transport.abort()
@@ -93,12 +111,14 @@ class Proxy:
     async def _forth(self, connection: Connection, reader: asyncio.StreamReader) -> None:
         """What the server says."""
         with suppress(OSError):
-            while part := await self._passed(reader):
-                if self._cut_before(part):
+            while part := await self._passed(connection, reader):
+                if await self._falls_silent(connection, part, Cut.BEFORE_COMMIT) or self._cut_before(part):
                     break
                 connection.cut_at_answer |= self._cut_after(part, Cut.AFTER_COMMIT)
                 connection.back.write(part)
                 await connection.back.drain()
+                if await self._falls_silent(connection, part, Cut.WHILE_COMMITTING):
+                    break
                 if self._cut_after(part, Cut.WHILE_COMMITTING):
                     break
         connection.cut()
@@ -106,19 +126,31 @@ class Proxy:
     async def _back(self, connection: Connection, reader: asyncio.StreamReader) -> None:
         """What PostgreSQL answers."""
         with suppress(OSError):
-            while part := await self._passed(reader):
+            while part := await self._passed(connection, reader):
                 if connection.cut_at_answer:
                     break
                 connection.front.write(part)
                 await connection.front.drain()
         connection.cut()
 
-    async def _passed(self, reader: asyncio.StreamReader) -> bytes:
+    async def _passed(self, connection: Connection, reader: asyncio.StreamReader) -> bytes:
         part = await reader.read(_PART)
         if self.delay:
             await asyncio.sleep(self.delay)
         await self.flowing.wait()
+        if connection.is_silent:
+            await connection.ended()
+            return b""
         return part
+
+    async def _falls_silent(self, connection: Connection, part: bytes, where: Cut) -> bool:
+        """Whether the connection was silent from this COMMIT on; returns when it is cut."""
+        if self.silent_at is not where or COMMIT not in part:
+            return False
+        self.silent_at = None
+        connection.is_silent = True
+        await connection.ended()
+        return True
 
     def _cut_before(self, part: bytes) -> bool:
         if self.armed is Cut.IN_THE_MIDDLE:

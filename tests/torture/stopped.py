@@ -13,16 +13,12 @@ from torture.fault import Outcome, Place, UnderLoad, outcome_of
 
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 _NOT_OF_STOPPING = {"DATABASE_UNAVAILABLE", "OUTCOME_UNKNOWN"}
-_BORNE = ("UNAVAILABLE", "CANCELLED")
-"""gRPC itself answers CANCELLED to a call that has come in and that the server has not begun when it stops
-(grpc/grpc#41785). Nothing was recorded then, which is looked at here, and the client may ask again."""
 
 
 class Stopped(UnderLoad):
     """SIGTERM in mid-work: health says so, what is in flight is finished, and the exit code is 0."""
 
     name = "server told to stop (SIGTERM) under load"
-    borne = _BORNE
 
     def __init__(self, place: Place) -> None:
         """Nothing is started yet."""

@@ -1,0 +1,1 @@
+"""The second person: limits, proposals and what is decided on them."""

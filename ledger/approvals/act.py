@@ -1,0 +1,104 @@
+"""What an act does: shown when it is proposed, done when it is approved, both under the head lock of the book."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ledger.approvals import messages, store
+from ledger.approvals.messages import Asked, LimitWanted
+from ledger.approvals.proposal import Proposal
+from ledger.errors import IdempotencyKeyReused, Refusal
+from ledger.postings import journal
+from ledger.postings import messages as entries
+from ledger.postings.batch import Head, Outcome, Posted, Request, Submission
+from ledger.postings.chain import request_hash
+from ledger.postings.entry import PostedEntry
+from ledger.postings.store import posting_count
+from ledger.v1 import approvals_pb2 as pb
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What an act does, or has done: as text by field, as the wire shows it, and the entry where it is one."""
+
+    stated: dict[str, str]
+    shown: pb.Preview
+    request_hash: bytes
+    entry: PostedEntry | None = None
+
+
+async def preview(connection: AsyncConnection, head: Head, asked: Asked, maker: str) -> Done:
+    """What the act would do now. Records nothing. Raises what the books would refuse it for."""
+    if isinstance(asked.wanted, LimitWanted):
+        return await _limited(connection, head, asked.wanted, maker, None)
+    request = await _request(connection, head.book, asked, asked.wanted, maker)
+    [[outcome]] = await journal.preview(connection, head.book, [Submission([request])])
+    return _entered(request, outcome)
+
+
+async def do(connection: AsyncConnection, head: Head, proposal: Proposal) -> Done:
+    """Does what was proposed, in its maker's name. Raises what the books refuse it for now."""
+    asked = messages.kept(proposal)
+    if isinstance(asked.wanted, LimitWanted):
+        return await _limited(connection, head, asked.wanted, proposal.proposed_by, proposal.number)
+    request = await _request(connection, head.book, asked, asked.wanted, proposal.proposed_by)
+    _, [[outcome]] = await journal.post(connection, head, [Submission([request])])
+    return _entered(request, outcome)
+
+
+async def _request(
+    connection: AsyncConnection, book: str, asked: Asked, wanted: Request | Callable[[int], Request], maker: str
+) -> Request:
+    if not isinstance(wanted, Request):
+        wanted = wanted(await posting_count(connection, book, asked.act.reverse_entry.number))
+    return replace(wanted, actor=maker, approved=True)
+
+
+def _entered(request: Request, outcome: Outcome) -> Done:
+    if isinstance(outcome, Refusal):
+        raise outcome
+    if outcome.replayed:
+        raise _used(request, outcome)
+    stated = outcome.entry.entry.stated()
+    shown = pb.Preview(entry=entries.entry(outcome.entry, recorded=False))
+    return Done(stated, shown, request_hash(request.command.stated()), outcome.entry)
+
+
+def _used(request: Request, posted: Posted) -> IdempotencyKeyReused:
+    """Another way to the same entry was quicker: what is posted already needs nobody's approval."""
+    number = posted.entry.number
+    return IdempotencyKeyReused(
+        f"the key {request.idempotency_key} was used for entry {number}, which is posted",
+        idempotency_key=request.idempotency_key,
+        number=number,
+        differs="act",
+    )
+
+
+async def _limited(
+    connection: AsyncConnection, head: Head, wanted: LimitWanted, maker: str, proposal: int | None
+) -> Done:
+    """A limit as it would be; written where a proposal is approved for it."""
+    before = await store.limit(connection, head.book, wanted.kind, wanted.currency)
+    after = replace(
+        before.changed(wanted.amount, wanted.reason, maker),
+        after_entry=head.number,
+        set_at=head.recorded_at,
+        proposal=proposal,
+    )
+    if proposal is not None:
+        await store.insert_limit(connection, head.book, after)
+    shown = replace(after, after_entry=0, set_at=None, proposal=None)
+    change = pb.LimitChange(before=messages.limit(before), after=messages.limit(shown))
+    return Done(after.stated(), pb.Preview(limit=change), request_hash(_said(wanted)))
+
+
+def _said(wanted: LimitWanted) -> dict[str, str]:
+    amount = "" if wanted.amount is None else str(wanted.amount)
+    return {
+        "kind": wanted.kind,
+        "currency": wanted.currency,
+        "minor_units": amount,
+        "description": wanted.reason,
+    }

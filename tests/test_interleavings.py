@@ -1,0 +1,270 @@
+"""Two who meet in a book, in every order of their steps: no order breaks an invariant.
+
+A row of the table is what stood in the book, what each actor does, and how they may end. Others are another row.
+"""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Any, cast
+
+import pytest
+from permuter import Run, Steps, Work, permuter
+from serving import cr, dr, entry, payout, session
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from ledger import caller
+from ledger.accounts.servicer import AccountsServicer, open_book
+from ledger.audit.integrity import found_by
+from ledger.database import engine, reading, recording
+from ledger.errors import Refusal
+from ledger.postings import journal, messages
+from ledger.postings.batch import Posted, Request, Submission
+from ledger.postings.commands import Post
+from ledger.v1 import accounts_pb2 as ac
+from ledger.v1 import postings_pb2 as po
+
+DAY = "2026-04-08"
+PETTY = "Assets:Petty"
+LOCK = text("SELECT FROM accounts WHERE book = :book AND code = :code FOR UPDATE")
+_books = count(1)
+
+# What no order may leave behind, beside what integrity.sql looks for.
+BROKEN = text("""
+    SELECT 'paid more than was payable: ' || account FROM balances
+    WHERE book = :book AND account LIKE 'Liabilities:Payable:%' AND debits > credits
+    UNION ALL
+    SELECT 'two entries under one key: ' || idempotency_key FROM entries
+    WHERE book = :book GROUP BY actor, idempotency_key HAVING count(*) > 1
+    UNION ALL
+    SELECT 'reversed twice: ' || reverses FROM entries
+    WHERE book = :book AND reverses IS NOT NULL GROUP BY reverses HAVING count(*) > 1
+    UNION ALL
+    SELECT 'posted to a closed account: ' || code FROM accounts AS a
+    JOIN postings AS p ON p.book = a.book AND p.account = a.code
+    JOIN entries AS e ON e.book = p.book AND e.number = p.entry_number
+    WHERE a.book = :book AND e.recorded_at > a.closed_at
+""")
+
+
+@pytest.fixture(autouse=True)
+def somebody() -> Iterator[None]:
+    """Who asks, in every actor."""
+    token = caller.actor.set("ada")
+    yield
+    caller.actor.reset(token)
+
+
+def posting(request: Request) -> Work:
+    """Posts one request, as the server does for a batch of one."""
+
+    async def work(database: AsyncEngine, book: str) -> str:
+        async with journal.posting(database, book) as (connection, head):
+            _, [[outcome]] = await journal.post(connection, head, [Submission([request])])
+        return _ended(outcome)
+
+    return work
+
+
+def deciding_before_the_lock(request: Request) -> Work:
+    """Broken on purpose: what is decided from the books is posted later, when they may be others."""
+
+    async def work(database: AsyncEngine, book: str) -> str:
+        async with reading(database) as connection:
+            [[decided]] = await journal.preview(connection, book, [Submission([request])])
+        if isinstance(decided, Refusal):
+            return decided.reason
+        return await posting(replace(request, command=Post(decided.entry.entry)))(database, book)
+
+    return work
+
+
+def closing(code: str) -> Work:
+    """Closes an account."""
+
+    async def work(database: AsyncEngine, book: str) -> str:
+        asked = ac.CloseAccountRequest(book=book, code=code)
+        await AccountsServicer(database).CloseAccount(asked, cast("Any", None))
+        return "closed"
+
+    return work
+
+
+def opening(code: str) -> Work:
+    """Opens an account."""
+
+    async def work(database: AsyncEngine, book: str) -> str:
+        asked = ac.OpenAccountRequest(book=book, code=code, currency_code="USD")
+        await AccountsServicer(database).OpenAccount(asked, cast("Any", None))
+        return "opened"
+
+    return work
+
+
+def _ended(outcome: Posted | Refusal) -> str:
+    if isinstance(outcome, Refusal):
+        return outcome.reason
+    return "replayed" if outcome.replayed else "posted"
+
+
+def earned() -> Request:
+    """A session that earns 100.00 for ada."""
+    return messages.record_session(session("C1", DAY, rate="100.00"))
+
+
+def paid(key: str) -> Request:
+    """All that is payable to ada."""
+    return messages.pay_provider(payout("ada", "100.00", idempotency_key=key))
+
+
+def reversed_first(key: str) -> Request:
+    """The book's first entry, undone."""
+    asked = po.ReverseEntryRequest(idempotency_key=key, number=1, effective_date=DAY, reason="mistaken")
+    return messages.reverse_entry(asked)(5)
+
+
+def simple(account: str, key: str) -> Request:
+    """1.00 into an account."""
+    return messages.entry_to_post(entry(DAY, dr(account, "1.00"), cr("Revenue:Interest", "1.00"), key=key))
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """What happened before, what each actor does, and in which ways it may end, whoever ends how."""
+
+    before: Sequence[Any]
+    actors: Sequence[Any]
+    ends: Sequence[tuple[str, ...]]
+
+
+MEETINGS = {
+    "payout and payout": lambda: Meeting(
+        [posting(earned())],
+        [posting(paid("a")), posting(paid("b"))],
+        [("posted", "PAYABLE_EXCEEDED")],
+    ),
+    "the same key twice": lambda: Meeting(
+        [],
+        [posting(simple("Assets:Cash", "same")), posting(simple("Assets:Cash", "same"))],
+        [("posted", "replayed")],
+    ),
+    "reverse and reverse": lambda: Meeting(
+        [posting(simple("Assets:Cash", "first"))],
+        [posting(reversed_first("a")), posting(reversed_first("b"))],
+        [("posted", "ENTRY_ALREADY_REVERSED")],
+    ),
+    "an account's close and a posting to it": lambda: Meeting(
+        [opening(PETTY)],
+        [closing(PETTY), posting(simple(PETTY, "a"))],
+        [("closed", "ACCOUNT_CLOSED"), ("ACCOUNT_NOT_AT_ZERO", "posted")],
+    ),
+    "close and close": lambda: Meeting(
+        [opening(PETTY)],
+        [closing(PETTY), closing(PETTY)],
+        [("closed", "ACCOUNT_CLOSED")],
+    ),
+    "three payouts": lambda: Meeting(
+        [posting(earned())],
+        [posting(paid("a")), posting(paid("b")), posting(paid("c"))],
+        [("posted", "PAYABLE_EXCEEDED", "PAYABLE_EXCEEDED")],
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Found:
+    """What came of an order."""
+
+    run: Run
+    wrong: Sequence[str]
+
+
+async def permuted(url: str, meeting: Meeting, steps: Steps) -> list[Found]:
+    """All orders of a meeting, and what each left broken."""
+    books = engine(url)
+    opened = ""
+
+    async def fresh() -> str:
+        nonlocal opened
+        opened = f"meeting-{next(_books)}"
+        await open_book(books, opened, opened, "ada")
+        for work in meeting.before:
+            await work(books, opened)
+        return opened
+
+    try:
+        async with permuter(url, len(meeting.actors), steps) as permuting:
+            orders = permuting.orders(meeting.actors, fresh)
+            return [Found(run, await wrong(books, opened)) async for run in orders]
+    finally:
+        await books.dispose()
+
+
+async def wrong(database: AsyncEngine, book: str) -> list[str]:
+    """What is broken in a book, and in the sums of all of them."""
+    async with reading(database) as connection:
+        broken = (await connection.execute(BROKEN, {"book": book})).scalars().all()
+        return [*broken, *map(str, await found_by(connection, "ledger.audit", "integrity.sql"))]
+
+
+def in_any_order(ends: Sequence[str]) -> tuple[str, ...]:
+    return tuple(sorted(ends))
+
+
+@pytest.mark.parametrize("name", MEETINGS)
+def test_no_order_breaks_an_invariant(name: str, database: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every order ends in one of the ways that are right, and each of these ways is met in some order."""
+    meeting = MEETINGS[name]()
+    steps = Steps.STATEMENTS if len(meeting.actors) == 2 else Steps.PHASES
+    found = asyncio.run(permuted(database, meeting, steps))
+    assert [str(one.run) for one in found if one.wrong] == []
+    assert {in_any_order(one.run.ends) for one in found} == {in_any_order(ends) for ends in meeting.ends}
+    assert len({one.run.turns for one in found}) == len(found)
+    with capsys.disabled():
+        print(f"\n{name}: {len(found)} orders")
+
+
+def test_the_permuter_sees_a_payout_that_was_decided_before_the_lock(database: str) -> None:
+    """The same meeting with a poster that decides before it locks the head: some orders pay twice."""
+    broken = [deciding_before_the_lock(paid(key)) for key in "ab"]
+    found = asyncio.run(permuted(database, Meeting([posting(earned())], broken, []), Steps.PHASES))
+    twice = [one for one in found if one.run.ends == ("posted", "posted")]
+    assert twice
+    assert len(twice) < len(found)
+    for one in twice:
+        assert one.wrong == ["paid more than was payable: Liabilities:Payable:Provider:ada"]
+    assert not any(one.wrong for one in found if one not in twice)
+
+
+def test_the_permuter_tries_every_order(database: str) -> None:
+    """Two actors of three free steps each have twenty."""
+
+    async def three_steps(database: AsyncEngine, _: str) -> str:
+        async with reading(database) as connection:
+            for _ in range(3):
+                await connection.execute(text("SELECT 1"))
+        return "read"
+
+    found = asyncio.run(permuted(database, Meeting([], [three_steps] * 2, []), Steps.STATEMENTS))
+    assert len({one.run.turns for one in found}) == len(found) == 20
+
+
+def test_the_permuter_sees_two_who_wait_for_each_other(database: str) -> None:
+    """Two accounts locked in two orders: PostgreSQL ends one of the two, and the order is followed to its end."""
+
+    def taking(*codes: str) -> Work:
+        async def work(database: AsyncEngine, book: str) -> str:
+            async with recording(database) as connection:
+                for code in codes:
+                    await connection.execute(LOCK, {"book": book, "code": code})
+            return "took both"
+
+        return work
+
+    one, two = "Assets:One", "Assets:Two"
+    meeting = Meeting([opening(one), opening(two)], [taking(one, two), taking(two, one)], [])
+    found = asyncio.run(permuted(database, meeting, Steps.STATEMENTS))
+    ends = {in_any_order(order.run.ends) for order in found}
+    assert ends == {("took both", "took both"), ("DATABASE_UNAVAILABLE", "took both")}
