@@ -24,6 +24,8 @@ from opentelemetry.trace import SpanKind, StatusCode
 from payers import claim, deliver, file, remittance
 from serving import BOOK, Ledger, Loop, client, refused, session
 from test_command import connected, running
+from test_stream import INTEREST
+from test_stream import asked as streamed
 
 from ledger.v1 import accounts_pb2 as ac
 from service.settings import SettingRefused, Settings, read
@@ -50,6 +52,7 @@ def traced(loop: Loop, database: str, spans: InMemorySpanExporter) -> Iterator[L
     provider.add_span_processor(SimpleSpanProcessor(spans))
     with serving.serving(loop, database, traces=Traces(provider)) as running:
         serving.open_book(running)
+        running.accounts.OpenAccount(ac.OpenAccountRequest(book=BOOK, code=INTEREST, currency_code="USD"))
         spans.clear()
         yield running
 
@@ -92,6 +95,13 @@ def test_what_a_span_says(traced: Ledger, spans: InMemorySpanExporter) -> None:
     assert span.start_time is not None
     assert span.end_time is not None
     assert span.start_time < span.end_time
+
+
+def test_a_stream_is_one_span_with_all_its_entries(traced: Ledger, spans: InMemorySpanExporter) -> None:
+    requests = [streamed(f"k{number}", "0.01") for number in range(3)]
+    assert len(list(traced.postings.StreamEntries(iter(requests)))) == 3
+    told = about(one(spans))
+    assert (told["method"], told["entries"], told["outcome"]) == ("StreamEntries", "1-3", "OK")
 
 
 def test_a_refusal_is_no_failure_of_the_server(traced: Ledger, spans: InMemorySpanExporter) -> None:
