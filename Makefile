@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test torture bench bench-growth check lock proto clean
+.PHONY: help demo test torture bench bench-growth check lock proto guards sbom clean
 .DELETE_ON_ERROR:
 
 help:
@@ -17,9 +17,11 @@ help:
 	@echo 'make torture kill, pause and cut off the real program, and see that nothing is lost (MINUTES=10 SEED=1)'
 	@echo 'make bench   measure posting against the echo RPC, COPY and a naive poster; writes benchmarks/RESULTS.md'
 	@echo 'make bench-growth  the same for posting and reads while a book grows to 10 million postings'
-	@echo 'make check   lint, types and layers only'
+	@echo 'make check   lint, types, layers, and whether a vulnerability is known in what is installed'
 	@echo 'make lock    renew constraints.txt from pyproject.toml'
 	@echo 'make proto   regenerate the gRPC stubs from proto/'
+	@echo 'make guards  write into migrations/guards.sql what the migrations make of a database'
+	@echo 'make sbom    write the bill of materials of the service (CycloneDX) into dist/'
 	@echo 'make clean   remove what was made here'
 
 demo: $(STAMP)
@@ -42,12 +44,19 @@ check: $(STAMP)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m supply.audit
 
 proto: $(STAMP)
 	$(BIN)/python proto/generate.py .
 
+guards: $(STAMP)
+	$(BIN)/python -m migrations.generate
+
+sbom: $(STAMP)
+	$(BIN)/python -m supply.sbom dist/session-ledger.cdx.json
+
 lock: $(STAMP)
-	echo 'setuptools>=77' | $(BIN)/uv pip compile pyproject.toml - --extra dev --universal --python-version 3.11 --generate-hashes \
+	echo 'setuptools>=77' | $(BIN)/uv pip compile pyproject.toml - --extra dev --extra otel --universal --python-version 3.11 --generate-hashes \
 	  --upgrade --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 	  --quiet --output-file constraints.txt
 
@@ -70,4 +79,4 @@ $(BIN)/python:
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
-	find ledger reconciliation service migrations tests benchmarks proto -name __pycache__ -prune -exec rm -rf {} +
+	find ledger reconciliation service migrations tests benchmarks proto supply -name __pycache__ -prune -exec rm -rf {} +

@@ -64,7 +64,7 @@ def _proofs(known: Settings) -> list[Proof]:
         if not (known.jwt_issuer and known.jwt_audience):
             raise SettingRefused("LEDGER_JWT_KEYS needs LEDGER_JWT_ISSUER and LEDGER_JWT_AUDIENCE")
         algorithms = [one.strip() for one in known.jwt_algorithms.split(",") if one.strip()]
-        keys = Keys(known.jwt_keys)
+        keys = Keys(known.jwt_keys, known.jwt_authority)
         proofs.append(BearerToken(keys, known.jwt_issuer, known.jwt_audience, algorithms, known.jwt_skew_seconds))
     if known.tls_client_authority is not None:
         proofs.append(Certificate())

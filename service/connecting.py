@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import hashlib
 import os
 import secrets
 from collections.abc import Awaitable, Callable, Iterator
@@ -58,9 +59,12 @@ def _keys(text: str) -> Sealing:
 
 
 def _own_key(path: Path) -> str:
-    """A key made once, beside the database and not in it: a copy of the database alone tells nothing."""
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
-    write_durably(unfinished, f"local:{base64.b64encode(secrets.token_bytes(32)).decode()}")
+    """A key made once, beside the database and not in it: a copy of the database alone tells nothing.
+
+    Its name is its own: what comes back from a backup beside another key is told as under a key that is missing.
+    """
+    unfinished, key = path.with_name(f"{path.name}.{os.getpid()}"), secrets.token_bytes(32)
+    write_durably(unfinished, f"local_{hashlib.sha256(key).hexdigest()[:8]}:{base64.b64encode(key).decode()}")
     with suppress(FileExistsError):
         os.link(unfinished, path)  # whole or not at all, and never over another
     unfinished.unlink()

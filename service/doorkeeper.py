@@ -16,10 +16,11 @@ from ledger import caller
 from ledger.errors import BooksUnguarded, CallNotPermitted, CallsTooMany, Refusal, RequestUndecodable
 from ledger.wire import Context
 from service.door import Door
-from service.identity import Gate, OpenGate, Principal
+from service.identity import Gate, Metadata, OpenGate, Principal
 from service.metrics import Metrics
 from service.refusals import code, status
 from service.rights import RIGHTS, Right
+from service.tracing import Traces
 
 Behaviour = Callable[[Any, Context], Awaitable[Any]]
 Streaming = Callable[[Any, Context], AsyncGenerator[Any]]
@@ -53,11 +54,13 @@ class Doorkeeper(grpc.aio.ServerInterceptor):
         is_guarded: Callable[[], bool],
         metrics: Metrics,
         door: Door,
+        traces: Traces | None = None,
     ) -> None:
         """`is_guarded` says whether the books' guards were in place when they were last looked at."""
         self._door = door
         self._gate = gate
         self._metrics = metrics
+        self._traces = traces
         self._calls_per_caller = calls_per_caller
         self._is_guarded = is_guarded
         self._in_flight: Counter[str] = Counter()
@@ -113,10 +116,10 @@ class Doorkeeper(grpc.aio.ServerInterceptor):
     @asynccontextmanager
     async def _call(self, method: str, context: Context) -> AsyncIterator[tuple["_Permit", "_Told"]]:
         """One call, from knowing the caller to the line in the log; yields what checks its messages."""
-        told = _Told(method)
+        told, metadata = _Told(method), tuple(context.invocation_metadata() or ())
         try:
             await self._door.enter()
-            principal = await self._gate.admit(tuple(context.invocation_metadata() or ()), context.auth_context())
+            principal = await self._gate.admit(metadata, context.auth_context())
             told.actor = principal.name
             caller.actor.set(principal.name)
             caller.books.set(principal.books())
@@ -135,8 +138,14 @@ class Doorkeeper(grpc.aio.ServerInterceptor):
             told.code, told.outcome = grpc.StatusCode.CANCELLED, "CANCELLED"
             raise
         finally:
-            seconds = told.ended()
-            self._metrics.call(method, told.outcome, seconds)
+            self._tell(told, metadata)
+
+    def _tell(self, told: "_Told", metadata: Metadata) -> None:
+        seconds = time.perf_counter() - told.began
+        log.info("call", **told.said(), milliseconds=round(seconds * 1000, 1))
+        self._metrics.call(told.method, told.outcome, seconds)
+        if self._traces is not None:
+            self._traces.call(told.said(), metadata, seconds)
 
     def _refuse_unguarded(self, right: Right) -> None:
         if right.writes and not self._is_guarded():
@@ -174,20 +183,16 @@ class _Told:
         if number:
             self.entries = f"{self.entries.partition('-')[0] or number}-{number}"
 
-    def ended(self) -> float:
-        """Writes the line; returns how many seconds the call took."""
-        seconds = time.perf_counter() - self.began
-        log.info(
-            "call",
-            method=self.method,
-            actor=self.actor,
-            book=self.book,
-            code=self.code.name,
-            outcome=self.outcome,
-            entries=self.entries,
-            milliseconds=round(seconds * 1000, 1),
-        )
-        return seconds
+    def said(self) -> dict[str, str]:
+        """All of it, by name."""
+        return {
+            "method": self.method,
+            "actor": self.actor,
+            "book": self.book,
+            "code": self.code.name,
+            "outcome": self.outcome,
+            "entries": self.entries,
+        }
 
 
 def _numbers(answer: Message) -> str:

@@ -3,14 +3,20 @@
 Labels are methods, outcomes and books; never a caller, a party or an amount of a person.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from datetime import date
 from threading import Thread
+from typing import Any
+from weakref import WeakKeyDictionary
 from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from sqlalchemy import Engine, event
+from sqlalchemy.engine import ExceptionContext
 
 _SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)
+_WAITS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15)
 
 
 class Metrics:
@@ -26,6 +32,12 @@ class Metrics:
             "ledger_batch_requests",
             "Requests posted in one database transaction.",
             buckets=_SIZES,
+            registry=registry,
+        )
+        self._head_waits = Histogram(
+            "ledger_head_lock_seconds",
+            "How long posting waited for the head of its book, until it had it or gave up.",
+            buckets=_WAITS,
             registry=registry,
         )
         self._serving = Gauge(
@@ -61,6 +73,28 @@ class Metrics:
         """Where the queue's length and the pool's use are read whenever somebody asks."""
         self._waiting.set_function(waiting)
         self._connections.set_function(connections)
+
+    def listen(self, database: Engine) -> None:
+        """Measures every statement that takes the head of a book; the journal marks it `locks_head`."""
+
+        asked = WeakKeyDictionary[Any, float]()
+
+        def begins(_: Any, cursor: Any, sql: str, values: Any, context: Any, many: bool) -> None:
+            if context.execution_options.get("locks_head"):
+                asked[context] = time.perf_counter()
+
+        def ends(_: Any, cursor: Any, sql: str, values: Any, context: Any, many: bool) -> None:
+            if (began := asked.pop(context, None)) is not None:
+                self._head_waits.observe(time.perf_counter() - began)
+
+        def fails(failure: ExceptionContext) -> None:
+            context = failure.execution_context  # None where no statement was asked, such as at a commit
+            if context is not None and (began := asked.pop(context, None)) is not None:
+                self._head_waits.observe(time.perf_counter() - began)
+
+        event.listen(database, "before_cursor_execute", begins)
+        event.listen(database, "after_cursor_execute", ends)
+        event.listen(database, "handle_error", fails)
 
     def serving(self, *, well: bool) -> None:
         """The database was looked at."""

@@ -7,7 +7,7 @@ import sys
 import structlog
 import uvloop
 
-from service import server, workers
+from service import server, tracing, workers
 from service.admission import OPEN, Admission
 from service.connecting import files_of, refuse_unguarded, refuse_unmigrated
 from service.settings import SettingRefused, Settings
@@ -28,6 +28,7 @@ def alone(url: str, address: str, door: Admission, known: Settings, more: str, *
         raise SettingRefused("LEDGER_FILE_KEYS is not set: remittance files, which name patients, would lie open")
 
     metrics = server.parts(server.listening(known.metrics_listen)) if known.metrics_listen else None
+    traces = tracing.traces_of(known)
 
     async def serving() -> None:
         if door.callers is not None:
@@ -37,12 +38,15 @@ def alone(url: str, address: str, door: Admission, known: Settings, more: str, *
             calls_per_caller=known.calls_per_caller,
             guard_seconds=known.guard_seconds,
             read_url=known.read_url.get_secret_value() if known.read_url else None,
+            traces=traces,
             shared=shared,
         )
         if metrics is not None:
             started.metrics.offer(*metrics)
         print(f"serving on {address.rpartition(':')[0]}:{started.port}; {more}", flush=True)
         await server.serve(started, known.grace_seconds, held_by=sys.stdin.fileno() if shared else None)
+        if traces is not None:
+            traces.stop()
 
     try:
         uvloop.run(serving())

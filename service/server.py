@@ -42,6 +42,7 @@ from service.doorkeeper import Doorkeeper
 from service.identity import is_public
 from service.metrics import Metrics
 from service.rights import refuse_incomplete
+from service.tracing import Traces
 from service.watch import Watch
 
 log = structlog.get_logger()
@@ -107,6 +108,7 @@ async def start(
     guard_seconds: float = 15,
     read_url: str | None = None,
     upkeep_seconds: float = 1,
+    traces: Traces | None = None,
     shared: bool = False,
 ) -> Server:
     """Starts serving; port 0 takes a free one. Raises ValueError for an open door that others could reach.
@@ -123,11 +125,13 @@ async def start(
     feed = Feed(reads)
     metrics = Metrics()
     group_commit = GroupCommit(for_posting, metrics.batch)
+    for each in (database, for_posting):
+        metrics.listen(each.sync_engine)
     metrics.watch(group_commit.waiting, lambda: sum(map(_in_use, (database, for_posting))))
     healthy = health.aio.HealthServicer()
     watch = Watch(database, healthy, SERVICES, guard_seconds, metrics)
     door = Door()
-    doorkeeper = Doorkeeper(admission.gate, calls_per_caller, lambda: watch.is_guarded, metrics, door)
+    doorkeeper = Doorkeeper(admission.gate, calls_per_caller, lambda: watch.is_guarded, metrics, door, traces)
     grpc_server = _transport(doorkeeper, shared=shared)
     add_PostingsServiceServicer_to_server(PostingsServicer(database, reads, group_commit, feed), grpc_server)
     add_ReconciliationServiceServicer_to_server(ReconciliationServicer(database, reads, files), grpc_server)

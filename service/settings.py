@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DIALECT = "postgresql+psycopg"
@@ -17,7 +17,11 @@ class Settings(BaseSettings):
     """The settings of one run, each read from the variable ``LEDGER_…`` of its name."""
 
     model_config = SettingsConfigDict(
-        env_prefix="LEDGER_", env_ignore_empty=True, frozen=True, hide_input_in_errors=True
+        env_prefix="LEDGER_",
+        env_ignore_empty=True,
+        frozen=True,
+        hide_input_in_errors=True,
+        populate_by_name=True,
     )
 
     database_url: SecretStr | None = None
@@ -59,6 +63,9 @@ class Settings(BaseSettings):
     jwt_keys: str | None = None
     """The JWKS that bearer tokens are checked against: a file, or an https URL."""
 
+    jwt_authority: Path | None = None
+    """The authority that signs the certificate of that URL (PEM). Unset: those that this machine trusts."""
+
     jwt_issuer: str = ""
     """Who must have issued a token (iss)."""
 
@@ -73,6 +80,23 @@ class Settings(BaseSettings):
 
     metrics_listen: str | None = None
     """The address and port on which Prometheus finds the metrics. Unset: nowhere."""
+
+    otel_endpoint: str | None = Field(
+        None, validation_alias=AliasChoices("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+    )
+    """Where traces are sent: these variables are OpenTelemetry's own. Unset: nowhere."""
+
+    otel_traces_exporter: str = Field("otlp", validation_alias="OTEL_TRACES_EXPORTER")
+    """`none` sends no traces although there is an endpoint."""
+
+    otel_protocol: str = Field(
+        "http/protobuf",
+        validation_alias=AliasChoices("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"),
+    )
+    """How traces are sent."""
+
+    otel_disabled: bool = Field(False, validation_alias="OTEL_SDK_DISABLED")
+    """Whether there are no traces at all."""
 
     calls_per_caller: int = Field(512, ge=1)
     """How many calls of one caller may be in flight."""
@@ -118,4 +142,5 @@ def _sentences(refused: ValidationError) -> list[str]:
 
 
 def _variable(location: tuple[int | str, ...]) -> str:
-    return "LEDGER_" + "_".join(str(part) for part in location).upper()
+    name = "_".join(str(part) for part in location).upper()
+    return name if name.startswith("OTEL_") else f"LEDGER_{name}"

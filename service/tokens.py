@@ -1,61 +1,127 @@
 """Bearer tokens: signed JWTs (RFC 7519) of one issuer, for one audience, under keys of a JWKS (RFC 7517)."""
 
 import asyncio
+import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from email.message import Message
+from http.client import HTTPException
 from pathlib import Path
+from typing import IO
+from urllib.error import HTTPError, URLError
+from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener
 
 import jwt
+import structlog
 
 from ledger.errors import CallerNotAuthenticated
 from service.identity import Metadata, Peer
 from service.settings import SettingRefused
 
+log = structlog.get_logger()
+
 ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
 """Signatures that can be pinned. None of them is keyed by a secret that the issuer would have to share."""
+REST_SECONDS = 60.0
+"""How long the issuer is left alone after it was asked."""
+FRESH_SECONDS = 300.0
+"""After this long the issuer is asked again, since it may have withdrawn a key."""
+TRUSTED_SECONDS = 86_400.0
+"""How long keys go on working while the issuer cannot be asked."""
 _PREFIX = "bearer "
-_REST_SECONDS = 60.0
 _FETCH_SECONDS = 5
+_LARGEST_ANSWER = 1024 * 1024
 _WRONG = "the bearer token is not valid here"
 
 
-class Keys:
-    """The issuer's public keys, from a file or a URL; read again where a token names another one.
+class _Unread(Exception):
+    """The keys could not be read; the message says why."""
 
-    A URL is asked at most once a minute, however many tokens with unknown keys arrive.
+
+class Keys:
+    """The issuer's public keys, from a file or a URL; read again and again, and where a token names another one.
+
+    The issuer is asked at most once a minute, however many tokens with unknown keys arrive.
     """
 
-    def __init__(self, source: str) -> None:
-        """Raises SettingRefused where a URL is not https: whoever can change the answer could forge callers."""
+    def __init__(
+        self, source: str, authority: Path | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`authority` signs the certificate of a URL (PEM); None: one of those that this machine trusts.
+
+        Raises SettingRefused where a URL is not https: whoever can change the answer could forge callers.
+        """
         if "://" in source and not source.startswith("https://"):
             raise SettingRefused("LEDGER_JWT_KEYS: a URL must begin with https://")
         self._source = source
+        self._trusted = _trusting(authority)
+        self._clock = clock
         self._keys: dict[str, jwt.PyJWK] = {}
-        self._asked_at = -_REST_SECONDS
+        self._asked_at = self._read_at = clock() - TRUSTED_SECONDS
         self._asking = asyncio.Lock()
 
     async def find(self, key_id: str) -> jwt.PyJWK | None:
-        """The key of this id, if the issuer has it."""
-        if key_id not in self._keys:
+        """The key of this id, if the issuer has it, or had it when it could last be asked, a day ago at most."""
+        if key_id not in self._keys or (self._age() >= FRESH_SECONDS and not self._asking.locked()):
             async with self._asking:
-                if key_id not in self._keys and time.monotonic() - self._asked_at >= _REST_SECONDS:
+                wanted = key_id not in self._keys or self._age() >= FRESH_SECONDS
+                if wanted and self._clock() - self._asked_at >= REST_SECONDS:
                     await self.refresh()
-        return self._keys.get(key_id)
+        return self._keys.get(key_id) if self._age() < TRUSTED_SECONDS else None
 
     async def refresh(self) -> None:
-        """Reads the keys; those known so far stay where it fails."""
-        self._asked_at = time.monotonic()
-        found = await asyncio.to_thread(self._read)
-        if found is not None:
+        """Reads the keys; those known so far stay where it fails, and the log says why."""
+        self._asked_at = self._clock()
+        try:
+            found = await asyncio.to_thread(self._read)
+        except _Unread as unread:
+            log.warning("the issuer's keys cannot be read", setting="LEDGER_JWT_KEYS", reason=str(unread))
+        else:
             self._keys = {key.key_id: key for key in found.keys if key.key_id}
+            self._read_at = self._asked_at
 
-    def _read(self) -> jwt.PyJWKSet | None:
+    def _age(self) -> float:
+        return self._clock() - self._read_at
+
+    def _read(self) -> jwt.PyJWKSet:
         try:
             if "://" in self._source:
-                return jwt.PyJWKClient(self._source, timeout=_FETCH_SECONDS, cache_jwk_set=False).get_jwk_set()
+                return jwt.PyJWKSet.from_json(self._fetched())
             return jwt.PyJWKSet.from_json(Path(self._source).read_text(encoding="utf-8"))
-        except (jwt.PyJWTError, OSError, ValueError):
-            return None
+        except ssl.SSLCertVerificationError as failed:
+            raise _Unread(f"the certificate is not trusted: {failed.verify_message}") from None
+        except HTTPError as failed:
+            raise _Unread(f"the answer is {failed.code}") from None
+        except OSError as failed:
+            raise _Unread(f"no answer: {failed.strerror or failed}") from None
+        except (jwt.PyJWTError, HTTPException, ValueError, TypeError, AttributeError, LookupError):
+            raise _Unread("what is there is no JWKS") from None
+
+    def _fetched(self) -> str:
+        opener = build_opener(HTTPSHandler(context=self._trusted), _Stay())
+        try:
+            with opener.open(Request(self._source), timeout=_FETCH_SECONDS) as answer:  # noqa: S310 - https only
+                return str(answer.read(_LARGEST_ANSWER), "utf-8")
+        except HTTPError:
+            raise
+        except URLError as failed:
+            raise failed.reason if isinstance(failed.reason, OSError) else failed from None
+
+
+class _Stay(HTTPRedirectHandler):
+    """Goes nowhere else: another place may not be https, and is not the one that was set."""
+
+    def redirect_request(
+        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
+    ) -> None:
+        """No request follows; the answer stays what it was."""
+
+
+def _trusting(authority: Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=authority)
+    except (OSError, ssl.SSLError) as failed:
+        raise SettingRefused(f"LEDGER_JWT_AUTHORITY: {authority}: {failed.strerror or failed}") from None
 
 
 class BearerToken:

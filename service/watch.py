@@ -23,10 +23,6 @@ from service.metrics import Metrics
 log = structlog.get_logger()
 
 _AGAIN_SECONDS = 1.0
-_SETTINGS = text("""
-    SELECT name, setting FROM pg_settings
-    WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND setting = 'off'
-""")
 _STANDBY = text("SELECT pg_is_in_recovery()")
 _MORE_THAN_PROGRAM = text("""
     SELECT rolname FROM pg_roles
@@ -96,9 +92,7 @@ class Watch:
             if sentence := await connection.run_sync(out_of_step):
                 return [sentence]
             await self._count(connection)
-            rows = await connection.execute(_SETTINGS)
-            unsafe = [f"{row.name} is {row.setting}: what is posted may be lost" for row in rows]
-            return unsafe + [str(fault) for fault in await integrity.guards(connection)]
+            return [str(fault) for fault in await integrity.guards(connection)]
 
     async def _count(self, connection: AsyncConnection) -> None:
         waiting = await open_exceptions_by_book(connection)

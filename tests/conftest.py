@@ -12,6 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import service  # noqa: F401 - says how gRPC behaves, so it comes before whatever imports that
+
+# isort: split
 import psycopg
 import pytest
 import serving

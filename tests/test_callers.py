@@ -574,6 +574,29 @@ def test_a_certificate_that_is_wrong(loop: Loop, server: Ledger, mutual: Setting
             assert found.code == code, case
 
 
+def test_who_is_taken_out_of_the_callers_file_is_refused(
+    loop: Loop, server: Ledger, mutual: Settings, authority: Authority, tmp_path: Path
+) -> None:
+    """On the same connection, while the certificate is good still; and a file that is broken changes nothing."""
+    file, own = tmp_path / "callers.toml", trusting(authority, authority.issue("auditor"))
+    there = '[[caller]]\nname = "auditor"\nroles = ["auditor"]\nbooks = ["*"]\n'
+    file.write_text(there)
+    opened = admission(changed(mutual, callers=file), "127.0.0.1:0", insecure=False)
+    with serving.serving(loop, server.url, opened, own) as running:
+        assert permitted(asked(running, "ListBooks", ""))
+        file.write_text(there.replace("auditor", "another", 1))
+        found = asked(running, "ListBooks", "")
+        assert found is not None
+        assert (found.code, found.reason) == UNPROVEN
+        file.write_text(there + "#")
+        assert permitted(asked(running, "ListBooks", ""))
+        for broken in ("caller = [", ""):
+            file.write_text(broken)
+            assert permitted(asked(running, "ListBooks", ""))
+        file.unlink()
+        assert permitted(asked(running, "ListBooks", ""))
+
+
 # --- the door itself ----------------------------------------------------------------------------------
 
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TOOLS = Path(sys.executable).parent
 DOMAIN = ("ledger", "reconciliation")
 PROGRAM = (*DOMAIN, "service")
-SOURCES = (*PROGRAM, "migrations", "benchmarks", "proto")
+SOURCES = (*PROGRAM, "migrations", "benchmarks", "proto", "supply")
 STUBS = ("ledger/v1", "reconciliation/v1")
 
 PURE = (

@@ -5,8 +5,9 @@ import socket
 import urllib.request
 from typing import Any
 
+import psycopg
 from payers import claim, deliver, file, remittance
-from serving import BOOK, Ledger, Loop, client, cr, dr, entry, refused, session
+from serving import BOOK, Ledger, Loop, answered, client, cr, dr, entry, refused, session
 from test_approvals import approved, paying, proposed
 from test_command import connected, running
 
@@ -14,6 +15,7 @@ from ledger.v1 import accounts_pb2 as ac
 from ledger.v1 import postings_pb2 as po
 
 FIELDS = {"method", "actor", "book", "code", "outcome", "entries", "milliseconds", "event", "level", "timestamp"}
+WAITING = "wait_event_type = 'Lock' AND datname = current_database()"
 POSTING = "/ledger.v1.PostingsService"
 
 
@@ -61,11 +63,39 @@ def test_the_figures_and_the_log(loop: Loop, ledger: Ledger) -> None:
     assert found[f'ledger_calls_total{{method="{balance}",outcome="ACCOUNT_NOT_FOUND"}}'] == 1
     assert found[f'ledger_call_seconds_count{{method="{POSTING}/PostEntries"}}'] == 1
     assert found["ledger_batch_requests_sum"] == 3
+    assert found["ledger_head_lock_seconds_count"] >= found["ledger_batch_requests_count"] + 1, "of the 835 too"
     assert found[f'ledger_proposals_open{{book="{BOOK}"}}'] == 1
     assert found["ledger_serving"] == 1
     assert found["ledger_queue_requests"] == 0
     assert found[f'ledger_clearing_oldest_days{{book="{BOOK}"}}'] > 0
     check_log([line for line in map(json.loads, logged.splitlines()) if line["event"] == "call"])
+
+
+def test_waiting_for_the_head_is_measured_until_it_is_over(loop: Loop, ledger: Ledger) -> None:
+    """Once it is had, and once the waiting is broken off."""
+    port, name = free_port(), "ledger_head_lock_seconds_count"
+    started = running(
+        "serve", "--insecure", "--listen", "127.0.0.1:0",
+        database_url=ledger.url, metrics_listen=f"127.0.0.1:{port}",
+    )  # fmt: skip
+    with started as (_, said), connected(said) as channel:
+        posting = client(loop, ledger.url, channel).postings
+        for number, ended in enumerate(("pg_cancel_backend(pid)", "pid")):
+            with psycopg.connect(ledger.url.replace("+psycopg", "")) as holder:
+                holder.execute("SELECT FROM heads FOR UPDATE")
+                call = posting.RecordSession.future(session("C1"))
+                while not waiting(holder, ended):
+                    assert figures(port)[name] == number
+                if number == 0:
+                    answered(call)
+            answered(call)
+            assert figures(port)[name] == number + 1
+
+
+def waiting(holder: psycopg.Connection[Any], then: str) -> list[Any]:
+    """Who waits for a lock right now, and what is then done to each."""
+    holder.execute("SELECT pg_stat_clear_snapshot()")  # or a database transaction sees what it saw first
+    return holder.execute(f"SELECT {then} FROM pg_stat_activity WHERE {WAITING}").fetchall()
 
 
 def until(port: int, name: str, value: float) -> dict[str, float]:

@@ -323,3 +323,43 @@ def test_a_login_whose_password_was_never_kept_gets_another(open_folder: Path) -
     (folder / "cluster" / "server_password").unlink()
     with embedded(folder) as (server, _), psycopg.connect(plain(server)) as connection:
         assert connection.execute("SELECT session_user").fetchone() == (SERVER,)
+
+
+STARTED_BESIDE_GRPC = """
+import asyncio, subprocess, threading
+import service.server
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+async def main():
+    server = grpc.aio.server()
+    health_pb2_grpc.add_HealthServicer_to_server(health.aio.HealthServicer(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    channel = grpc.insecure_channel(f"127.0.0.1:{port}")
+    over = threading.Event()
+    asking = threading.Thread(target=ask, args=(health_pb2_grpc.HealthStub(channel), over))
+    asking.start()
+    await asyncio.to_thread(start_programs)
+    over.set()
+    await asyncio.to_thread(asking.join)
+    await server.stop(0)
+
+def ask(stub, over):
+    while not over.is_set():
+        stub.Check(health_pb2.HealthCheckRequest())
+
+def start_programs():
+    for _ in range(60):
+        subprocess.run(["true"], user=65534, group=65534, extra_groups=[], check=True)
+
+asyncio.run(main())
+"""
+
+
+@AS_ROOT
+def test_programs_of_another_user_start_while_grpc_works() -> None:
+    """Sixty of them: gRPC's own doings in a process that is being started ended one in fifteen."""
+    command = [sys.executable, "-c", STARTED_BESIDE_GRPC]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr[-500:]

@@ -45,7 +45,7 @@ PROGRAM = {
     "remittances": "si state payer posted suspended settled_claim_count reason",
     "claim_payments": "si claim decision rule evidence entry_number",
     "provider_level_adjustments": "si",
-    "exceptions": "si closed_at owner",
+    "exceptions": "si closed_at",
     "reader_books": "",
     "alembic_version": "s",
 }
@@ -58,6 +58,10 @@ HELD = """
 UPDATABLE = """
     SELECT attname FROM pg_attribute
     WHERE attrelid = %s::regclass AND attnum > 0 AND has_column_privilege(%s, attrelid, attname, 'UPDATE')
+"""
+IN_COLUMNS = """
+    SELECT verb FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'REFERENCES']) AS verb
+    WHERE has_any_column_privilege(%s, %s, verb)
 """
 RELATIONS = "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p', 'v') AND relnamespace = %s::regnamespace"
 
@@ -86,11 +90,13 @@ def test_every_cell_of_the_program(database: str) -> None:
         expected = {held[letter] for letter in verbs}
         assert asked(database, HELD, [*VERBS], "ledger_program", table) == expected, table
         assert asked(database, UPDATABLE, table, "ledger_program") == set(columns), table
+        assert asked(database, IN_COLUMNS, "ledger_program", table) - {"UPDATE"} == expected, table
 
 
 def test_every_cell_of_readers(database: str) -> None:
     for table in PROGRAM:
         assert asked(database, HELD, [*VERBS], "ledger_reader", f"public.{table}") == set(), table
+        assert asked(database, IN_COLUMNS, "ledger_reader", f"public.{table}") == set(), table
     for view in READABLE:
         assert asked(database, HELD, [*VERBS], "ledger_reader", f"ledger_reading.{view}") == {"SELECT"}, view
         assert asked(database, HELD, [*VERBS], "ledger_program", f"ledger_reading.{view}") == set(), view
@@ -106,6 +112,26 @@ def test_everybody_else_has_nothing(database: str) -> None:
     for role in ("ledger_program", "ledger_reader"):
         for schema in ("public", "ledger_reading"):
             assert asked(database, "SELECT has_schema_privilege(%s, %s, 'CREATE')", role, schema) == {"False"}
+
+
+SEQUENCES = """
+    SELECT relname || ' ' || verb FROM pg_class, unnest(ARRAY['USAGE', 'SELECT', 'UPDATE']) AS verb
+    WHERE relkind = 'S' AND has_sequence_privilege(%s, oid, verb)
+"""
+MORE_THAN_A_ROLE = """
+    SELECT rolname FROM pg_roles WHERE rolname = %s
+        AND (rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb OR rolreplication OR rolcanlogin)
+    UNION ALL SELECT roleid::regrole::text FROM pg_auth_members WHERE member = %s::regrole
+    UNION ALL SELECT classid::regclass::text FROM pg_shdepend
+    WHERE refclassid = 'pg_authid'::regclass AND refobjid = %s::regrole AND deptype = 'o'
+"""
+
+
+@pytest.mark.parametrize("role", ["ledger_program", "ledger_reader"])
+def test_the_roles_are_no_more_than_their_rights(database: str, role: str) -> None:
+    """No sequence, no attribute, no membership of another role, and nothing that it owns."""
+    assert asked(database, SEQUENCES, role) == set()
+    assert asked(database, MORE_THAN_A_ROLE, role, role, role) == set()
 
 
 # --- a reader -----------------------------------------------------------------------------------------

@@ -103,10 +103,20 @@ def test_an_embedded_database_has_a_key_beside_it(tmp_path: Path) -> None:
     known = Settings(data_folder=tmp_path)
     first = files_of(known)
     assert first == files_of(known)
-    assert len(first.sealing.keys[0][1]) == 32
+    [(name, key)] = first.sealing.keys
+    assert len(key) == 32
+    assert name == f"local_{sha256(key).hexdigest()[:8]}"
     [made] = tmp_path.iterdir()
     assert made.stat().st_mode & 0o077 == 0
     assert files_of(Settings(database_url="postgresql://somewhere/books")).sealing.keys == ()
+
+
+def test_a_key_of_an_earlier_version_keeps_its_name(tmp_path: Path) -> None:
+    """Files were sealed under it; beside it another name may be written, to seal from now on."""
+    (tmp_path / "file_key").write_text(f"local:{encoded(OLD[1])}")
+    assert files_of(Settings(data_folder=tmp_path)).sealing.keys == (("local", OLD[1]),)
+    (tmp_path / "file_key").write_text(f"own:{encoded(OLD[1])},local:{encoded(OLD[1])}")
+    assert files_of(Settings(data_folder=tmp_path)).sealing.key_name == "own"
 
 
 # --- files in the database ----------------------------------------------------------------------------
@@ -219,6 +229,23 @@ def test_a_key_that_is_not_known_is_named(loop: Loop, books: Ledger) -> None:
         found = read(elsewhere)
     assert isinstance(found, Refused)
     assert (found.code, found.reason, found.facts) == ("FAILED_PRECONDITION", "FILE_KEY_UNKNOWN", {"key": "old"})
+
+
+def test_a_backup_restored_beside_another_key_names_the_one_it_needs(
+    loop: Loop, database: str, tmp_path: Path
+) -> None:
+    """Each embedded database names its key for itself: a file of another is not damaged, its key is missing."""
+    folders = tmp_path / "here", tmp_path / "there"
+    for folder in folders:
+        folder.mkdir()
+    here, there = (files_of(Settings(data_folder=folder)) for folder in folders)
+    with serving.serving(loop, database, files=here) as running:
+        serving.open_book(running)
+        deliver(running, FILE)
+    with serving.serving(loop, database, files=there) as restored:
+        found = read(restored)
+    assert isinstance(found, Refused)
+    assert (found.reason, found.facts) == ("FILE_KEY_UNKNOWN", {"key": here.sealing.key_name})
 
 
 def test_a_new_key_takes_over(loop: Loop, books: Ledger) -> None:

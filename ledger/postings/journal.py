@@ -25,7 +25,7 @@ from ledger.schema import balances, daily_totals
 _LOCK = text("""
     SELECT number, hash, greatest(recorded_at, clock_timestamp()) AS now, changes
     FROM heads WHERE book = :book FOR UPDATE
-""")
+""").execution_options(locks_head=True)
 _PEEK = text("""
     SELECT number, hash, greatest(recorded_at, clock_timestamp()) AS now, changes
     FROM heads WHERE book = :book

@@ -149,4 +149,4 @@ GRANT UPDATE (payer) ON payer_identifiers TO ledger_program;
 GRANT UPDATE (finished_at) ON deliveries TO ledger_program;
 GRANT UPDATE (state, payer, posted, suspended, settled_claim_count, reason) ON remittances TO ledger_program;
 GRANT UPDATE (claim, decision, rule, evidence, entry_number) ON claim_payments TO ledger_program;
-GRANT UPDATE (closed_at, owner) ON exceptions TO ledger_program;
+GRANT UPDATE (closed_at) ON exceptions TO ledger_program;

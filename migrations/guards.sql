@@ -1,0 +1,465 @@
+-- Guards: what keeps the books as they are, in PostgreSQL itself. Returns no row while everything stands as the
+-- migrations made it. Paste it into psql as it is.
+--
+-- The list of what they made is written by `make guards`; a test compares it with a fresh database.
+WITH place (schema) AS (
+    SELECT relnamespace FROM pg_class WHERE oid = CAST('entries' AS regclass)
+), migrated (kind, subject, said) AS (
+    VALUES
+        -- migrated: begin
+        ('constraint', 'accounts_balance_limit_check on accounts', 'CHECK (balance_limit = ANY (ARRAY[''must_not_go_debit''::text, ''must_not_go_credit''::text]))'),
+        ('constraint', 'accounts_book_code_currency_key on accounts', 'UNIQUE (book, code, currency)'),
+        ('constraint', 'accounts_book_fkey on accounts', 'FOREIGN KEY (book) REFERENCES books(book)'),
+        ('constraint', 'accounts_check on accounts', 'CHECK (split_part(code, '':''::text, 1) = ''Assets''::text AND type = ''asset''::text OR split_part(code, '':''::text, 1) = ''Liabilities''::text AND type = ''liability''::text OR split_part(code, '':''::text, 1) = ''Equity''::text AND type = ''equity''::text OR split_part(code, '':''::text, 1) = ''Revenue''::text AND type = ''revenue''::text OR split_part(code, '':''::text, 1) = ''Expenses''::text AND type = ''expense''::text)'),
+        ('constraint', 'accounts_check1 on accounts', 'CHECK ((closed_at IS NULL) = (closed_by IS NULL))'),
+        ('constraint', 'accounts_close_reason on accounts', 'CHECK ((closed_at IS NULL) = (close_reason IS NULL)) NOT VALID'),
+        ('constraint', 'accounts_close_reason_check on accounts', 'CHECK (close_reason <> ''''::text)'),
+        ('constraint', 'accounts_code_check on accounts', 'CHECK (code ~ ''^(Assets|Liabilities|Equity|Revenue|Expenses)(:[A-Za-z0-9][A-Za-z0-9-]*)+$''::text AND length(code) <= 200)'),
+        ('constraint', 'accounts_currency_check on accounts', 'CHECK (currency ~ ''^[A-Z]{3}$''::text)'),
+        ('constraint', 'accounts_normal_side_check on accounts', 'CHECK (normal_side = ANY (ARRAY[''debit''::text, ''credit''::text]))'),
+        ('constraint', 'accounts_pkey on accounts', 'PRIMARY KEY (book, code)'),
+        ('constraint', 'alembic_version_pkc on alembic_version', 'PRIMARY KEY (version_num)'),
+        ('constraint', 'approval_limits_after_entry_check on approval_limits', 'CHECK (after_entry >= 0)'),
+        ('constraint', 'approval_limits_amount_check on approval_limits', 'CHECK (amount >= 0)'),
+        ('constraint', 'approval_limits_book_fkey on approval_limits', 'FOREIGN KEY (book) REFERENCES books(book)'),
+        ('constraint', 'approval_limits_book_proposal_fkey on approval_limits', 'FOREIGN KEY (book, proposal) REFERENCES proposal_decisions(book, proposal) DEFERRABLE INITIALLY DEFERRED'),
+        ('constraint', 'approval_limits_currency_check on approval_limits', 'CHECK (currency ~ ''^[A-Z]{3}$''::text)'),
+        ('constraint', 'approval_limits_kind_check on approval_limits', 'CHECK (kind = ANY (ARRAY[''manual''::text, ''reversal''::text, ''provider_paid''::text, ''denial_absorbed''::text, ''denial_recovered''::text]))'),
+        ('constraint', 'approval_limits_pkey on approval_limits', 'PRIMARY KEY (book, kind, currency, version)'),
+        ('constraint', 'approval_limits_reason_check on approval_limits', 'CHECK (reason <> ''''::text)'),
+        ('constraint', 'approval_limits_set_by_check on approval_limits', 'CHECK (set_by <> ''''::text)'),
+        ('constraint', 'approval_limits_version_check on approval_limits', 'CHECK (version > 0)'),
+        ('constraint', 'balances_book_account_fkey on balances', 'FOREIGN KEY (book, account) REFERENCES accounts(book, code)'),
+        ('constraint', 'balances_credits_check on balances', 'CHECK (credits >= 0)'),
+        ('constraint', 'balances_debits_check on balances', 'CHECK (debits >= 0)'),
+        ('constraint', 'balances_pkey on balances', 'PRIMARY KEY (book, account)'),
+        ('constraint', 'books_book_check on books', 'CHECK (book ~ ''^[A-Za-z0-9][A-Za-z0-9-]{0,39}$''::text)'),
+        ('constraint', 'books_pkey on books', 'PRIMARY KEY (book)'),
+        ('constraint', 'claim_payments_book_entry_number_fkey on claim_payments', 'FOREIGN KEY (book, entry_number) REFERENCES entries(book, number)'),
+        ('constraint', 'claim_payments_book_remittance_fkey on claim_payments', 'FOREIGN KEY (book, remittance) REFERENCES remittances(book, id)'),
+        ('constraint', 'claim_payments_book_reverses_remittance_reverses_line_fkey on claim_payments', 'FOREIGN KEY (book, reverses_remittance, reverses_line) REFERENCES claim_payments(book, remittance, line)'),
+        ('constraint', 'claim_payments_book_reverses_remittance_reverses_line_key on claim_payments', 'UNIQUE (book, reverses_remittance, reverses_line)'),
+        ('constraint', 'claim_payments_line_check on claim_payments', 'CHECK (line > 0)'),
+        ('constraint', 'claim_payments_pkey on claim_payments', 'PRIMARY KEY (book, remittance, line)'),
+        ('constraint', 'daily_totals_credits_check on daily_totals', 'CHECK (credits >= 0)'),
+        ('constraint', 'daily_totals_debits_check on daily_totals', 'CHECK (debits >= 0)'),
+        ('constraint', 'daily_totals_pkey on daily_totals', 'PRIMARY KEY (book, account, effective_date)'),
+        ('constraint', 'deliveries_book_fkey on deliveries', 'FOREIGN KEY (book) REFERENCES books(book)'),
+        ('constraint', 'deliveries_pkey on deliveries', 'PRIMARY KEY (book, sha256)'),
+        ('constraint', 'deliveries_sha256_check on deliveries', 'CHECK (octet_length(sha256) = 32)'),
+        ('constraint', 'deliveries_size_check on deliveries', 'CHECK (size > 0)'),
+        ('constraint', 'delivery_parts_book_sha256_fkey on delivery_parts', 'FOREIGN KEY (book, sha256) REFERENCES deliveries(book, sha256)'),
+        ('constraint', 'delivery_parts_check on delivery_parts', 'CHECK ((key_name = ''''::text) = (octet_length(nonce) = 0))'),
+        ('constraint', 'delivery_parts_part_check on delivery_parts', 'CHECK (part > 0)'),
+        ('constraint', 'delivery_parts_pkey on delivery_parts', 'PRIMARY KEY (book, sha256, part)'),
+        ('constraint', 'entries_actor_check on entries', 'CHECK (actor <> ''''::text)'),
+        ('constraint', 'entries_check on entries', 'CHECK (reverses < number)'),
+        ('constraint', 'entries_check1 on entries', 'CHECK ((charge IS NULL) = (charge_currency IS NULL))'),
+        ('constraint', 'entries_hash_check on entries', 'CHECK (octet_length(hash) = 32)'),
+        ('constraint', 'entries_idempotency_key_check on entries', 'CHECK (idempotency_key <> ''''::text)'),
+        ('constraint', 'entries_number_check on entries', 'CHECK (number > 0)'),
+        ('constraint', 'entries_pkey on entries', 'PRIMARY KEY (book, number)'),
+        ('constraint', 'entries_posting_count_check on entries', 'CHECK (posting_count >= 2)'),
+        ('constraint', 'entries_request_hash_check on entries', 'CHECK (octet_length(request_hash) = 32)'),
+        ('constraint', 'entry_keys_pkey on entry_keys', 'PRIMARY KEY (book, actor, idempotency_key)'),
+        ('constraint', 'entry_reversals_book_reverses_fkey on entry_reversals', 'FOREIGN KEY (book, reverses) REFERENCES entries(book, number)'),
+        ('constraint', 'entry_reversals_pkey on entry_reversals', 'PRIMARY KEY (book, reverses)'),
+        ('constraint', 'exceptions_book_remittance_fkey on exceptions', 'FOREIGN KEY (book, remittance) REFERENCES remittances(book, id)'),
+        ('constraint', 'exceptions_line_check on exceptions', 'CHECK (line >= 0)'),
+        ('constraint', 'exceptions_pkey on exceptions', 'PRIMARY KEY (book, id)'),
+        ('constraint', 'file_reads_actor_check on file_reads', 'CHECK (actor <> ''''::text)'),
+        ('constraint', 'file_reads_book_sha256_fkey on file_reads', 'FOREIGN KEY (book, sha256) REFERENCES deliveries(book, sha256)'),
+        ('constraint', 'file_reads_pkey on file_reads', 'PRIMARY KEY (book, id)'),
+        ('constraint', 'file_reads_reason_check on file_reads', 'CHECK (reason <> ''''::text)'),
+        ('constraint', 'heads_book_fkey on heads', 'FOREIGN KEY (book) REFERENCES books(book)'),
+        ('constraint', 'heads_changes_check on heads', 'CHECK (changes >= 0)'),
+        ('constraint', 'heads_hash_check on heads', 'CHECK (octet_length(hash) = 32)'),
+        ('constraint', 'heads_number_check on heads', 'CHECK (number >= 0)'),
+        ('constraint', 'heads_pkey on heads', 'PRIMARY KEY (book)'),
+        ('constraint', 'limit_raised_by_two on approval_limits', 'CHECK (proposal IS NOT NULL OR before IS NULL OR amount IS NOT NULL AND amount <= before)'),
+        ('constraint', 'maker_is_not_checker on proposal_decisions', 'CHECK ((verdict = ''withdrawn''::text) = (decided_by = proposed_by))'),
+        ('constraint', 'payer_identifiers_book_fkey on payer_identifiers', 'FOREIGN KEY (book) REFERENCES books(book)'),
+        ('constraint', 'payer_identifiers_identifier_check on payer_identifiers', 'CHECK (identifier <> ''''::text)'),
+        ('constraint', 'payer_identifiers_payer_check on payer_identifiers', 'CHECK (payer <> ''''::text)'),
+        ('constraint', 'payer_identifiers_pkey on payer_identifiers', 'PRIMARY KEY (book, identifier, version)'),
+        ('constraint', 'payer_identifiers_reason_check on payer_identifiers', 'CHECK (reason <> ''''::text)'),
+        ('constraint', 'payer_identifiers_version_check on payer_identifiers', 'CHECK (version > 0)'),
+        ('constraint', 'postings_amount_check on postings', 'CHECK (amount <> 0)'),
+        ('constraint', 'postings_line_check on postings', 'CHECK (line > 0)'),
+        ('constraint', 'postings_pkey on postings', 'PRIMARY KEY (book, entry_number, line)'),
+        ('constraint', 'proposal_decisions_book_entry_number_fkey on proposal_decisions', 'FOREIGN KEY (book, entry_number) REFERENCES entries(book, number)'),
+        ('constraint', 'proposal_decisions_book_entry_number_key on proposal_decisions', 'UNIQUE (book, entry_number)'),
+        ('constraint', 'proposal_decisions_book_proposal_proposed_by_content_hash_fkey on proposal_decisions', 'FOREIGN KEY (book, proposal, proposed_by, content_hash) REFERENCES proposals(book, number, proposed_by, content_hash)'),
+        ('constraint', 'proposal_decisions_check on proposal_decisions', 'CHECK (verdict = ''approved''::text OR entry_number IS NULL)'),
+        ('constraint', 'proposal_decisions_decided_by_check on proposal_decisions', 'CHECK (decided_by <> ''''::text)'),
+        ('constraint', 'proposal_decisions_pkey on proposal_decisions', 'PRIMARY KEY (book, proposal)'),
+        ('constraint', 'proposal_decisions_reason_check on proposal_decisions', 'CHECK (reason <> ''''::text)'),
+        ('constraint', 'proposal_decisions_verdict_check on proposal_decisions', 'CHECK (verdict = ANY (ARRAY[''approved''::text, ''declined''::text, ''withdrawn''::text]))'),
+        ('constraint', 'proposals_act_check on proposals', 'CHECK (act = ANY (ARRAY[''post_entry''::text, ''reverse_entry''::text, ''pay_provider''::text, ''absorb_denial''::text, ''recover_denial''::text, ''set_approval_limit''::text]))'),
+        ('constraint', 'proposals_book_fkey on proposals', 'FOREIGN KEY (book) REFERENCES books(book)'),
+        ('constraint', 'proposals_book_number_proposed_by_content_hash_key on proposals', 'UNIQUE (book, number, proposed_by, content_hash)'),
+        ('constraint', 'proposals_book_proposed_by_idempotency_key_key on proposals', 'UNIQUE (book, proposed_by, idempotency_key)'),
+        ('constraint', 'proposals_content_hash_check on proposals', 'CHECK (octet_length(content_hash) = 32)'),
+        ('constraint', 'proposals_idempotency_key_check on proposals', 'CHECK (idempotency_key <> ''''::text)'),
+        ('constraint', 'proposals_number_check on proposals', 'CHECK (number > 0)'),
+        ('constraint', 'proposals_pkey on proposals', 'PRIMARY KEY (book, number)'),
+        ('constraint', 'proposals_proposed_by_check on proposals', 'CHECK (proposed_by <> ''''::text)'),
+        ('constraint', 'proposals_reason_check on proposals', 'CHECK (reason <> ''''::text)'),
+        ('constraint', 'proposals_request_hash_check on proposals', 'CHECK (octet_length(request_hash) = 32)'),
+        ('constraint', 'provider_level_adjustments_book_entry_number_fkey on provider_level_adjustments', 'FOREIGN KEY (book, entry_number) REFERENCES entries(book, number)'),
+        ('constraint', 'provider_level_adjustments_book_remittance_fkey on provider_level_adjustments', 'FOREIGN KEY (book, remittance) REFERENCES remittances(book, id)'),
+        ('constraint', 'provider_level_adjustments_line_check on provider_level_adjustments', 'CHECK (line > 0)'),
+        ('constraint', 'provider_level_adjustments_pkey on provider_level_adjustments', 'PRIMARY KEY (book, remittance, line)'),
+        ('constraint', 'reader_books_book_fkey on reader_books', 'FOREIGN KEY (book) REFERENCES books(book)'),
+        ('constraint', 'reader_books_login_check on reader_books', 'CHECK (login <> ''''::text)'),
+        ('constraint', 'reader_books_pkey on reader_books', 'PRIMARY KEY (book, login)'),
+        ('constraint', 'recorded_levels_book_fkey on recorded_levels', 'FOREIGN KEY (book) REFERENCES books(book)'),
+        ('constraint', 'recorded_levels_check on recorded_levels', 'CHECK (number >= 0 AND (number % size) = 0)'),
+        ('constraint', 'recorded_levels_fewest_check on recorded_levels', 'CHECK (fewest > 0)'),
+        ('constraint', 'recorded_levels_pkey on recorded_levels', 'PRIMARY KEY (book, size)'),
+        ('constraint', 'recorded_levels_size_check on recorded_levels', 'CHECK (size > 0)'),
+        ('constraint', 'recorded_totals_credits_check on recorded_totals', 'CHECK (credits >= 0)'),
+        ('constraint', 'recorded_totals_debits_check on recorded_totals', 'CHECK (debits >= 0)'),
+        ('constraint', 'recorded_totals_pkey on recorded_totals', 'PRIMARY KEY (book, account, size, number, effective_date)'),
+        ('constraint', 'remittances_book_sha256_fkey on remittances', 'FOREIGN KEY (book, sha256) REFERENCES deliveries(book, sha256)'),
+        ('constraint', 'remittances_book_sha256_position_key on remittances', 'UNIQUE (book, sha256, "position")'),
+        ('constraint', 'remittances_check on remittances', 'CHECK (state <> ''settled''::text OR paid = (posted + suspended))'),
+        ('constraint', 'remittances_check1 on remittances', 'CHECK ((state = ANY (ARRAY[''settled''::text, ''settling''::text])) OR posted = 0 AND suspended = 0)'),
+        ('constraint', 'remittances_check2 on remittances', 'CHECK (settled_claim_count <= claim_count)'),
+        ('constraint', 'remittances_pkey on remittances', 'PRIMARY KEY (book, id)'),
+        ('constraint', 'remittances_state_check on remittances', 'CHECK (state = ANY (ARRAY[''settled''::text, ''settling''::text, ''quarantined''::text, ''duplicate''::text]))'),
+        ('function', 'accounts_close_once', 'body d154cb13899eb0746dddee2bbd56b0c67199e4af4540120ce95d8927ee1f057d, search_path=pg_catalog, HERE, pg_temp'),
+        ('function', 'entries_are_whole', 'body 03c6e8c90802d41b71cc1a491ba20305752bccb75591a9ef140f0ed14fd913ff, as its owner, search_path=pg_catalog, HERE, pg_temp enable_seqscan=off enable_nestloop=off'),
+        ('function', 'heads_stand_at_the_last_entry', 'body e4272a59cc6df76f707fd8c276f127c9fc2b00a4da7ddef970412684fd38bdea, search_path=pg_catalog, HERE, pg_temp'),
+        ('function', 'make_partitions(ahead bigint)', 'body b32101bef716d75dbfbc2ce8c1812805c56e100d92d8381b4480751083b16983, as its owner, search_path=pg_catalog, HERE, pg_temp'),
+        ('function', 'postings_are_whole', 'body a5ac7b7032d3017560b39c1173130dc1533de6ca7486d95e8d3e0728b7db5d89, search_path=pg_catalog, HERE, pg_temp enable_seqscan=off'),
+        ('function', 'refuse_change', 'body 3ac0b6ca28ae61e5632d93f50c3f69b09612975b339fb6a3f11aa204e08ae50d, search_path=pg_catalog'),
+        ('right', 'EXECUTE on function make_partitions for ledger_program', 'granted'),
+        ('right', 'INSERT on accounts for ledger_program', 'granted'),
+        ('right', 'INSERT on approval_limits for ledger_program', 'granted'),
+        ('right', 'INSERT on balances for ledger_program', 'granted'),
+        ('right', 'INSERT on books for ledger_program', 'granted'),
+        ('right', 'INSERT on claim_payments for ledger_program', 'granted'),
+        ('right', 'INSERT on daily_totals for ledger_program', 'granted'),
+        ('right', 'INSERT on deliveries for ledger_program', 'granted'),
+        ('right', 'INSERT on delivery_parts for ledger_program', 'granted'),
+        ('right', 'INSERT on entries for ledger_program', 'granted'),
+        ('right', 'INSERT on exceptions for ledger_program', 'granted'),
+        ('right', 'INSERT on file_reads for ledger_program', 'granted'),
+        ('right', 'INSERT on heads for ledger_program', 'granted'),
+        ('right', 'INSERT on payer_identifiers for ledger_program', 'granted'),
+        ('right', 'INSERT on postings for ledger_program', 'granted'),
+        ('right', 'INSERT on proposal_decisions for ledger_program', 'granted'),
+        ('right', 'INSERT on proposals for ledger_program', 'granted'),
+        ('right', 'INSERT on provider_level_adjustments for ledger_program', 'granted'),
+        ('right', 'INSERT on recorded_levels for ledger_program', 'granted'),
+        ('right', 'INSERT on recorded_totals for ledger_program', 'granted'),
+        ('right', 'INSERT on remittances for ledger_program', 'granted'),
+        ('right', 'SELECT on accounts for ledger_program', 'granted'),
+        ('right', 'SELECT on alembic_version for ledger_program', 'granted'),
+        ('right', 'SELECT on approval_limits for ledger_program', 'granted'),
+        ('right', 'SELECT on balances for ledger_program', 'granted'),
+        ('right', 'SELECT on books for ledger_program', 'granted'),
+        ('right', 'SELECT on claim_payments for ledger_program', 'granted'),
+        ('right', 'SELECT on daily_totals for ledger_program', 'granted'),
+        ('right', 'SELECT on deliveries for ledger_program', 'granted'),
+        ('right', 'SELECT on delivery_parts for ledger_program', 'granted'),
+        ('right', 'SELECT on entries for ledger_program', 'granted'),
+        ('right', 'SELECT on entry_keys for ledger_program', 'granted'),
+        ('right', 'SELECT on entry_reversals for ledger_program', 'granted'),
+        ('right', 'SELECT on exceptions for ledger_program', 'granted'),
+        ('right', 'SELECT on file_reads for ledger_program', 'granted'),
+        ('right', 'SELECT on heads for ledger_program', 'granted'),
+        ('right', 'SELECT on ledger_reading.accounts for ledger_reader', 'granted'),
+        ('right', 'SELECT on ledger_reading.approval_limits for ledger_reader', 'granted'),
+        ('right', 'SELECT on ledger_reading.balances for ledger_reader', 'granted'),
+        ('right', 'SELECT on ledger_reading.books for ledger_reader', 'granted'),
+        ('right', 'SELECT on ledger_reading.claim_payments for ledger_reader', 'granted'),
+        ('right', 'SELECT on ledger_reading.daily_totals for ledger_reader', 'granted'),
+        ('right', 'SELECT on ledger_reading.deliveries for ledger_reader', 'granted'),
+        ('right', 'SELECT on ledger_reading.entries for ledger_reader', 'granted'),
+        ('right', 'SELECT on ledger_reading.entry_keys for ledger_reader', 'granted'),
+        ('right', 'SELECT on ledger_reading.entry_reversals for ledger_reader', 'granted'),
+        ('right', 'SELECT on ledger_reading.exceptions for ledger_reader', 'granted'),
+        ('right', 'SELECT on ledger_reading.file_reads for ledger_reader', 'granted'),
+        ('right', 'SELECT on ledger_reading.heads for ledger_reader', 'granted'),
+        ('right', 'SELECT on ledger_reading.payer_identifiers for ledger_reader', 'granted'),
+        ('right', 'SELECT on ledger_reading.postings for ledger_reader', 'granted'),
+        ('right', 'SELECT on ledger_reading.proposal_decisions for ledger_reader', 'granted'),
+        ('right', 'SELECT on ledger_reading.proposals for ledger_reader', 'granted'),
+        ('right', 'SELECT on ledger_reading.provider_level_adjustments for ledger_reader', 'granted'),
+        ('right', 'SELECT on ledger_reading.recorded_levels for ledger_reader', 'granted'),
+        ('right', 'SELECT on ledger_reading.recorded_totals for ledger_reader', 'granted'),
+        ('right', 'SELECT on ledger_reading.remittances for ledger_reader', 'granted'),
+        ('right', 'SELECT on payer_identifiers for ledger_program', 'granted'),
+        ('right', 'SELECT on postings for ledger_program', 'granted'),
+        ('right', 'SELECT on proposal_decisions for ledger_program', 'granted'),
+        ('right', 'SELECT on proposals for ledger_program', 'granted'),
+        ('right', 'SELECT on provider_level_adjustments for ledger_program', 'granted'),
+        ('right', 'SELECT on recorded_levels for ledger_program', 'granted'),
+        ('right', 'SELECT on recorded_totals for ledger_program', 'granted'),
+        ('right', 'SELECT on remittances for ledger_program', 'granted'),
+        ('right', 'UPDATE on accounts (close_reason) for ledger_program', 'granted'),
+        ('right', 'UPDATE on accounts (closed_at) for ledger_program', 'granted'),
+        ('right', 'UPDATE on accounts (closed_by) for ledger_program', 'granted'),
+        ('right', 'UPDATE on balances (credits) for ledger_program', 'granted'),
+        ('right', 'UPDATE on balances (debits) for ledger_program', 'granted'),
+        ('right', 'UPDATE on claim_payments (claim) for ledger_program', 'granted'),
+        ('right', 'UPDATE on claim_payments (decision) for ledger_program', 'granted'),
+        ('right', 'UPDATE on claim_payments (entry_number) for ledger_program', 'granted'),
+        ('right', 'UPDATE on claim_payments (evidence) for ledger_program', 'granted'),
+        ('right', 'UPDATE on claim_payments (rule) for ledger_program', 'granted'),
+        ('right', 'UPDATE on daily_totals (credits) for ledger_program', 'granted'),
+        ('right', 'UPDATE on daily_totals (debits) for ledger_program', 'granted'),
+        ('right', 'UPDATE on deliveries (finished_at) for ledger_program', 'granted'),
+        ('right', 'UPDATE on exceptions (closed_at) for ledger_program', 'granted'),
+        ('right', 'UPDATE on heads (changes) for ledger_program', 'granted'),
+        ('right', 'UPDATE on heads (hash) for ledger_program', 'granted'),
+        ('right', 'UPDATE on heads (number) for ledger_program', 'granted'),
+        ('right', 'UPDATE on heads (recorded_at) for ledger_program', 'granted'),
+        ('right', 'UPDATE on recorded_levels (number) for ledger_program', 'granted'),
+        ('right', 'UPDATE on remittances (payer) for ledger_program', 'granted'),
+        ('right', 'UPDATE on remittances (posted) for ledger_program', 'granted'),
+        ('right', 'UPDATE on remittances (reason) for ledger_program', 'granted'),
+        ('right', 'UPDATE on remittances (settled_claim_count) for ledger_program', 'granted'),
+        ('right', 'UPDATE on remittances (state) for ledger_program', 'granted'),
+        ('right', 'UPDATE on remittances (suspended) for ledger_program', 'granted'),
+        ('right', 'USAGE on the schema HERE for everybody', 'granted'),
+        ('right', 'USAGE on the schema HERE for ledger_program', 'granted'),
+        ('right', 'USAGE on the schema ledger_reading for ledger_reader', 'granted'),
+        ('table', 'accounts', 'logged, filled: book code type currency normal_side item_required opened_at opened_by'),
+        ('table', 'alembic_version', 'logged, filled: version_num'),
+        ('table', 'approval_limits', 'logged, filled: book kind currency version after_entry reason set_by set_at'),
+        ('table', 'balances', 'logged, filled: book account debits credits'),
+        ('table', 'books', 'logged, filled: book name opened_at opened_by'),
+        ('table', 'claim_payments', 'logged, filled: book remittance line claim_as_sent payer_control_number status decision rule evidence'),
+        ('table', 'daily_totals', 'logged, filled: book account effective_date debits credits'),
+        ('table', 'deliveries', 'logged, filled: book sha256 file_name size received_at received_by'),
+        ('table', 'delivery_parts', 'logged, filled: book sha256 part content key_name nonce'),
+        ('table', 'entries', 'logged, filled: book number id kind effective_date recorded_at description actor idempotency_key request_hash posting_count hash'),
+        ('table', 'entry_keys', 'logged, filled: book actor idempotency_key number'),
+        ('table', 'entry_reversals', 'logged, filled: book reverses number'),
+        ('table', 'exceptions', 'logged, filled: book id remittance line reason claim_as_sent detail opened_at'),
+        ('table', 'file_reads', 'logged, filled: book id sha256 actor reason read_at'),
+        ('table', 'heads', 'logged, filled: book number hash recorded_at changes'),
+        ('table', 'payer_identifiers', 'logged, filled: book identifier payer identified_at identified_by version reason'),
+        ('table', 'postings', 'logged, filled: book entry_number line effective_date account currency amount'),
+        ('table', 'proposal_decisions', 'logged, filled: book proposal verdict proposed_by content_hash decided_by decided_at reason'),
+        ('table', 'proposals', 'logged, filled: book number act asked shown request_hash content_hash proposed_by proposed_at idempotency_key reason'),
+        ('table', 'provider_level_adjustments', 'logged, filled: book remittance line code reference amount account'),
+        ('table', 'reader_books', 'logged, filled: book login given_at given_by'),
+        ('table', 'recorded_levels', 'logged, filled: book size fewest number'),
+        ('table', 'recorded_totals', 'logged, filled: book account size number effective_date debits credits'),
+        ('table', 'remittances', 'logged, filled: book id sha256 position state content_hash payer_name signed_by trace posted suspended claim_count settled_claim_count reason received_at'),
+        ('trigger', 'accounts_close_once', 'enabled always, BEFORE UPDATE ON accounts FOR EACH ROW EXECUTE FUNCTION accounts_close_once()'),
+        ('trigger', 'accounts_stay', 'enabled always, BEFORE DELETE OR TRUNCATE ON accounts FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()'),
+        ('trigger', 'approval_limits_never_change', 'enabled always, BEFORE DELETE OR UPDATE OR TRUNCATE ON approval_limits FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()'),
+        ('trigger', 'entries_are_whole', 'enabled always, AFTER INSERT ON entries REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION entries_are_whole()'),
+        ('trigger', 'entries_never_change', 'enabled always, BEFORE DELETE OR UPDATE OR TRUNCATE ON entries FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()'),
+        ('trigger', 'entry_keys_never_change', 'enabled always, BEFORE DELETE OR UPDATE OR TRUNCATE ON entry_keys FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()'),
+        ('trigger', 'entry_reversals_never_change', 'enabled always, BEFORE DELETE OR UPDATE OR TRUNCATE ON entry_reversals FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()'),
+        ('trigger', 'heads_stand_at_the_last_entry', 'enabled always, AFTER INSERT OR UPDATE ON heads DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION heads_stand_at_the_last_entry()'),
+        ('trigger', 'heads_stay', 'enabled always, BEFORE DELETE OR TRUNCATE ON heads FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()'),
+        ('trigger', 'payer_identifiers_never_change', 'enabled always, BEFORE DELETE OR UPDATE OR TRUNCATE ON payer_identifiers FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()'),
+        ('trigger', 'postings_are_whole', 'enabled always, AFTER INSERT ON postings REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION postings_are_whole()'),
+        ('trigger', 'postings_never_change', 'enabled always, BEFORE DELETE OR UPDATE OR TRUNCATE ON postings FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()'),
+        ('trigger', 'proposal_decisions_never_change', 'enabled always, BEFORE DELETE OR UPDATE OR TRUNCATE ON proposal_decisions FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()'),
+        ('trigger', 'proposals_never_change', 'enabled always, BEFORE DELETE OR UPDATE OR TRUNCATE ON proposals FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()'),
+        ('unique index', 'accounts_case', 'CREATE UNIQUE INDEX accounts_case ON accounts USING btree (book, lower(code))'),
+        ('unique index', 'remittances_content', 'CREATE UNIQUE INDEX remittances_content ON remittances USING btree (book, content_hash) WHERE state = ANY (ARRAY[''settled''::text, ''settling''::text])'),
+        ('unique index', 'remittances_trace', 'CREATE UNIQUE INDEX remittances_trace ON remittances USING btree (book, signed_by, trace) WHERE state = ANY (ARRAY[''settled''::text, ''settling''::text])'),
+        ('view', 'ledger_reading.accounts', 'security_barrier=true, of accounts reader_books, fe80e5cd59f5a54e2ee06929b03c7d10d78ccd4520a0d723b734d8c6b62a9236'),
+        ('view', 'ledger_reading.approval_limits', 'security_barrier=true, of approval_limits reader_books, fabe7c998a1b1a1b1df7ca1aa374a21d7a8cb8ceec66b61619447b9475324d43'),
+        ('view', 'ledger_reading.balances', 'security_barrier=true, of balances reader_books, bc41e1a66ca2c351db0d2c6c7bbcbcd811215b9b487f09a081f0efb9ec6b1386'),
+        ('view', 'ledger_reading.books', 'security_barrier=true, of books reader_books, 2873f81da7b55cc7228c29675d6d6f7767dcfeb5faa7780f3fb40d07caf7a444'),
+        ('view', 'ledger_reading.claim_payments', 'security_barrier=true, of claim_payments reader_books, d28bd17081f1f81a8782cfdb7cc980656012b77b6e647fab94d026b29fcfabec'),
+        ('view', 'ledger_reading.daily_totals', 'security_barrier=true, of daily_totals reader_books, c7eeb508b28a5ef83df12e7a030ac2e1576b039f60cc59b61af81ca759ca001c'),
+        ('view', 'ledger_reading.deliveries', 'security_barrier=true, of deliveries reader_books, 1ffd0e668072e2de59d3d825279303fec13f84dc211684ca1a6071b126e61eaf'),
+        ('view', 'ledger_reading.entries', 'security_barrier=true, of entries reader_books, a1e3dedd281f553362666e799de9ad7bd5bab31604b2d5b493b467e12cac1f7f'),
+        ('view', 'ledger_reading.entry_keys', 'security_barrier=true, of entry_keys reader_books, 82cc4a7c57e8ae5a493f37f0d863a3c214eae73201e0f1dda7b27dd58727cb81'),
+        ('view', 'ledger_reading.entry_reversals', 'security_barrier=true, of entry_reversals reader_books, 72d06f9d64f81261581d1579dc88c15b4caa6688815edb64841b028af2aaf5b1'),
+        ('view', 'ledger_reading.exceptions', 'security_barrier=true, of exceptions reader_books, f7d1720f257906411bb348271fc1eab5e80cde9b1e9574fa1ad23b34ba706175'),
+        ('view', 'ledger_reading.file_reads', 'security_barrier=true, of file_reads reader_books, bcafa8104e6e010733450f94e8b031e52e96668ea134db8224b9f956abf1ed40'),
+        ('view', 'ledger_reading.heads', 'security_barrier=true, of heads reader_books, 6434897aa94f5dd663aaa22ae91cd3996a3c0dd813d5bf997aff5240cea07183'),
+        ('view', 'ledger_reading.payer_identifiers', 'security_barrier=true, of payer_identifiers reader_books, 0cc11de7c128b304228fb1ceb0551091be0b531c0b5fb3176ced0af6bc4ff7a2'),
+        ('view', 'ledger_reading.postings', 'security_barrier=true, of postings reader_books, c67e8210028e8e472522ec330219f7d8f7de6fdcae97429017ca244f7f0c9841'),
+        ('view', 'ledger_reading.proposal_decisions', 'security_barrier=true, of proposal_decisions reader_books, 21fae81b6217bd0e476825375fd3353e5a17c112703093a27472fba3fd8d51e4'),
+        ('view', 'ledger_reading.proposals', 'security_barrier=true, of proposals reader_books, bb63001af6d8e5c72f66b95861a0c5d563d766abb58f0f3cfe2a094d84f712d5'),
+        ('view', 'ledger_reading.provider_level_adjustments', 'security_barrier=true, of provider_level_adjustments reader_books, e39cffe850d10c48853ae2772ae791436bba32e042a786e326bfa5c27c552763'),
+        ('view', 'ledger_reading.recorded_levels', 'security_barrier=true, of reader_books recorded_levels, 8366f07bfac164541462cc0401f9ef3f74f8add3f2628d521812461a762072a3'),
+        ('view', 'ledger_reading.recorded_totals', 'security_barrier=true, of reader_books recorded_totals, 135316db5ed27234d0869bf94ae04ec9862ce3b44a1f9762e0a32880dde72972'),
+        ('view', 'ledger_reading.remittances', 'security_barrier=true, of reader_books remittances, 2367c43c643d4d41f1cc4d275d3959e142a1238efabb8ba71391d522d2c5bbf3')
+        -- migrated: end
+), relations AS (
+    SELECT c.*, CAST(CAST(c.oid AS regclass) AS text) AS name
+    FROM pg_class AS c
+    WHERE c.relnamespace IN (SELECT schema FROM place) OR c.relnamespace = to_regnamespace('ledger_reading')
+), found (kind, subject, said) AS (
+    SELECT 'table', name,
+        CASE relpersistence WHEN 'p' THEN 'logged' ELSE 'lost in a crash' END
+        || CASE WHEN relrowsecurity THEN ', with row security' ELSE '' END
+        || coalesce((SELECT ', with rule ' || min(rulename) FROM pg_rewrite WHERE ev_class = relations.oid), '')
+        || coalesce((
+            SELECT ', filled: ' || string_agg(attname, ' ' ORDER BY attnum) FROM pg_attribute
+            WHERE attrelid = relations.oid AND attnum > 0 AND attnotnull
+        ), '')
+    FROM relations
+    WHERE relkind IN ('r', 'p') AND NOT relispartition
+
+    UNION ALL
+    SELECT 'constraint', conname || ' on ' || name, pg_get_constraintdef(c.oid, true)
+    FROM pg_constraint AS c
+    JOIN relations ON relations.oid = conrelid
+    WHERE contype IN ('c', 'p', 'u', 'f', 'x') AND NOT relispartition AND conparentid = 0
+
+    UNION ALL
+    SELECT 'unique index', CAST(CAST(indexrelid AS regclass) AS text),
+        pg_get_indexdef(indexrelid, 0, true) || CASE WHEN indisvalid AND indisready THEN '' ELSE ', not valid' END
+    FROM pg_index
+    JOIN relations ON relations.oid = indrelid
+    WHERE indisunique AND NOT relispartition
+        AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid AND contype IN ('p', 'u', 'x'))
+
+    UNION ALL
+    SELECT 'trigger', tgname,
+        CASE tgenabled WHEN 'A' THEN 'enabled always' WHEN 'D' THEN 'disabled' ELSE 'enabled at times only' END
+        || ', ' || regexp_replace(pg_get_triggerdef(t.oid, true), '^CREATE (CONSTRAINT )?TRIGGER \S+ ', '')
+    FROM pg_trigger AS t
+    JOIN relations ON relations.oid = tgrelid
+    WHERE NOT tgisinternal AND NOT relispartition
+
+    UNION ALL
+    SELECT 'function', proname || replace('(' || pg_get_function_identity_arguments(pg_proc.oid) || ')', '()', ''),
+        'body ' || encode(sha256(convert_to(prosrc, 'UTF8')), 'hex')
+        || CASE
+            WHEN NOT prosecdef THEN ''
+            WHEN proowner = (SELECT relowner FROM pg_class WHERE oid = CAST('entries' AS regclass)) THEN ', as its owner'
+            ELSE ', as ' || CAST(CAST(proowner AS regrole) AS text)
+        END
+        || coalesce(', ' || replace(array_to_string(proconfig, ' '), CAST(CAST(schema AS regnamespace) AS text), 'HERE'), '')
+    FROM pg_proc
+    JOIN place ON schema = pronamespace
+    WHERE prokind IN ('f', 'p')
+
+    UNION ALL
+    -- Versions of PostgreSQL write the names of tables before columns or not: left out, a view reads the same in all.
+    SELECT 'view', name, concat_ws(', ',
+        coalesce(array_to_string(reloptions, ' '), 'no barrier'),
+        (
+            SELECT 'of ' || string_agg(DISTINCT CAST(CAST(refobjid AS regclass) AS text) COLLATE "C", ' ')
+            FROM pg_depend JOIN pg_rewrite AS r ON r.oid = objid AND ev_class = relations.oid
+            WHERE refclassid = CAST('pg_class' AS regclass) AND refobjid <> relations.oid
+        ),
+        encode(sha256(convert_to(regexp_replace(pg_get_viewdef(oid), '\y\w+\.|\s+', '', 'g'), 'UTF8')), 'hex')
+    )
+    FROM relations
+    WHERE relkind = 'v'
+
+    UNION ALL
+    SELECT 'right', privilege_type || ' on ' || name || ' for ' || role
+        || CASE WHEN is_grantable THEN ', to pass on' ELSE '' END, 'granted'
+    FROM (
+        SELECT name, relowner, (aclexplode(relacl)).* FROM relations
+        UNION ALL
+        SELECT name || ' (' || attname || ')', relowner, (aclexplode(attacl)).*
+        FROM relations JOIN pg_attribute ON attrelid = oid
+        UNION ALL
+        -- Whoever may call a function that works as its owner may do what it does.
+        SELECT 'function ' || proname, proowner, (aclexplode(coalesce(proacl, acldefault('f', proowner)))).*
+        FROM pg_proc JOIN place ON schema = pronamespace
+        WHERE prosecdef AND prorettype <> CAST('trigger' AS regtype)
+        UNION ALL
+        SELECT 'the schema ' || CASE WHEN oid = schema THEN 'HERE' ELSE nspname END, nspowner, (aclexplode(nspacl)).*
+        FROM pg_namespace JOIN place ON oid = schema OR nspname = 'ledger_reading'
+    ) AS held
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN grantee = 0 THEN 'everybody' ELSE CAST(CAST(grantee AS regrole) AS text) END
+    ) AS to_whom (role)
+    WHERE grantee <> relowner
+), roles (role, said) AS (
+    SELECT r.rolname, coalesce(nullif(concat_ws(', ',
+        CASE WHEN r.rolsuper THEN 'a superuser' END,
+        CASE WHEN r.rolbypassrls THEN 'sees every row' END,
+        CASE WHEN r.rolcreaterole THEN 'makes roles' END,
+        CASE WHEN r.rolcanlogin THEN 'logs in' END,
+        (SELECT 'is ' || min(CAST(CAST(roleid AS regrole) AS text)) FROM pg_auth_members WHERE member = r.oid),
+        (
+            SELECT 'owns ' || count(*) || ' objects' FROM pg_shdepend
+            WHERE refclassid = CAST('pg_authid' AS regclass) AND refobjid = r.oid AND deptype = 'o' HAVING count(*) > 0
+        )
+    ), ''), 'no more than its rights')
+    FROM pg_roles AS r
+    WHERE r.rolname IN ('ledger_program', 'ledger_reader')
+), faults AS (
+    SELECT 'guard_in_place' AS check_name, m.kind || ' ' || m.subject AS subject, m.said AS expected,
+        coalesce(f.said, 'no such ' || m.kind) AS found
+    FROM migrated AS m
+    LEFT JOIN found AS f ON f.kind = m.kind AND f.subject = m.subject
+    WHERE m.kind <> 'right'
+
+    UNION ALL
+    SELECT 'guard_in_place', f.kind || ' ' || f.subject, 'no such ' || f.kind, f.said
+    FROM found AS f
+    WHERE f.kind = 'trigger' AND NOT EXISTS (
+        SELECT FROM migrated AS m WHERE m.kind = f.kind AND m.subject = f.subject
+    )
+
+    UNION ALL
+    -- A foreign key is kept by triggers of PostgreSQL's own; a partition has its own of each.
+    SELECT 'guard_in_place', 'trigger ' || tgname || ' of ' || name, 'enabled', 'disabled'
+    FROM pg_trigger
+    JOIN relations ON relations.oid = tgrelid
+    WHERE tgenabled IN ('D', 'R') AND (tgisinternal OR tgparentid <> 0)
+
+    UNION ALL
+    -- What a table refuses for a whole statement, each of its partitions must refuse for itself, and do no more.
+    SELECT 'guard_in_place', 'trigger ' || p.tgname || ' on ' || name, 'enabled always',
+        CASE
+            WHEN t.oid IS NULL THEN 'no such trigger'
+            WHEN t.tgenabled = 'A' THEN 'enabled always'
+            ELSE 'not enabled always'
+        END
+    FROM pg_inherits
+    JOIN relations ON relations.oid = inhrelid
+    JOIN pg_trigger AS p ON p.tgrelid = inhparent AND p.tgtype & 1 = 0 AND p.tgtype & 2 <> 0
+    LEFT JOIN pg_trigger AS t ON t.tgrelid = inhrelid AND t.tgfoid = p.tgfoid
+        AND t.tgtype & p.tgtype = p.tgtype AND t.tgtype & 1 = 0
+    WHERE relkind IN ('r', 'p')
+
+    UNION ALL
+    SELECT 'guard_in_place', 'trigger ' || t.tgname || ' on ' || name, 'no such trigger', 'there'
+    FROM pg_trigger AS t
+    JOIN relations ON relations.oid = tgrelid AND relispartition
+    WHERE NOT tgisinternal AND tgparentid = 0 AND NOT EXISTS (
+        SELECT FROM migrated AS m
+        WHERE m.kind = 'trigger' AND m.subject = t.tgname AND m.said LIKE '% ' || CAST(t.tgfoid AS regproc) || '()'
+    )
+
+    UNION ALL
+    SELECT 'guard_in_place', 'table ' || name, 'logged', 'lost in a crash'
+    FROM relations
+    WHERE relispartition AND relkind = 'r' AND relpersistence <> 'p'
+
+    UNION ALL
+    SELECT 'right_withheld', f.subject, 'withheld', f.said
+    FROM found AS f
+    WHERE f.kind = 'right' AND NOT EXISTS (
+        SELECT FROM migrated AS m WHERE m.kind = f.kind AND m.subject = f.subject
+    )
+    -- Others may be let look.
+    AND (f.subject !~ '^(SELECT|USAGE) ' OR f.subject ~ ' for (ledger_program|ledger_reader|everybody)')
+
+    UNION ALL
+    SELECT 'right_withheld', 'role ' || role, 'no more than its rights', said
+    FROM roles
+
+    UNION ALL
+    -- What is told as posted must be on the disk.
+    SELECT 'guard_in_place', 'setting ' || name, 'on', setting
+    FROM pg_settings
+    WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND setting = 'off'
+)
+SELECT check_name, '' AS book, subject, expected, found
+FROM faults
+WHERE found <> expected
+ORDER BY check_name, subject;
