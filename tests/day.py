@@ -1,15 +1,19 @@
 """A day of work in one book: everything that the program does in the database, in calls of its clients."""
 
+import asyncio
 from hashlib import sha256
 
 from payers import claim, deliver, file, plb, remittance
 from serving import Ledger, cr, dr, entry, key, open_book, payout, session
 from test_approvals import PAID, approved, declining, limited, paying, proposed
 
+from ledger.accounts import recorded
+from ledger.database import engine, recording
 from ledger.v1 import accounts_pb2 as ac
 from ledger.v1 import postings_pb2 as po
 from ledger.v1 import reports_pb2 as rp
 from reconciliation.v1 import reconciliation_pb2 as pb
+from service import upkeep
 
 EARLY, LATE, DENIED = "C-EARLY", "C-LATE", "C-DENIED"
 BARE = "Assets:Bare"
@@ -45,6 +49,18 @@ def worked(ledger: Ledger, book: str) -> None:
     remittances_settled(ledger.of(book))
     proposals_decided(ledger.of(book))
     questions_answered(ledger, book)
+    asyncio.run(kept_up(ledger.url))
+
+
+async def kept_up(url: str) -> None:
+    """What a server does behind the posting, with segments small enough for a day."""
+    database = engine(url)
+    try:
+        async with recording(database) as connection:
+            await recorded.prepare(connection, ((4, 1),))
+        await upkeep.once(database)
+    finally:
+        await database.dispose()
 
 
 def accounts_opened(ledger: Ledger, book: str) -> None:

@@ -31,6 +31,10 @@ GRANTED = """
     SELECT privilege_type || ' ON SCHEMA ' || n.nspname
     FROM pg_namespace AS n, aclexplode(n.nspacl) AS given
     WHERE given.grantee = %(role)s::regrole
+    UNION
+    SELECT privilege_type || ' ON FUNCTION ' || p.oid::regprocedure
+    FROM pg_proc AS p, aclexplode(p.proacl) AS given
+    WHERE given.grantee = %(role)s::regrole
     ORDER BY 1
 """
 _names = count(1)
