@@ -319,3 +319,33 @@ def test_a_disk_that_is_not_waited_for_is_told(open_folder: Path) -> None:
         migrate(urls.owner)
         with connected(urls.owner) as owner:
             assert told(owner) == {f"setting {name}": "off" for name in off}
+
+
+# --- a database of a newer version --------------------------------------------------------------------
+
+NEWER = "UPDATE alembic_version SET version_num = '9999'"
+ADDED = [
+    "ALTER TABLE postings ADD COLUMN next_part integer NOT NULL DEFAULT 0",
+    "CREATE TABLE next_notes (book text PRIMARY KEY)",
+    "GRANT SELECT, INSERT ON next_notes TO ledger_program",
+    "CREATE TRIGGER next_notes_never_change BEFORE UPDATE ON next_notes"
+    " FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()",
+]
+
+
+def test_an_older_program_lives_with_what_a_newer_version_adds(owner: Owner) -> None:
+    assert told(owner, *ADDED, NEWER) == {}
+    assert len(told(owner, *ADDED)) == 4, "at its own version nobody may add to what is listed"
+
+
+@pytest.mark.parametrize(
+    ("statement", "subject"),
+    [
+        ("DROP TRIGGER postings_are_whole ON postings", "trigger postings_are_whole"),
+        ("GRANT UPDATE ON entries TO ledger_program", "UPDATE on entries for ledger_program"),
+        ("ALTER TABLE accounts ALTER COLUMN currency DROP NOT NULL", "table accounts"),
+        ("DROP VIEW ledger_reading.postings", "view ledger_reading.postings"),
+    ],
+)
+def test_what_is_listed_must_stand_in_a_newer_version_too(owner: Owner, statement: str, subject: str) -> None:
+    assert [*told(owner, NEWER, statement)] == [subject]
