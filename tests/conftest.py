@@ -95,7 +95,9 @@ def cluster_url() -> Iterator[str]:
     if external := os.environ.get(EXTERNAL_URL):
         yield normalised(external)
     else:
-        with embedded(Path(os.environ[RUN_FOLDER]) / "postgres", {"max_wal_size": "256MB"}) as (_, url):
+        # Who dies in the middle of logging in holds up every DROP DATABASE until PostgreSQL gives up waiting.
+        settings = {"max_wal_size": "256MB", "authentication_timeout": "5s"}
+        with embedded(Path(os.environ[RUN_FOLDER]) / "postgres", settings) as (_, url):
             yield url
 
 

@@ -1107,7 +1107,8 @@ def test_a_total_of_many_accounts_beyond_63_bits(ledger: Ledger) -> None:
     for code in ("Assets:One", "Assets:Two"):
         ledger.post(DAY, dr(code, "1.00"), cr(OPENING, "1.00"))
     with direct(ledger.url) as owner:
-        owner.execute("UPDATE daily_totals SET debits = 9223372036854775000 WHERE account LIKE 'Assets:%'")
+        for table in ("daily_totals", "balances"):
+            owner.execute(f"UPDATE {table} SET debits = 9223372036854775000 WHERE account LIKE 'Assets:%'")
     of_all = refused(ledger.accounts.GetBalance, ac.GetBalanceRequest(book=BOOK, prefix="Assets"))
     assert (of_all.code, of_all.reason) == ("FAILED_PRECONDITION", "TOTAL_OUT_OF_RANGE")
     assert of_all.facts == {"currency": "USD"}

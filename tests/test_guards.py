@@ -328,8 +328,10 @@ ADDED = [
     "ALTER TABLE postings ADD COLUMN next_part integer NOT NULL DEFAULT 0",
     "CREATE TABLE next_notes (book text PRIMARY KEY)",
     "GRANT SELECT, INSERT ON next_notes TO ledger_program",
-    "CREATE TRIGGER next_notes_never_change BEFORE UPDATE ON next_notes"
-    " FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()",
+    (
+        "CREATE TRIGGER next_notes_never_change BEFORE UPDATE ON next_notes"
+        " FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
+    ),
 ]
 
 
