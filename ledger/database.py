@@ -119,7 +119,6 @@ async def _connected(database: AsyncEngine, patience: str) -> AsyncIterator[Asyn
     try:
         async with database.connect() as connection:
             below = await driver(connection)
-            assert isinstance(below, DriverConnection)
             below.patience_seconds = database.sync_engine.get_execution_options()[patience]
             try:
                 yield connection
@@ -159,13 +158,12 @@ async def _warnings(connection: AsyncConnection) -> AsyncIterator[list[str]]:
         if notice.severity_nonlocalized == "WARNING":
             said.append(notice.message_primary or "")
 
-    driver = (await connection.get_raw_connection()).driver_connection
-    assert isinstance(driver, psycopg.AsyncConnection)
-    driver.add_notice_handler(heard)
+    below = await driver(connection)
+    below.add_notice_handler(heard)
     try:
         yield said
     finally:
-        driver.remove_notice_handler(heard)
+        below.remove_notice_handler(heard)
 
 
 def _unknown(why: str) -> OutcomeUnknown:
@@ -196,10 +194,10 @@ def column(
     return Column(name, kind, primary_key=key, nullable=null)
 
 
-async def driver(connection: AsyncConnection) -> psycopg.AsyncConnection[Any]:
+async def driver(connection: AsyncConnection) -> DriverConnection:
     """What SQLAlchemy's connection stands on, in the same database transaction: for whole batches in one go."""
     found = (await connection.get_raw_connection()).driver_connection
-    assert isinstance(found, psycopg.AsyncConnection)
+    assert isinstance(found, DriverConnection)
     return found
 
 
@@ -251,13 +249,13 @@ _LISTED: dict[type, Callable[[Any], str]] = {
 }
 
 
-@cache
 async def make_partitions(database: AsyncEngine) -> int:
     """Makes the next partitions of entries and postings where a head comes near the end; returns how many."""
     async with recording(database) as connection:
         return int((await connection.execute(_MAKE_PARTITIONS, {"ahead": _AHEAD})).scalar_one())
 
 
+@cache
 def query(package: str, name: str) -> TextClause:
     """A query kept as a .sql file in a package, written so that psql takes it too.
 

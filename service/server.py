@@ -107,7 +107,7 @@ async def start(
     calls_per_caller: int = 512,
     guard_seconds: float = 15,
     read_url: str | None = None,
-    upkeep_seconds: float = 1,
+    upkeep_seconds: float = 5,
     traces: Traces | None = None,
     shared: bool = False,
 ) -> Server:

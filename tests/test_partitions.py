@@ -1,14 +1,19 @@
 """Entries and postings lie in partitions: made ahead of need, guarded like the rest, seen by nobody who posts."""
 
+import asyncio
+import time
+
 import psycopg
 import pytest
 from conftest import connected
 from psycopg import errors
-from serving import BOOK, Ledger, cr, dr, entry, session
+from serving import BOOK, PATIENCE_SECONDS, Ledger, cr, dr, entry, session
 
-from ledger.database import PROGRAM_ROLE
+from ledger.accounts import recorded
+from ledger.database import PROGRAM_ROLE, engine, recording
 from ledger.v1 import postings_pb2 as po
 from ledger.v1 import reports_pb2 as rp
+from service import upkeep
 
 DAY = "2026-04-08"
 CASH, INTEREST = "Assets:Cash", "Revenue:Interest"
@@ -93,4 +98,33 @@ def test_a_batch_may_cross_a_boundary(ledger: Ledger) -> None:
     assert len(ledger.entries(page_size=4)) == 13
     statement = ledger.reports.GetStatement(rp.GetStatementRequest(book=BOOK, account=CASH))
     assert len(statement.lines) == 11
+    assert ledger.wrong() == []
+
+
+def test_upkeep_goes_on_round_after_round(ledger: Ledger) -> None:
+    """Each time that a segment is complete, a later round fills it."""
+
+    async def two_segments() -> None:
+        database = engine(ledger.url)
+        async with recording(database) as connection:
+            await recorded.prepare(connection, ((4, 1),))
+        keeping = asyncio.create_task(upkeep.for_ever(database, 0.05))
+        for last in (4, 8):
+            for _ in range(4):
+                await asyncio.to_thread(ledger.post, DAY, dr(CASH, "1.00"), cr(INTEREST, "1.00"))
+            deadline = time.monotonic() + PATIENCE_SECONDS
+            while not await asyncio.to_thread(filled, last):
+                assert not keeping.done()
+                assert time.monotonic() < deadline, f"nothing was filled up to entry {last}"
+                await asyncio.sleep(0.05)
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+        await database.dispose()
+
+    def filled(last: int) -> bool:
+        with connected(ledger.url) as owner:
+            found = owner.execute("SELECT number FROM recorded_levels WHERE book = %s AND size = 4", [BOOK])
+            return found.fetchall() == [(last,)]
+
+    asyncio.run(two_segments())
     assert ledger.wrong() == []
