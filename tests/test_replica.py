@@ -55,7 +55,9 @@ class Pair:
             connection.execute(statement.encode())
 
     def known(self) -> int:
-        """How far the replica is, as its answers say."""
+        """How far the replica is, as its answers say: before it has the book, nowhere."""
+        if not self.ledger.accounts.ListBooks(ac.ListBooksRequest()).books:
+            return 0
         return self.ledger.accounts.GetBalance(cash()).as_known_at_number
 
 
@@ -94,8 +96,9 @@ def pair(loop: Loop, folder: Path) -> Iterator[Pair]:
         try:
             with serving(loop, urls.server, read_url=standby.url(DATABASE, SERVER)) as running:
                 open_book(running)
-                post(running)
-                yield Pair(running, standby)
+                made, number = Pair(running, standby), post(running)
+                assert follows(lambda: made.known() >= number)
+                yield made
         finally:
             standby.stop()
 

@@ -27,11 +27,11 @@ HEAD = text("SELECT number FROM heads WHERE book = 'main'")
 
 @pytest.fixture(autouse=True)
 def short_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same limits in the same order, but shorter."""
-    monkeypatch.setattr(database, "_IDLE_SECONDS", 0.5)
-    monkeypatch.setattr(database, "_SILENCE_SECONDS", 3)
-    monkeypatch.setattr(database.DriverConnection, "patience_seconds", 1)
-    monkeypatch.setattr(database, "RESTING_SECONDS", 1)
+    """The same limits in the same order, shorter, and long enough for a machine that has much else to do."""
+    monkeypatch.setattr(database, "_IDLE_SECONDS", 1)
+    monkeypatch.setattr(database, "_SILENCE_SECONDS", 5)
+    monkeypatch.setattr(database.DriverConnection, "patience_seconds", 4)
+    monkeypatch.setattr(database, "RESTING_SECONDS", 3)
 
 
 @contextmanager
