@@ -14,11 +14,18 @@ from typing import Any, TypeVar
 from psycopg import AsyncConnection, AsyncPipeline
 from psycopg.abc import PQGen
 from psycopg.rows import TupleRow
+from sqlalchemy import Engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 T = TypeVar("T")
 
 RESTING_SECONDS = 5
 """What an answer may take while nobody works with the connection: whether it still lives, and the end of work."""
+
+LOOKED_AT_SECONDS = 1
+"""Who has rested for longer is asked whether it lives before it is used; asking costs a round trip."""
 
 KEPT_ALIVE: dict[str, int] = {
     "keepalives_idle": 10,
@@ -75,3 +82,25 @@ class DriverConnection(AsyncConnection[TupleRow]):
             suppress(OSError),  # the other side has ended it meanwhile, which psycopg sees as well
         ):
             same.shutdown(socket.SHUT_RDWR)
+
+
+def look_at_the_rested(pool_of: Engine) -> None:
+    """No connection of the pool that has rested is given out before it was seen to live; a dead one is replaced.
+
+    One that was in use just now is not asked: should it have died since, whoever gets it is told to try again.
+    """
+
+    def given_back(_: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
+        record.info["rests since"] = asyncio.get_running_loop().time()
+
+    def given_out(connection: DBAPIConnection, record: ConnectionPoolEntry, _: object) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - record.info.pop("rests since", now) < LOOKED_AT_SECONDS:
+            return
+        try:
+            pool_of.dialect.do_ping(connection)
+        except pool_of.dialect.loaded_dbapi.Error as dead:
+            raise InvalidatePoolError from dead
+
+    event.listen(pool_of.pool, "checkin", given_back)
+    event.listen(pool_of.pool, "checkout", given_out)

@@ -25,7 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeEngine
 
-from ledger.connection import KEPT_ALIVE, RESTING_SECONDS, DriverConnection
+from ledger.connection import KEPT_ALIVE, RESTING_SECONDS, DriverConnection, look_at_the_rested
 from ledger.errors import DatabaseUnavailable, OutcomeUnknown, TextInvalid
 from ledger.psql import with_parameters
 
@@ -60,11 +60,10 @@ def engine(url: str, pool_size: int = 10, longest_statement_seconds: int = 0) ->
     for a lock, whoever reads longer than a statement may run. `longest_statement_seconds` ends what runs longer; 0
     lets it run. Warnings reach us whatever the server is set to: one of them says that a commit is in doubt.
     """
-    return create_async_engine(
+    made = create_async_engine(
         url,
         pool_size=pool_size,
         max_overflow=0,
-        pool_pre_ping=True,
         pool_use_lifo=True,  # the connection used last has its statements and plans ready
         pool_timeout=_LOCK_SECONDS,
         connect_args={
@@ -78,6 +77,8 @@ def engine(url: str, pool_size: int = 10, longest_statement_seconds: int = 0) ->
             "recording_seconds": _SILENCE_SECONDS,
         },
     )
+    look_at_the_rested(made.sync_engine)
+    return made
 
 
 def _options(longest_statement_seconds: int) -> str:

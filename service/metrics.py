@@ -3,17 +3,13 @@
 Labels are methods, outcomes and books; never a caller, a party or an amount of a person.
 """
 
-import time
 from collections.abc import Callable, Mapping
 from datetime import date
 from threading import Thread
-from typing import Any
-from weakref import WeakKeyDictionary
 from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
-from sqlalchemy import Engine, event
-from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 _SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)
 _WAITS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15)
@@ -74,27 +70,9 @@ class Metrics:
         self._waiting.set_function(waiting)
         self._connections.set_function(connections)
 
-    def listen(self, database: Engine) -> None:
-        """Measures every statement that takes the head of a book; the journal marks it `locks_head`."""
-
-        asked = WeakKeyDictionary[Any, float]()
-
-        def begins(_: Any, cursor: Any, sql: str, values: Any, context: Any, many: bool) -> None:
-            if context.execution_options.get("locks_head"):
-                asked[context] = time.perf_counter()
-
-        def ends(_: Any, cursor: Any, sql: str, values: Any, context: Any, many: bool) -> None:
-            if (began := asked.pop(context, None)) is not None:
-                self._head_waits.observe(time.perf_counter() - began)
-
-        def fails(failure: ExceptionContext) -> None:
-            context = failure.execution_context  # None where no statement was asked, such as at a commit
-            if context is not None and (began := asked.pop(context, None)) is not None:
-                self._head_waits.observe(time.perf_counter() - began)
-
-        event.listen(database, "before_cursor_execute", begins)
-        event.listen(database, "after_cursor_execute", ends)
-        event.listen(database, "handle_error", fails)
+    def listen(self, database: AsyncEngine) -> None:
+        """Measures how long whoever posts on these connections waits for the head of a book."""
+        database.sync_engine.update_execution_options(waiting_for_head=self._head_waits.time)
 
     def serving(self, *, well: bool) -> None:
         """The database was looked at."""

@@ -126,7 +126,7 @@ async def start(
     metrics = Metrics()
     group_commit = GroupCommit(for_posting, metrics.batch)
     for each in (database, for_posting):
-        metrics.listen(each.sync_engine)
+        metrics.listen(each)
     metrics.watch(group_commit.waiting, lambda: sum(map(_in_use, (database, for_posting))))
     healthy = health.aio.HealthServicer()
     watch = Watch(database, healthy, SERVICES, guard_seconds, metrics)

@@ -15,7 +15,7 @@ from torture.books import held
 from torture.processes import through
 from torture.proxy import Cut, Proxy
 
-from ledger import database
+from ledger import connection, database
 from ledger.database import driver, engine, recording
 from ledger.errors import DatabaseUnavailable
 from ledger.v1 import postings_pb2 as po
@@ -32,6 +32,7 @@ def short_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "_SILENCE_SECONDS", 5)
     monkeypatch.setattr(database.DriverConnection, "patience_seconds", 4)
     monkeypatch.setattr(database, "RESTING_SECONDS", 3)
+    monkeypatch.setattr(connection, "LOOKED_AT_SECONDS", 0)
 
 
 @contextmanager

@@ -2,15 +2,17 @@
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from ledger.database import recording
 from ledger.errors import QueueFull
 from ledger.postings import journal
 from ledger.postings.batch import MOST_ENTRIES, MOST_POSTINGS, Batch, Outcome, Submission
+from ledger.postings.journal import Rows
 from ledger.postings.memory import Memory
 
 MOST_WAITING = 20_000
@@ -27,6 +29,18 @@ FORESIGHT = 200
 class _Waiting:
     submission: Submission
     outcomes: asyncio.Future[list[Outcome]]
+
+
+@dataclass(slots=True)
+class _Next:
+    """What is posted next, and as far as it was foreseen, what it comes to."""
+
+    taken: list[_Waiting]
+    batch: Batch | None = None
+    rows: Rows | None = None
+
+    def submissions(self) -> list[Submission]:
+        return [waiting.submission for waiting in self.taken]
 
 
 class _Turns:
@@ -112,29 +126,31 @@ class _Queue:
             await self._posting
 
     async def _post_all(self) -> None:
-        taken, batch = self._waiting.batch(), None
-        while taken:
-            decided = asyncio.Event()
-            recording = asyncio.create_task(self._post_batch(taken, batch, decided))
-            following, batch = await self._ahead(decided)
+        following = _Next(self._waiting.batch())
+        while following.taken:
+            posting, decided = following, asyncio.Event()
+            recording = asyncio.create_task(self._post_batch(posting, decided))
+            following = await self._ahead(decided)
             await recording
-            if not following:
-                await self._lingered(taken)
-                following = self._waiting.batch()
-            taken = following
+            if not following.taken:
+                await self._lingered(posting.taken)
+                following = _Next(self._waiting.batch())
         self._posting = None
 
-    async def _ahead(self, decided: asyncio.Event) -> tuple[list[_Waiting], Batch | None]:
+    async def _ahead(self, decided: asyncio.Event) -> _Next:
         """The next batch, decided while the one before is recorded, where enough waits for it."""
         await decided.wait()
         if self._waiting.count < FORESIGHT:
-            return [], None
-        taken = self._waiting.batch()
+            return _Next([])
+        following = _Next(self._waiting.batch())
         try:
-            return taken, await journal.foreseen(self._database, _submissions(taken), self._memory)
+            following.batch = await journal.foreseen(self._database, following.submissions(), self._memory)
+            if following.batch is not None and following.batch.entries:
+                following.rows = journal.written(following.batch)
         except Exception:  # noqa: BLE001 - it is decided again under the lock, and callers are told what fails there
             self._memory.forget()
-            return taken, None
+            return _Next(following.taken)
+        return following
 
     async def _lingered(self, before: list[_Waiting]) -> None:
         """Under load, lets those who were just answered ask again: a larger batch costs little more."""
@@ -148,36 +164,34 @@ class _Queue:
             except TimeoutError:
                 return
 
-    async def _post_batch(self, taken: list[_Waiting], batch: Batch | None, decided: asyncio.Event) -> None:
+    async def _post_batch(self, posting: _Next, decided: asyncio.Event) -> None:
         try:
-            answers = await self._recorded(_submissions(taken), batch, decided)
+            answers = await self._recorded(posting, decided)
         except Exception as failed:  # noqa: BLE001 - each caller is told, whatever it was
             self._memory.forget()
-            for waiting in taken:
+            for waiting in posting.taken:
                 if not waiting.outcomes.done():
                     waiting.outcomes.set_exception(failed)
             return
         finally:
             decided.set()
-        self._posted(sum(len(waiting.submission.requests) for waiting in taken))
-        for waiting, answer in zip(taken, answers, strict=True):
+        self._posted(sum(len(waiting.submission.requests) for waiting in posting.taken))
+        for waiting, answer in zip(posting.taken, answers, strict=True):
             if not waiting.outcomes.done():
                 waiting.outcomes.set_result(answer)
 
-    async def _recorded(
-        self, submissions: Sequence[Submission], batch: Batch | None, decided: asyncio.Event
-    ) -> list[list[Outcome]]:
+    async def _recorded(self, posting: _Next, decided: asyncio.Event) -> list[list[Outcome]]:
         """Records what was foreseen, if it starts where the head stands; or else what is decided now."""
-        async with journal.posting(self._database, self._book) as (connection, head):
-            if batch is None or not batch.start.is_at(head):
-                batch = await journal.decided(connection, head, submissions, self._memory)
+        submissions = posting.submissions()
+        async with recording(self._database) as connection:
+            head, posted = await journal.held(connection, self._book, [] if posting.batch else submissions)
+            if posting.batch is not None and not posting.batch.start.is_at(head):
+                posting.batch = posting.rows = None
+            if posting.batch is None:
+                posting.batch = await journal.decided(connection, head, submissions, self._memory, posted)
             decided.set()
-            await journal.record(connection, batch)
-        return batch.outcomes
-
-
-def _submissions(taken: Sequence[_Waiting]) -> list[Submission]:
-    return [waiting.submission for waiting in taken]
+            await journal.record(connection, posting.batch, posting.rows)
+        return posting.batch.outcomes
 
 
 class GroupCommit:

@@ -3,11 +3,11 @@
 A constant number of statements for a batch of any size. Everything that posts to a book goes through here.
 """
 
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from dataclasses import dataclass, replace
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger.accounts import chart
@@ -16,20 +16,19 @@ from ledger.approvals.store import limits_in_force
 from ledger.database import columns, driver, inserting, listed, reading, recording, taken_apart
 from ledger.errors import BookNotFound
 from ledger.postings import store
-from ledger.postings.batch import Batch, Facts, Head, Outcome, Request, Submission, decide
+from ledger.postings.batch import Batch, Facts, Head, Outcome, Submission, decide
 from ledger.postings.entry import PostedEntry
 from ledger.postings.memory import Memory
 from ledger.schema import balances, daily_totals
 
 # The time of recording never runs backwards within a book, whatever the database's clock does.
-_LOCK = text("""
+_HEAD = """
     SELECT number, hash, greatest(recorded_at, clock_timestamp()) AS now, changes
-    FROM heads WHERE book = :book FOR UPDATE
-""").execution_options(locks_head=True)
-_PEEK = text("""
-    SELECT number, hash, greatest(recorded_at, clock_timestamp()) AS now, changes
-    FROM heads WHERE book = :book
-""")
+    FROM heads WHERE book = {book}
+"""
+_PEEK = text(_HEAD.format(book=":book"))
+_LOCK = text(f"{_PEEK.text} FOR UPDATE")
+_HOLD = f"{_HEAD.format(book='%(book)s')} FOR UPDATE"
 _MOVE = """
     UPDATE heads SET number = %(number)s, hash = %(hash)s, recorded_at = %(recorded_at)s WHERE book = %(book)s
 """
@@ -60,6 +59,17 @@ _ADD_DAILY = inserting(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What a batch writes, as its statements take it: made while the batch before is recorded, where possible."""
+
+    head: dict[str, object]
+    postings: dict[str, str]
+    entries: dict[str, str]
+    balances: dict[str, str]
+    daily_totals: dict[str, str]
+
+
 @asynccontextmanager
 async def posting(database: AsyncEngine, book: str) -> AsyncIterator[tuple[AsyncConnection, Head]]:
     """A database transaction that holds the head of a book: nobody else posts to it meanwhile.
@@ -68,7 +78,9 @@ async def posting(database: AsyncEngine, book: str) -> AsyncIterator[tuple[Async
     Raises BookNotFound, DatabaseUnavailable or OutcomeUnknown.
     """
     async with recording(database) as connection:
-        yield connection, await _head(connection, book, lock=True)
+        with _waiting(connection):
+            head = await _head(connection, book, _LOCK)
+        yield connection, head
 
 
 async def post(
@@ -80,15 +92,39 @@ async def post(
     return batch.head, batch.outcomes
 
 
+async def held(
+    connection: AsyncConnection, book: str, submissions: Sequence[Submission]
+) -> tuple[Head, list[int] | None]:
+    """Holds the head as `posting` does, and finds the entries posted under the same keys, in one round trip.
+
+    The connection must have begun nothing yet. Without requests it does not look for any. Raises BookNotFound.
+    """
+    await connection.begin()
+    below = await driver(connection)
+    with _waiting(connection):
+        async with below.pipeline():
+            locked = await below.execute(_HOLD, {"book": book})
+            found = await below.execute(_REPLAYS, _keys(book, submissions)) if submissions else None
+    row = await locked.fetchone()
+    if row is None:
+        raise _no_book(book)
+    return Head(book, *row), [number for (number,) in await found.fetchall()] if found else None
+
+
 async def decided(
-    connection: AsyncConnection, head: Head, submissions: Sequence[Submission], memory: Memory
+    connection: AsyncConnection,
+    head: Head,
+    submissions: Sequence[Submission],
+    memory: Memory,
+    posted: Sequence[int] | None = None,
 ) -> Batch:
     """What a batch comes to, in a transaction that holds the head.
 
-    `memory` spares reading accounts that the batches before have met; it follows this one.
+    `memory` spares reading accounts that the batches before have met; it follows this one. `posted` are entries
+    under the same keys, where `held` has looked for them.
     """
     memory.stand_at(head)
-    batch = decide(head, await _facts(connection, head.book, submissions, memory), submissions)
+    batch = decide(head, await _facts(connection, head.book, submissions, memory, posted), submissions)
     memory.follow(batch)
     return batch
 
@@ -113,35 +149,80 @@ async def foreseen(database: AsyncEngine, submissions: Sequence[Submission], mem
     return batch
 
 
-async def record(connection: AsyncConnection, batch: Batch) -> None:
-    """Writes what was decided, in a transaction that holds the head where the batch starts."""
-    if batch.entries:
-        await _record(connection, batch)
+async def record(connection: AsyncConnection, batch: Batch, rows: Rows | None = None) -> None:
+    """Writes what was decided, in a transaction that holds the head where the batch starts.
+
+    In one go, and in the order that the guards ask for: the head, postings, entries; totals last. `rows` where
+    they were made already.
+    """
+    if not batch.entries:
+        return
+    rows = rows or written(batch)
+    await accounts.insert(connection, batch.head.book, [*batch.opened.values()])
+    below = await driver(connection)
+    async with below.pipeline():
+        await below.execute(_MOVE, rows.head)
+        await store.insert(below, rows.postings, rows.entries)
+        await below.execute(_ADD_BALANCES, rows.balances)
+        await below.execute(_ADD_DAILY, rows.daily_totals)
+
+
+def written(batch: Batch) -> Rows:
+    """What a batch that has entries writes.
+
+    Totals come in the order of their keys, so that neighbours in the index are changed one after the other.
+    """
+    head = batch.head
+    sums = sorted((head.book, code, added.debits, added.credits) for code, added in batch.added().items())
+    days = sorted((head.book, *place, added.debits, added.credits) for place, added in batch.daily.items())
+    return Rows(
+        head={"book": head.book, "number": head.number, "hash": head.hash, "recorded_at": head.recorded_at},
+        postings=store.postings_of(batch.entries),
+        entries=store.entries_of(batch.entries),
+        balances=columns(balances, sums),
+        daily_totals=columns(daily_totals, days),
+    )
 
 
 async def preview(
     connection: AsyncConnection, book: str, submissions: Sequence[Submission]
 ) -> list[list[Outcome]]:
     """What posting would answer now. Records nothing and waits for nobody."""
-    head = await _head(connection, book, lock=False)
+    head = await _head(connection, book, _PEEK)
     return decide(head, await _facts(connection, book, submissions, Memory()), submissions).outcomes
 
 
-async def _head(connection: AsyncConnection, book: str, *, lock: bool) -> Head:
-    row = (await connection.execute(_LOCK if lock else _PEEK, {"book": book})).one_or_none()
+def _waiting(connection: AsyncConnection) -> AbstractContextManager[object]:
+    """What the engine's option `waiting_for_head` makes, where somebody wants to know how long that takes."""
+    measured: Callable[[], AbstractContextManager[object]]
+    measured = connection.sync_engine.get_execution_options().get("waiting_for_head", nullcontext)
+    return measured()
+
+
+async def _head(connection: AsyncConnection, book: str, asked: TextClause) -> Head:
+    row = (await connection.execute(asked, {"book": book})).one_or_none()
     if row is None:
-        raise BookNotFound(f"no book {book}; open it first", book=book)
-    return Head(book, row.number, row.hash, row.now, row.changes)
+        raise _no_book(book)
+    return Head(book, *row)
+
+
+def _no_book(book: str) -> BookNotFound:
+    return BookNotFound(f"no book {book}; open it first", book=book)
 
 
 async def _facts(
-    connection: AsyncConnection, book: str, submissions: Sequence[Submission], memory: Memory
+    connection: AsyncConnection,
+    book: str,
+    submissions: Sequence[Submission],
+    memory: Memory,
+    posted: Sequence[int] | None = None,
 ) -> Facts:
-    requests = [request for submission in submissions for request in submission.requests]
-    commands = [request.command for request in requests]
+    commands = [request.command for submission in submissions for request in submission.requests]
     numbers = {number for command in commands for number in command.originals()}
+    if posted is None:
+        posted = await _posted(connection, book, submissions)
     facts = Facts(
-        replays=memory.latest | await _replays(connection, book, requests),
+        replays=memory.latest | await _replays(connection, book, posted),
         items=await store.items(connection, book, {name for command in commands for name in command.items()}),
         entries=await store.numbered(connection, book, numbers),
         reversals=await reversals(connection, book, numbers),
@@ -166,16 +247,24 @@ def _found(facts: Facts) -> Iterable[str]:
         yield from (posting.account for posting in original.entry.postings)
 
 
-async def _replays(
-    connection: AsyncConnection, book: str, requests: Sequence[Request]
-) -> dict[tuple[str, str], PostedEntry]:
-    asked = {
+async def _posted(connection: AsyncConnection, book: str, submissions: Sequence[Submission]) -> list[int]:
+    """The entries posted under the keys of these requests."""
+    found = await (await driver(connection)).execute(_REPLAYS, _keys(book, submissions))
+    return [number for (number,) in await found.fetchall()]
+
+
+def _keys(book: str, submissions: Sequence[Submission]) -> dict[str, str]:
+    requests = [request for submission in submissions for request in submission.requests]
+    return {
         "book": book,
         "actors": listed([request.actor for request in requests]),
         "keys": listed([request.idempotency_key for request in requests]),
     }
-    found = await (await driver(connection)).execute(_REPLAYS, asked)
-    numbers = [number for (number,) in await found.fetchall()]
+
+
+async def _replays(
+    connection: AsyncConnection, book: str, numbers: Sequence[int]
+) -> dict[tuple[str, str], PostedEntry]:
     earlier = await store.numbered(connection, book, numbers)
     return {(entry.actor, entry.idempotency_key): entry for entry in earlier.values()}
 
@@ -186,21 +275,3 @@ async def reversals(connection: AsyncConnection, book: str, numbers: Collection[
         return {}
     rows = await connection.execute(_REVERSALS, {"book": book, "numbers": [*numbers]})
     return {row.reverses: row.number for row in rows}
-
-
-async def _record(connection: AsyncConnection, batch: Batch) -> None:
-    """In one go, and in the order that the guards ask for: the head, postings, entries; totals last.
-
-    Totals come in the order of their keys, so that neighbours in the index are changed one after the other.
-    """
-    head = batch.head
-    await accounts.insert(connection, head.book, [*batch.opened.values()])
-    sums = sorted((head.book, code, added.debits, added.credits) for code, added in batch.added().items())
-    days = sorted((head.book, *place, added.debits, added.credits) for place, added in batch.daily.items())
-    moved = {"book": head.book, "number": head.number, "hash": head.hash, "recorded_at": head.recorded_at}
-    below = await driver(connection)
-    async with below.pipeline():
-        await below.execute(_MOVE, moved)
-        await store.insert(below, batch.entries)
-        await below.execute(_ADD_BALANCES, columns(balances, sums))
-        await below.execute(_ADD_DAILY, columns(daily_totals, days))

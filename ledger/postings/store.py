@@ -78,11 +78,22 @@ _PAYERS_OF_SESSIONS = text("""
 """)
 
 
-async def insert(below: psycopg.AsyncConnection[Any], posted: Sequence[PostedEntry]) -> None:
+async def insert(
+    below: psycopg.AsyncConnection[Any], of_postings: dict[str, str], of_entries: dict[str, str]
+) -> None:
     """Writes new entries: their postings first, as `entries_are_whole` expects. The head must have moved."""
-    lines = [line for one in posted for line in _lines(one)]
-    await below.execute(_INSERT_POSTINGS, columns(postings, lines))
-    await below.execute(_INSERT_ENTRIES, columns(entries, [(*one.columns(), one.hash) for one in posted]))
+    await below.execute(_INSERT_POSTINGS, of_postings)
+    await below.execute(_INSERT_ENTRIES, of_entries)
+
+
+def postings_of(posted: Sequence[PostedEntry]) -> dict[str, str]:
+    """The columns of `postings` for new entries, as `insert` takes them."""
+    return columns(postings, [line for one in posted for line in _lines(one)])
+
+
+def entries_of(posted: Sequence[PostedEntry]) -> dict[str, str]:
+    """The columns of `entries`."""
+    return columns(entries, [(*one.columns(), one.hash) for one in posted])
 
 
 def _lines(posted: PostedEntry) -> Iterator[tuple[object, ...]]:
