@@ -37,16 +37,23 @@ KEPT_ALIVE: dict[str, int] = {
 
 
 class _Pipeline(AsyncPipeline):
-    """A pipeline that ends with its Sync, as the protocol has it.
+    """A pipeline that sends its statements together when it ends, and ends with its Sync, as the protocol has it.
 
-    psycopg sends a Flush behind it. PostgreSQL takes that for a sign of life, and no longer ends the transaction
-    of a program that then stands still (idle_in_transaction_session_timeout): it would hold a book for ever.
+    psycopg waits for the network with each statement, and sends a Flush behind the Sync. The first costs as many
+    rounds of the event loop as there are statements. The second PostgreSQL takes for a sign of life, and no longer
+    ends the transaction of a program that then stands still (idle_in_transaction_session_timeout): it would hold a
+    book for ever. So answers are there once the block has ended, and not before.
     """
+
+    def _communicate_gen(self) -> PQGen[None]:
+        while self.command_queue:
+            self.command_queue.popleft()()  # into the connection's buffer, which grows as it must
+        yield from ()
 
     def _exit_gen(self) -> PQGen[None]:
         try:
             self._enqueue_sync()
-            yield from self._communicate_gen()
+            yield from super()._communicate_gen()
         finally:
             yield from self._fetch_gen(flush=False)
 
@@ -59,7 +66,7 @@ class DriverConnection(AsyncConnection[TupleRow]):
 
     @asynccontextmanager
     async def pipeline(self) -> AsyncIterator[AsyncPipeline]:
-        """Statements sent without waiting for the answers of those before."""
+        """Statements sent together: their answers are there once the block has ended."""
         if self._pipeline is None:
             self._pipeline = _Pipeline(self)
         async with super().pipeline() as begun:

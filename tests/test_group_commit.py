@@ -13,6 +13,7 @@ import pytest
 from serving import BOOK, PATIENCE_SECONDS, Ledger, answered, cr, dr
 
 from ledger.database import engine
+from ledger.errors import BookNotFound
 from ledger.money import Amount
 from ledger.postings import group_commit, journal
 from ledger.postings.batch import MOST_POSTINGS, Posted, Request, Submission
@@ -228,3 +229,22 @@ ENDED = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%FROM heads%FOR UPDATE%'
 """
+
+
+def test_no_queue_is_kept_for_a_book_that_is_not_there(ledger: Ledger) -> None:
+    """However many names are tried; the queue of a book that is there keeps what it remembers."""
+
+    async def working() -> None:
+        database = engine(ledger.url)
+        queues = group_commit.GroupCommit(database, lambda _: None)
+        try:
+            for n in range(5):
+                with pytest.raises(BookNotFound):
+                    await queues.post(f"B{n}", Submission([request("a")]))
+            await queues.post(BOOK, Submission([request("a")]))
+            await queues.drained()
+            assert [*queues._queues] == [BOOK]
+        finally:
+            await database.dispose()
+
+    asyncio.run(working())

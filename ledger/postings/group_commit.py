@@ -86,10 +86,13 @@ class _Turns:
 class _Queue:
     """What waits for one book, and the task that posts it."""
 
-    def __init__(self, database: AsyncEngine, book: str, posted: Callable[[int], None]) -> None:
+    def __init__(
+        self, database: AsyncEngine, book: str, posted: Callable[[int], None], forgotten: Callable[[str], object]
+    ) -> None:
         self._database = database
         self._book = book
         self._posted = posted
+        self._forgotten = forgotten
         self._waiting = _Turns()
         self._memory = Memory()
         self._posting: asyncio.Task[None] | None = None
@@ -116,11 +119,6 @@ class _Queue:
     def count(self) -> int:
         return self._waiting.count
 
-    @property
-    def knows_nothing(self) -> bool:
-        """Nothing is posted here, and nothing is remembered: there may be no such book."""
-        return self._posting is None and self._memory.head is None
-
     async def drained(self) -> None:
         if self._posting is not None:
             await self._posting
@@ -136,6 +134,8 @@ class _Queue:
                 await self._lingered(posting.taken)
                 following = _Next(self._waiting.batch())
         self._posting = None
+        if self._memory.head is None:  # nothing is remembered: there may be no such book
+            self._forgotten(self._book)
 
     async def _ahead(self, decided: asyncio.Event) -> _Next:
         """The next batch, decided while the one before is recorded, where enough waits for it."""
@@ -208,12 +208,9 @@ class GroupCommit:
 
         Raises BookNotFound, QueueFull, DatabaseUnavailable or OutcomeUnknown.
         """
-        queue = self._queues.setdefault(book, _Queue(self._database, book, self._posted))
-        try:
-            return await queue.post(submission)
-        finally:
-            if queue.knows_nothing:
-                self._queues.pop(book, None)
+        if book not in self._queues:
+            self._queues[book] = _Queue(self._database, book, self._posted, self._queues.pop)
+        return await self._queues[book].post(submission)
 
     def waiting(self) -> int:
         """How many requests wait, of all books."""
