@@ -115,7 +115,7 @@ def test_whoever_does_not_read_is_not_read_from(ledger: Ledger) -> None:
 
     answers = ledger.postings.StreamEntries(without_end())
     next(answers)
-    assert not asking.wait(5)
+    assert not asking.wait(2)
     ledger.post(DAY, dr(CASH, "1.00"), cr(INTEREST, "1.00"))
     answers.cancel()
     assert ledger.wrong() == []

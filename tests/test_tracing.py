@@ -208,6 +208,7 @@ def test_a_collector_that_is_away_holds_up_nothing(
     """Neither calls nor the end; the log says so, in lines of its own form."""
     with collecting() as (url, _):
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "2")
     arguments = ("serve", "--insecure", "--listen", "127.0.0.1:0")
     with running(*arguments, database_url=ledger.url) as (process, said), connected(said) as channel:
         refused(client(loop, ledger.url, channel).accounts.GetBalance, NOTHING)
