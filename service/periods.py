@@ -138,7 +138,9 @@ def _done(command: str, book: str, work: Callable[..., Awaitable[Answer]], *aske
 
 async def _listed(connection: AsyncConnection, book: str, history: bool) -> list[Period]:
     await existing_book(connection, book)
-    return await store.find(connection, book, None, _ALL, history=history)
+    found = await store.find(connection, book, None, _ALL, history=history)
+    known = await store.in_force(connection, book)
+    return found if history else [one.within(known) for one in found]
 
 
 async def _shown(connection: AsyncConnection, book: str, month: date) -> Period:

@@ -215,6 +215,25 @@ def test_what_lies_before_the_first_month_is_closed_with_it(books: Ledger) -> No
     )
 
 
+def test_a_month_without_entries_is_closed_with_the_next(books: Ledger) -> None:
+    """So an entry of long ago does not ask for a close of every month since."""
+    posted(books, "1926-04-08")
+    asked = closing_of(books, APRIL)
+    assert why(books, books.periods.ClosePeriod, asked) == f"PERIOD_OUT_OF_ORDER first=1926-04; month={APRIL}"
+    closed(books, "1926-04")
+    soft_closed(books, "1926-05")
+    assert why(books, books.periods.ClosePeriod, asked) == f"PERIOD_OUT_OF_ORDER first=1926-05; month={APRIL}"
+    reopened(books, "1926-05")
+    closed(books, APRIL)
+    assert got(books, MARCH).period == pb.Period(month=MARCH, state=CLOSED)
+    assert got(books, "1926-05").period == pb.Period(month="1926-05", state=CLOSED, version=2)
+    assert listed(books) == [("1926-04", "closed", 1), ("1926-05", "closed", 2), (APRIL, "closed", 1)]
+    reopened(books, APRIL)
+    assert got(books, MARCH).period == pb.Period(month=MARCH, state=OPEN)
+    assert listed(books) == [("1926-04", "closed", 1), ("1926-05", "open", 2), (APRIL, "open", 2)]
+    assert books.wrong() == []
+
+
 def test_a_book_without_entries_closes_any_month_first(server: Ledger) -> None:
     books = server.of(f"periods-{next(_books)}")
     open_book(books, books.book)

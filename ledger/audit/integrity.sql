@@ -594,12 +594,20 @@ WITH lines AS (
         'period_order',
         c.book,
         to_char(c.month, 'YYYY-MM') || ' version ' || c.version,
-        'no earlier month open while it is closed',
+        'no earlier month open or soft-closed while it is closed',
         to_char(o.month, 'YYYY-MM') || ' is ' || replace(o.state, '_', '-')
     FROM closes AS c
     JOIN closes AS o ON o.book = c.book AND o.month < c.month AND o.state <> 'closed'
         AND coalesce(least(o.until, c.until), 9223372036854775807) > greatest(o.after_entry, c.after_entry)
     WHERE c.state = 'closed'
+        AND (
+            o.state = 'soft_closed'
+            OR EXISTS (
+                SELECT FROM entries AS e
+                WHERE e.book = o.book AND e.number <= c.after_entry AND e.effective_date >= o.month
+                    AND e.effective_date < CAST(o.month + interval '1 month' AS date)
+            )
+        )
 )
 SELECT check_name, book, subject, expected, found
 FROM faults

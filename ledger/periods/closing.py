@@ -101,7 +101,7 @@ async def _decided(connection: AsyncConnection, head: Head, asked: Closing, exce
     known = await store.in_force(connection, asked.book)
     before = await store.current(connection, asked.book, asked.month, known)
     refuse_closed(before)
-    refuse_out_of_order(asked.month, known, await store.first_month(connection, asked.book))
+    refuse_out_of_order(asked.month, known, await store.first_month(connection, asked.book, known))
     findings = (
         *await store.uncleared(connection, asked.book, asked.month, asked.limit_days),
         *await exceptions(connection, asked.book, head.recorded_at, asked.limit_days),

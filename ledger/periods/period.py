@@ -1,7 +1,7 @@
 """What a month of a book is, what may be effective in it, and in which order months close. Pure.
 
 A month is named by its first day. Months close in their order, so that what is closed ends with one day: nothing
-may be effective on it or before it, nor in months before the book's first that nobody ever closed.
+may be effective on it or before it. A month in which nothing is effective is closed with the next one.
 """
 
 import hashlib
@@ -179,6 +179,11 @@ class Period:
         """The version after this one."""
         return Period(self.month, state, self.version + 1, self.state, after_entry, reason, set_by, set_at)
 
+    def within(self, known: Periods) -> "Period":
+        """As it stands among the others: closed with a later month, where none was closed by itself."""
+        state = known.state(self.month)
+        return self if state is self.state else Period(self.month, state, self.version)
+
     def stated(self) -> dict[str, str]:
         """The change as text by field."""
         return {
@@ -235,10 +240,9 @@ def refuse_closed(current: Period) -> None:
 
 
 def refuse_out_of_order(month: date, periods: Periods, first: date | None) -> None:
-    """Every earlier month of the book is closed; `first` is that of its first entry. Raises PeriodOutOfOrder."""
-    closed = periods.closed_through
-    expected = first if closed is None else closed + timedelta(days=1)
-    if expected is not None and month > expected:
+    """No earlier month is soft-closed, or open and used, as `first` is. Raises PeriodOutOfOrder."""
+    expected = min([*periods.soft_closed, *([first] if first else [])], default=month)
+    if month > expected:
         raise PeriodOutOfOrder(
             f"{written(expected)} is not closed, which comes before {written(month)}",
             month=written(month),

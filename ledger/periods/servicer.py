@@ -60,7 +60,7 @@ class PeriodsServicer(PeriodsServiceServicer):
                 raise PeriodNotFound(
                     f"no version {version} of {request.month}", month=written(month), version=version
                 )
-            if found is None:
+            if found is None or not version:
                 found = await store.current(connection, book, month, await store.in_force(connection, book))
             found = await store.frozen(connection, book, found)
         return pb.GetPeriodResponse(
@@ -74,6 +74,9 @@ class PeriodsServicer(PeriodsServiceServicer):
         async with self._reads.view() as connection:
             await existing_book(connection, book)
             found = await store.find(connection, book, after, size + 1, history=request.history)
+            if not request.history:
+                known = await store.in_force(connection, book)
+                found = [one.within(known) for one in found]
         more = messages.token(request, found[size - 1]) if len(found) > size else ""
         return pb.ListPeriodsResponse(periods=map(messages.period, found[:size]), next_page_token=more)
 

@@ -39,9 +39,11 @@ async def in_force(connection: AsyncConnection, book: str) -> Periods:
     return Periods(closed and last_day(closed), soft_closed)
 
 
-async def first_month(connection: AsyncConnection, book: str) -> date | None:
-    """The month of the earliest entry, by its effective date; None in a book without entries."""
+async def first_month(connection: AsyncConnection, book: str, known: Periods) -> date | None:
+    """The first month after what is closed in which something is effective; None where nothing is."""
     wanted = select(func.min(entries.c.effective_date)).where(entries.c.book == book)
+    if known.closed_through is not None:
+        wanted = wanted.where(entries.c.effective_date > known.closed_through)
     earliest = (await connection.execute(wanted)).scalar_one()
     return earliest and month_of(earliest)
 
@@ -49,7 +51,7 @@ async def first_month(connection: AsyncConnection, book: str) -> date | None:
 async def current(connection: AsyncConnection, book: str, month: date, known: Periods) -> Period:
     """A month as it stands, of version 0 where nobody ever changed it."""
     found = await version(connection, book, month, 0)
-    return found or Period(month, known.state(month))
+    return (found or Period(month)).within(known)
 
 
 async def version(connection: AsyncConnection, book: str, month: date, number: int) -> Period | None:
