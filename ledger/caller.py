@@ -7,3 +7,6 @@ actor: ContextVar[str] = ContextVar("actor")
 
 books: ContextVar[frozenset[str] | None] = ContextVar("books", default=None)
 """The books that the caller may know of; None where that is all of them."""
+
+is_finance: ContextVar[bool] = ContextVar("is_finance", default=False)
+"""Whether the caller is of the finance team of the book that the request names."""

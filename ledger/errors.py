@@ -353,3 +353,34 @@ class FileKeyUnknown(NotAllowedNow):
 
 class FileDamaged(NotAllowedNow):
     """The bytes of a file that are kept are not those that came."""
+
+
+# --- months of a book ---------------------------------------------------------------------------------
+
+
+class MonthInvalid(Invalid):
+    """Not a month of the calendar, written YYYY-MM."""
+
+
+class PeriodNotFound(NotThere):
+    """The month has no such version."""
+
+
+class PeriodSoftClosed(NotAllowedNow):
+    """The month is soft-closed: only the finance team posts into it, and says why."""
+
+
+class PeriodClosed(NotAllowedNow):
+    """Nothing may be effective in the month any more."""
+
+
+class PeriodOpen(NotAllowedNow):
+    """The month is open, and only another can be reopened."""
+
+
+class PeriodOutOfOrder(NotAllowedNow):
+    """Months close in their order, and open again from the last one."""
+
+
+class PeriodNotReady(NotAllowedNow):
+    """Something stands in the way of the close that nobody has taken responsibility for."""

@@ -5,7 +5,15 @@ from collections.abc import Mapping
 from datetime import date
 from typing import TypeVar
 
-from ledger.errors import ChoiceInvalid, CurrencyUnknown, DateInvalid, FieldMissing, NumberInvalid, TextInvalid
+from ledger.errors import (
+    ChoiceInvalid,
+    CurrencyUnknown,
+    DateInvalid,
+    FieldMissing,
+    MonthInvalid,
+    NumberInvalid,
+    TextInvalid,
+)
 from ledger.money import fraction_digits
 
 Choice = TypeVar("Choice")
@@ -18,6 +26,8 @@ KEY_LENGTH = 200
 """Longest idempotency key."""
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
+_LAST_MONTH = "9999-12"
 _BOOK = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,39}")
 
 
@@ -65,6 +75,20 @@ def day(field: str, value: str) -> date:
 def optional_day(field: str, value: str) -> date | None:
     """A date that may be absent: an empty one is None."""
     return day(field, value) if value else None
+
+
+def month(field: str, value: str) -> date:
+    """The first day of a month that must be there, written YYYY-MM. Raises FieldMissing or MonthInvalid.
+
+    December 9999 is none: no month comes after it.
+    """
+    if not value:
+        raise FieldMissing(f"{field} is required", field=field)
+    if not _MONTH.fullmatch(value) or value.startswith("0000") or value == _LAST_MONTH:
+        raise MonthInvalid(
+            f"{field} is not a month written YYYY-MM: {value[:20]!r}", field=field, value=value[:20]
+        )
+    return date.fromisoformat(f"{value}-01")
 
 
 def number(field: str, value: int) -> int:

@@ -202,3 +202,51 @@ recorded_totals = Table(
     column("debits", BigInteger),
     column("credits", BigInteger),
 )
+
+periods = Table(
+    "periods",
+    metadata,
+    column("book", Text, key=True),
+    column("month", Date, key=True),
+    column("version", Integer, key=True),
+    column("before", Text),
+    column("state", Text),
+    column("after_entry", BigInteger),
+    column("reason", Text),
+    column("set_by", Text),
+    column("set_at", _moment),
+    column("proposal", BigInteger, null=True),
+    column("last_entry_hash", LargeBinary, null=True),
+    column("limit_days", Integer, null=True),
+    column("override_by", Text, null=True),
+    column("override_reason", Text, null=True),
+    column("hash", LargeBinary, null=True),
+)
+
+period_balances = Table(
+    "period_balances",
+    metadata,
+    column("book", Text, key=True),
+    column("month", Date, key=True),
+    column("version", Integer, key=True),
+    column("account", Text, key=True),
+    column("currency", Text),
+    column("debits", BigInteger),
+    column("credits", BigInteger),
+)
+
+period_findings = Table(
+    "period_findings",
+    metadata,
+    column("book", Text, key=True),
+    column("month", Date, key=True),
+    column("version", Integer, key=True),
+    column("line", Integer, key=True),
+    column("kind", Text),
+    column("subject", Text),
+    column("item", Text, null=True),
+    column("currency", Text, null=True),
+    column("amount", BigInteger, null=True),
+    column("since", Date),
+    column("days", Integer),
+)

@@ -23,6 +23,7 @@ from ledger.accounts import chart
 from ledger.accounts import store as accounts
 from ledger.database import reading, recording
 from ledger.errors import Refusal
+from ledger.periods.store import in_force
 from ledger.postings import journal
 from ledger.postings import store as books
 from ledger.postings.batch import Head
@@ -246,7 +247,7 @@ class _Arrived:
                 return False
             if before.settled_claim_count > start:
                 return True
-            chunk = self._chunk(connection, head, before, before.payer)
+            chunk = await self._chunk(connection, head, before, before.payer)
             added = await settle_chunk(chunk, claims, self._survey.provider_level if last else ())
             state = RemittanceState.SETTLED if last else RemittanceState.SETTLING
             await store.progress(connection, book, self.id, state, added)
@@ -264,20 +265,22 @@ class _Arrived:
         if before.payer is None:
             await store.name_payer(connection, book, self.id, payer)
             await store.close_exception(connection, book, self._exception_id(ExceptionReason.UNKNOWN_PAYER))
-        moved = await match_again(self._chunk(connection, head, before, payer), claims)
+        moved = await match_again(await self._chunk(connection, head, before, payer), claims)
         await store.progress(connection, book, self.id, RemittanceState.SETTLED, moved)
         return True
 
-    def _chunk(self, connection: AsyncConnection, head: Head, before: Row[Any], payer: str | None) -> Chunk:
+    async def _chunk(self, connection: AsyncConnection, head: Head, before: Row[Any], payer: str | None) -> Chunk:
+        """Where claims are settled: on the payment's day, or on the first open day after it."""
         header = self._survey.header
         assert header.payment_date is not None
         assert header.currency is not None
         name = payer or before.signed_by
+        effective_date = (await in_force(connection, head.book)).open_day(header.payment_date)
         return Chunk(
             connection=connection,
             head=head,
             actor=self._delivery.received_by,
-            payment=Payment(str(self.id), name, header.trace, header.payment_date, header.currency),
+            payment=Payment(str(self.id), name, header.trace, effective_date, header.currency),
             signed_by=before.signed_by,
             payer_known=payer is not None,
         )

@@ -33,8 +33,8 @@ class Payment:
     """The payment that a remittance explains: whose it is and when it counts.
 
     `payer` is the books' code, or where the payer is unknown the name under which it signs. `effective_date` is
-    BPR16. `waits_in` is the account and item in which the money has waited since it was suspended; None where it
-    only arrives now.
+    BPR16, or where its month is not open any more, the first open day after it. `waits_in` is the account and item
+    in which the money has waited since it was suspended; None where it only arrives now.
     """
 
     remittance: str

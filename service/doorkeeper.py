@@ -19,7 +19,7 @@ from service.door import Door
 from service.identity import Gate, Metadata, OpenGate, Principal
 from service.metrics import Metrics
 from service.refusals import code, status
-from service.rights import RIGHTS, Right
+from service.rights import RIGHTS, Right, Role
 from service.tracing import Traces
 
 Behaviour = Callable[[Any, Context], Awaitable[Any]]
@@ -244,8 +244,10 @@ class _Permit:
             self._refuse_outsider()
             return
         self.told.book = book[:_LONGEST_BOOK]
-        if not self.right.roles & self.principal.roles_in(book):
+        roles = self.principal.roles_in(book)
+        if not self.right.roles & roles:
             raise self._refusal()
+        caller.is_finance.set(Role.FINANCE in roles)
 
     def _refuse_outsider(self) -> None:
         """Before a book is named: who may call this in no book at all learns nothing more."""

@@ -20,14 +20,16 @@ from ledger.accounts.servicer import AccountsServicer
 from ledger.approvals.servicer import ApprovalsServicer
 from ledger.database import engine
 from ledger.errors import Refusal, TryAgain
+from ledger.periods.servicer import PeriodsServicer
 from ledger.postings.feed import Feed
 from ledger.postings.group_commit import GroupCommit
 from ledger.postings.servicer import PostingsServicer
 from ledger.reads import Reads
 from ledger.reports.servicer import ReportsServicer
-from ledger.v1 import accounts_pb2, approvals_pb2, postings_pb2, reports_pb2
+from ledger.v1 import accounts_pb2, approvals_pb2, periods_pb2, postings_pb2, reports_pb2
 from ledger.v1.accounts_pb2_grpc import add_AccountsServiceServicer_to_server
 from ledger.v1.approvals_pb2_grpc import add_ApprovalsServiceServicer_to_server
+from ledger.v1.periods_pb2_grpc import add_PeriodsServiceServicer_to_server
 from ledger.v1.postings_pb2_grpc import add_PostingsServiceServicer_to_server
 from ledger.v1.reports_pb2_grpc import add_ReportsServiceServicer_to_server
 from reconciliation.files import IN_THE_OPEN, Files
@@ -35,6 +37,7 @@ from reconciliation.ingest import resume
 from reconciliation.servicer import ReconciliationServicer
 from reconciliation.v1 import reconciliation_pb2
 from reconciliation.v1.reconciliation_pb2_grpc import add_ReconciliationServiceServicer_to_server
+from reconciliation.waiting import old_exceptions
 from service import upkeep
 from service.admission import OPEN, Admission
 from service.door import Door
@@ -58,6 +61,7 @@ DESCRIPTORS = (
     postings_pb2.DESCRIPTOR.services_by_name["PostingsService"],
     approvals_pb2.DESCRIPTOR.services_by_name["ApprovalsService"],
     reports_pb2.DESCRIPTOR.services_by_name["ReportsService"],
+    periods_pb2.DESCRIPTOR.services_by_name["PeriodsService"],
     reconciliation_pb2.DESCRIPTOR.services_by_name["ReconciliationService"],
 )
 SERVICES = tuple(one.full_name for one in DESCRIPTORS)
@@ -163,6 +167,7 @@ def _add_others(grpc_server: grpc.aio.Server, database: AsyncEngine, reads: Read
     add_AccountsServiceServicer_to_server(AccountsServicer(database, reads), grpc_server)
     add_ApprovalsServiceServicer_to_server(ApprovalsServicer(database), grpc_server)
     add_ReportsServiceServicer_to_server(ReportsServicer(reads), grpc_server)
+    add_PeriodsServiceServicer_to_server(PeriodsServicer(database, reads, old_exceptions), grpc_server)
 
 
 def _in_use(database: AsyncEngine) -> int:

@@ -12,7 +12,7 @@ from test_approvals import MAKER
 Row = dict[str, Any]
 UUID = "01890000-0000-7000-8000-000000000001"
 HASH = "\\x" + "ab" * 32
-NEW = 17
+NEW = 18
 """The number of the next entry; the one before was approved."""
 PROPOSAL = 9
 """The number of a proposal that is not there."""
@@ -31,6 +31,9 @@ FRESH: dict[str, Row] = {
     "proposals": {"number": PROPOSAL, "idempotency_key": "fresh"},
     "proposal_decisions": {"proposal": PROPOSAL},
     "approval_limits": {"version": 9},
+    "periods": {"version": 9},
+    "period_balances": {"account": BARE},
+    "period_findings": {"line": 9},
     "balances": {"account": BARE},
     "daily_totals": {"effective_date": "2001-01-01"},
     "recorded_levels": {"size": 8, "fewest": 1, "number": 0},
@@ -53,6 +56,7 @@ LIKE = {
     "postings": "line = 1",
     "proposals": "number = (SELECT proposal FROM proposal_decisions WHERE verdict = 'declined')",
     "proposal_decisions": "verdict = 'declined'",
+    "periods": "state = 'closed'",
     "remittances": "state = 'settled' AND posted > 0",
     "claim_payments": "reverses_line IS NOT NULL",
 }
@@ -103,6 +107,28 @@ CHECKS: dict[str, Row] = {
     "payer_identifiers_payer_check": {"payer": ""},
     "payer_identifiers_reason_check": {"reason": ""},
     "payer_identifiers_version_check": {"version": 0},
+    "period_balances_credits_check": {"credits": -1},
+    "period_balances_debits_check": {"debits": -1},
+    "period_changes": {"before": "closed"},
+    "period_closed_with_proof": {"hash": "\\xab"},
+    "period_findings_kind_check": {"kind": "anything"},
+    "period_findings_line_check": {"line": 0},
+    "period_override_named": {"override_by": ""},
+    "period_reopened_by_two": {"proposal": 1},
+    "periods_after_entry_check": {"after_entry": -1},
+    "periods_before_check": {"before": "ajar"},
+    "periods_month_check": {"month": "2026-01-02"},
+    "periods_reason_check": {"reason": ""},
+    "periods_set_by_check": {"set_by": ""},
+    "periods_state_check": {
+        "state": "ajar",
+        "hash": None,
+        "last_entry_hash": None,
+        "limit_days": None,
+        "override_by": None,
+        "override_reason": None,
+    },
+    "periods_version_check": {"version": 0},
     "postings_amount_check": {"amount": 0},
     "postings_line_check": {"line": 0},
     "proposal_decisions_check": {"entry_number": 1},
@@ -146,6 +172,19 @@ FOREIGN_KEYS: dict[str, Row] = {
     "exceptions_book_remittance_fkey": {"remittance": UUID},
     "file_reads_book_sha256_fkey": {"sha256": HASH},
     "heads_book_fkey": {"book": "nowhere"},
+    "period_balances_book_month_version_fkey": {"version": 99},
+    "period_findings_book_month_version_fkey": {"version": 99},
+    "periods_book_fkey": {"book": "nowhere"},
+    "periods_book_proposal_fkey": {
+        "proposal": PROPOSAL,
+        "state": "open",
+        "before": "closed",
+        "hash": None,
+        "last_entry_hash": None,
+        "limit_days": None,
+        "override_by": None,
+        "override_reason": None,
+    },
     "payer_identifiers_book_fkey": {"book": "nowhere"},
     "proposal_decisions_book_entry_number_fkey": {"verdict": "approved", "entry_number": NEW},
     "proposal_decisions_book_proposal_proposed_by_content_hash_fkey": {"proposal": PROPOSAL + 1},
@@ -178,6 +217,9 @@ KEYS: dict[str, Row] = {
     "file_reads_pkey": {},
     "heads_pkey": {},
     "payer_identifiers_pkey": {},
+    "period_balances_pkey": {},
+    "period_findings_pkey": {},
+    "periods_pkey": {},
     "postings_pkey": {"line": 1},
     "proposal_decisions_book_entry_number_key": {"verdict": "approved", "entry_number": NEW - 1},
     "proposal_decisions_pkey": {},
@@ -226,6 +268,7 @@ def _head(number: int = NEW) -> str:
 
 # Triggers by what they refuse. A right to change keeps the program out already, so a superuser tries it, and as a
 # replica, where nothing but ENABLE ALWAYS holds.
+IN_CLOSED, IN_SOFT_CLOSED = ({"effective_date": f"'{day}'"} for day in ("2025-11-20", "2026-01-20"))
 OWNER, PROGRAM = "SET LOCAL session_replication_role = replica", "SET LOCAL ROLE ledger_program"
 AT_THE_COMMIT = "SET CONSTRAINTS ALL IMMEDIATE"
 TRIGGERS: dict[str, dict[str, Sequence[Sequence[str]]]] = {
@@ -239,6 +282,13 @@ TRIGGERS: dict[str, dict[str, Sequence[Sequence[str]]]] = {
     "accounts_stay": {
         "DELETE": [[OWNER, f"DELETE FROM accounts WHERE code = '{BARE}'"]],
         "TRUNCATE": [[OWNER, "TRUNCATE accounts CASCADE"]],
+    },
+    "entries_are_in_open_months": {
+        "INSERT": [
+            [PROGRAM, _head(), _postings(**IN_CLOSED), _entry(**IN_CLOSED)],
+            [OWNER, _head(), _postings(**IN_CLOSED), _entry(**IN_CLOSED)],
+            [PROGRAM, _head(), _postings(**IN_SOFT_CLOSED), _entry(**IN_SOFT_CLOSED)],
+        ],
     },
     "entries_are_whole": {
         "INSERT": [
@@ -293,11 +343,15 @@ TRIGGERS: dict[str, dict[str, Sequence[Sequence[str]]]] = {
         "entry_keys",
         "entry_reversals",
         "payer_identifiers",
+        "period_balances",
+        "period_findings",
+        "periods",
         "proposal_decisions",
         "proposals",
     )
 }
 # What refuses the same as well: it is out of the way in both trials.
+MONTHS_STAY = ("periods_never_change", "period_balances_never_change", "period_findings_never_change")
 BESIDE = {
     "accounts_book_code_currency_key": ["accounts_pkey", "accounts_case"],
     "accounts_pkey": ["accounts_book_code_currency_key", "accounts_case"],
@@ -305,20 +359,23 @@ BESIDE = {
         "entry_reversals_never_change",
         "proposal_decisions_never_change",
         "approval_limits_never_change",
+        *MONTHS_STAY,
     ],
     "entries_number_check": ["postings_are_whole"],
     "entries_posting_count_check": ["entries_are_whole"],
     "postings_amount_check": ["postings_are_whole"],
     "postings_line_check": ["postings_are_whole"],
     "postings_pkey": ["postings_are_whole"],
-    "proposal_decisions_never_change": ["approval_limits_never_change"],
+    "periods_never_change": ["period_balances_never_change", "period_findings_never_change"],
+    "proposal_decisions_never_change": ["approval_limits_never_change", *MONTHS_STAY],
     "proposals_book_number_proposed_by_content_hash_key": ["proposals_pkey"],
-    "proposals_never_change": ["proposal_decisions_never_change", "approval_limits_never_change"],
+    "proposals_never_change": ["proposal_decisions_never_change", "approval_limits_never_change", *MONTHS_STAY],
     "proposals_pkey": ["proposals_book_number_proposed_by_content_hash_key"],
     ("entries", "actor"): ["entries_are_whole"],
     ("entries", "effective_date"): ["entries_are_whole"],
     ("entries", "idempotency_key"): ["entries_are_whole"],
     ("entries", "posting_count"): ["entries_are_whole"],
+    ("periods", "state"): ["period_closed_with_proof"],
     **{
         ("postings", column): ["postings_are_whole"]
         for column in ("account", "amount", "currency", "effective_date")

@@ -10,6 +10,7 @@ from test_approvals import PAID, approved, declining, limited, paying, proposed
 from ledger.accounts import recorded
 from ledger.database import engine, recording
 from ledger.v1 import accounts_pb2 as ac
+from ledger.v1 import periods_pb2 as pe
 from ledger.v1 import postings_pb2 as po
 from ledger.v1 import reports_pb2 as rp
 from reconciliation.v1 import reconciliation_pb2 as pb
@@ -47,6 +48,7 @@ def worked(ledger: Ledger, book: str) -> None:
     accounts_opened(ledger, book)
     entries_posted(ledger, book)
     remittances_settled(ledger.of(book))
+    months_closed(ledger.of(book))
     proposals_decided(ledger.of(book))
     questions_answered(ledger, book)
     asyncio.run(kept_up(ledger.url))
@@ -112,6 +114,18 @@ def proposals_decided(books: Ledger) -> None:
     books.approvals.Decline(declining(books, proposed(books, paying(books, "3.00"))))
 
 
+def months_closed(books: Ledger) -> None:
+    """Money in suspense that somebody takes responsibility for, a month closed, one soft-closed, one reopened."""
+    waiting = dr("Assets:Cash", "1.00"), cr("Liabilities:Suspense:AETNA", "1.00")
+    books.post("2025-11-10", *waiting)
+    taken = pe.PeriodOverride(person="cfo", reason="the payer was asked")
+    about = {"book": books.book, "reason": "end of month"}
+    books.periods.ClosePeriod(pe.ClosePeriodRequest(month="2025-11", limit_days=10, override=taken, **about))
+    for month in ("2025-12", "2026-01"):
+        books.periods.SoftClosePeriod(pe.SoftClosePeriodRequest(month=month, **about))
+    approved(books, proposed(books, pe.ReopenPeriodRequest(month="2025-12", **about)))
+
+
 def questions_answered(ledger: Ledger, book: str) -> None:
     """What auditors and the finance team look at."""
     [first, *_] = ledger.reconciliation.ListRemittances(pb.ListRemittancesRequest(book=book)).remittances
@@ -122,4 +136,6 @@ def questions_answered(ledger: Ledger, book: str) -> None:
     ledger.postings.ListEntries(po.ListEntriesRequest(book=book))
     ledger.reports.GetTrialBalance(rp.GetTrialBalanceRequest(book=book, as_of="2026-12-31"))
     ledger.reports.GetReceivablesAging(rp.GetReceivablesAgingRequest(book=book, as_of="2026-12-31"))
+    ledger.periods.GetPeriod(pe.GetPeriodRequest(book=book, month="2025-11"))
+    ledger.periods.GetServiceMonths(pe.GetServiceMonthsRequest(book=book, as_of="2026-12-31"))
     ledger.reports.GetSessionMargin(rp.GetSessionMarginRequest(book=book, as_of="2026-12-31"))

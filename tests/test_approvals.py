@@ -31,6 +31,7 @@ from test_attack import attack, undone
 from ledger.database import PROGRAM_ROLE
 from ledger.v1 import accounts_pb2 as ac
 from ledger.v1 import approvals_pb2 as pb
+from ledger.v1 import periods_pb2 as pe
 from ledger.v1 import postings_pb2 as po
 
 DAY = "2026-04-30"
@@ -105,13 +106,14 @@ NAMES: dict[type[Any], str] = {
     po.AbsorbDenialRequest: "absorb_denial",
     po.RecoverDenialRequest: "recover_denial",
     pb.SetApprovalLimitRequest: "set_approval_limit",
+    pe.ReopenPeriodRequest: "reopen_period",
 }
 
 
 def proposing(books: Ledger, request: Any, **more: Any) -> pb.ProposeRequest:
     """The same request as a proposal, under its own key."""
     keyed = request.entry if isinstance(request, po.PostEntryRequest) else request
-    its_key = key() if isinstance(request, pb.SetApprovalLimitRequest) else keyed.idempotency_key
+    its_key = getattr(keyed, "idempotency_key", "") or key()
     asked = {"book": books.book, "idempotency_key": its_key, "reason": "end of month"} | more
     return pb.ProposeRequest(act=pb.Act(**{NAMES[type(request)]: request}), **asked)
 

@@ -6,10 +6,13 @@ A line is what happened; it may begin with its day, which then holds for the lin
     2026-04-30 paid ada 105.00 cycle=2026-04-B      also: in-transit
     denied C1 amount=50.00                          the company absorbs it; without an amount, all of it
     recovered C1                                    the denial was overturned after that
-    reversed 2                                      entry 2, by a new one
+    reversed 2                                      entry 2, by a new one; also: undated, on the first open day
     posted Assets:Cash 5.00 Dr, Equity:Opening 5.00 Cr      by hand; a third word is the item
     opened Assets:Petty limit=must-not-go-credit    also: currency=EUR item-required
     closed Assets:Petty
+    soft-closed 2026-04 all sessions are in         finance may still post there, with because="…"
+    closed 2026-04                                  nothing may; also: override="cfo knows" days=10
+    reopened 2026-04 a session was forgotten        proposed by one, approved by another
     identified AETNA as "Aetna Health"              how remittances call a payer
     book NV-PC                                      the lines after it are about another book
     remitted AETNA trace=EFT1 -> settled            an 835 arrives, made of the lines below it
@@ -25,6 +28,7 @@ an account that is not at zero and not told of fails the story. And after each s
 
 import re
 import shlex
+from calendar import monthrange
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -51,8 +55,10 @@ from serving import (
     usd,
     written,
 )
+from test_approvals import approved, proposed
 
 from ledger.v1 import accounts_pb2 as ac
+from ledger.v1 import periods_pb2 as pe
 from ledger.v1 import postings_pb2 as po
 from ledger.v1 import reports_pb2 as rp
 from reconciliation.v1 import reconciliation_pb2 as pb
@@ -65,7 +71,13 @@ LIMITS = {
     "must-not-go-debit": ac.BALANCE_LIMIT_MUST_NOT_GO_DEBIT,
     "must-not-go-credit": ac.BALANCE_LIMIT_MUST_NOT_GO_CREDIT,
 }
-SESSION_WORDS = {"patient": "patient_share", "code": "service_code", "licence": "licence_type"}
+SESSION_WORDS = {
+    "patient": "patient_share",
+    "code": "service_code",
+    "licence": "licence_type",
+    "because": "reason",
+}
+MONTH = re.compile(r"\d{4}-\d{2}\b")
 
 
 # --- reading a story ----------------------------------------------------------------------------------
@@ -130,7 +142,7 @@ class Story:
         if verb.partition(":")[0] in ROOTS:
             self.balance(verb, rest)
         else:
-            getattr(self, verb)(*([rest, line.below] if line.below else [rest]))
+            getattr(self, verb.replace("-", "_"))(*([rest, line.below] if line.below else [rest]))
 
     def post(self, request: Any) -> None:
         """Sends a request; it can be sent again, and then posts nothing new."""
@@ -161,6 +173,7 @@ class Story:
         """A provider is paid."""
         [provider, amount, *transit], named = words(told)
         more = {"idempotency_key": named.get("key") or key(), "pay_cycle": named.get("cycle", "")}
+        more["reason"] = named.get("because", "")
         self.post(payout(provider, amount, self.day, book=self.ledger.book, in_transit=bool(transit), **more))
 
     def denied(self, told: str) -> None:
@@ -179,8 +192,9 @@ class Story:
 
     def reversed(self, told: str) -> None:
         """An entry is undone."""
-        asked = {"book": self.ledger.book, "idempotency_key": key(), "effective_date": self.day}
-        self.post(po.ReverseEntryRequest(number=int(told), reason="mistaken", **asked))
+        number, _, undated = told.partition(" ")
+        asked = {"book": self.ledger.book, "idempotency_key": key(), "effective_date": "" if undated else self.day}
+        self.post(po.ReverseEntryRequest(number=int(number), reason="mistaken", **asked))
 
     def posted(self, told: str) -> None:
         """An entry by hand."""
@@ -201,10 +215,43 @@ class Story:
         )
 
     def closed(self, told: str) -> None:
-        """An account is closed."""
+        """An account is closed, or a month."""
+        if MONTH.match(told):
+            self.month_closed(told)
+            return
         self.ledger.accounts.CloseAccount(
             ac.CloseAccountRequest(book=self.ledger.book, code=told, reason="unused")
         )
+
+    # --- months ---
+
+    def month_closed(self, told: str) -> None:
+        """Nothing may be effective in a month any more; what is frozen is what the books say of its last day."""
+        [month, *_], named = words(told)
+        override = pe.PeriodOverride(person="cfo", reason=named["override"]) if "override" in named else None
+        asked = pe.ClosePeriodRequest(book=self.ledger.book, month=month, reason="month end", override=override)
+        if "days" in named:
+            asked.limit_days = int(named["days"])
+        answer = self.ledger.periods.ClosePeriod(asked)
+        assert bool(answer.findings) == bool(override)
+
+        def again() -> None:
+            second = self.ledger.periods.ClosePeriod(asked)
+            assert (second.replayed, second.period) == (True, answer.period)
+
+        self.last = again
+
+    def soft_closed(self, told: str) -> None:
+        """From now on only finance posts into a month, and says why."""
+        month, _, reason = told.partition(" ")
+        asked = pe.SoftClosePeriodRequest(book=self.ledger.book, month=month, reason=reason)
+        self.ledger.periods.SoftClosePeriod(asked)
+
+    def reopened(self, told: str) -> None:
+        """One proposes, another approves."""
+        month, _, reason = told.partition(" ")
+        asked = pe.ReopenPeriodRequest(book=self.ledger.book, month=month, reason=reason)
+        approved(self.ledger, proposed(self.ledger, asked))
 
     def book(self, told: str) -> None:
         """From here on another book is spoken of, which is opened at its first mention."""
@@ -348,7 +395,20 @@ def sound(ledger: Ledger) -> None:
     balance = ledger.reports.GetTrialBalance(rp.GetTrialBalanceRequest(book=ledger.book, as_of=last_day))
     assert {row.account for row in balance.rows} == {account for account, _ in sums}
     assert all(total.debits == total.credits for total in balance.totals)
+    frozen_for_ever(ledger)
     assert ledger.wrong() == []
+
+
+def frozen_for_ever(ledger: Ledger) -> None:
+    """What was frozen with a closed month is what the books say of its last day, whatever came later."""
+    listed = ledger.periods.ListPeriods(pe.ListPeriodsRequest(book=ledger.book, page_size=1000)).periods
+    for period in (one for one in listed if one.state == pe.PERIOD_STATE_CLOSED):
+        frozen = ledger.periods.GetPeriod(pe.GetPeriodRequest(book=ledger.book, month=period.month)).balances
+        last_day = f"{period.month}-{monthrange(*map(int, period.month.split('-')))[1]}"
+        now = ledger.reports.GetTrialBalance(rp.GetTrialBalanceRequest(book=ledger.book, as_of=last_day)).rows
+        then, later = ({row.account: standing(row.balance) for row in rows} for rows in (frozen, now))
+        assert {code for code in later if later[code] != "0.00"} <= then.keys()
+        assert {code: later[code] for code in then} == then
 
 
 def standing_of(amount: int, currency: str) -> str:

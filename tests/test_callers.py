@@ -74,6 +74,11 @@ TABLE = """
     GetReceivablesAging  . f a u .
     GetProviderPayables  . f a u .
     GetSessionMargin     . f a u .
+    SoftClosePeriod      . f . . .
+    ClosePeriod          . f . . .
+    GetPeriod            . f a u .
+    ListPeriods          p f a u .
+    GetServiceMonths     . f a u .
     IngestRemittance     p f . . .
     ReadDelivery         . f . u .
     GetRemittance        . f a u .

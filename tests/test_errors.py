@@ -43,6 +43,7 @@ from ledger.postings import group_commit
 from ledger.v1 import accounts_pb2 as ac
 from ledger.v1 import approvals_pb2 as ap
 from ledger.v1 import errors_pb2
+from ledger.v1 import periods_pb2 as pe
 from ledger.v1 import postings_pb2 as po
 from ledger.v1 import reports_pb2 as rp
 from service.refusals import CODES
@@ -109,6 +110,8 @@ def books(server: Ledger) -> Ledger:
     server.post(DAY, dr("Assets:Full", "1.00"), cr(OPENING, "1.00"))
     server.approvals.SetApprovalLimit(limiting())
     server.approvals.Propose(proposing(payout("ada", "1.00", idempotency_key="proposed")))
+    server.periods.ClosePeriod(closing("2025-12"))
+    server.periods.SoftClosePeriod(softly("2026-01"))
     with psycopg.connect(server.url.replace("+psycopg", "")) as direct:
         direct.execute("UPDATE balances SET debits = 9223372036854775000 WHERE account = 'Assets:Full'")
         direct.execute("UPDATE heads SET changes = changes + 1")  # the server reads it anew
@@ -137,6 +140,20 @@ def recovering(**more: Any) -> po.RecoverDenialRequest:
 def limiting(**more: Any) -> ap.SetApprovalLimitRequest:
     asked = {"book": BOOK, "kind": po.KIND_MANUAL, "currency_code": "EUR", "minor_units": 100, "reason": "policy"}
     return ap.SetApprovalLimitRequest(**(asked | more))
+
+
+def closing(month: str, **more: Any) -> pe.ClosePeriodRequest:
+    return pe.ClosePeriodRequest(**({"book": BOOK, "month": month, "reason": "end of month"} | more))
+
+
+def softly(month: str, **more: Any) -> pe.SoftClosePeriodRequest:
+    return pe.SoftClosePeriodRequest(**({"book": BOOK, "month": month, "reason": "end of month"} | more))
+
+
+def reopening(month: str, **more: Any) -> ap.ProposeRequest:
+    asked = {"book": BOOK, "idempotency_key": "reopened", "reason": "a mistake"}
+    inner = pe.ReopenPeriodRequest(**({"month": month, "reason": "a mistake"} | more))
+    return ap.ProposeRequest(act=ap.Act(reopen_period=inner), **asked)
 
 
 def proposing(paying: po.PayProviderRequest, **more: Any) -> ap.ProposeRequest:
@@ -208,6 +225,7 @@ INT64 = 2**63 - 1
 ENTRIES = po.ListEntriesRequest(book=BOOK)
 ACCOUNTS = ac.ListAccountsRequest(book=BOOK)
 LIMITS = ap.ListApprovalLimitsRequest(book=BOOK)
+PERIODS = pe.ListPeriodsRequest(book=BOOK)
 STATEMENT = rp.GetStatementRequest(book=BOOK, item="C1")
 ALL_BUT_PROVIDER = "kind, effective_date, payer, claim, session, service_date, postings"
 TOKEN = base64.urlsafe_b64encode(b"12345678" + b"3").decode()
@@ -500,6 +518,46 @@ FORM: dict[str, tuple[Message, str]] = {
     "an approval of no proposal": (approving(number=0), "FIELD_MISSING field=number"),
     "an approval of nothing seen": (approving(content_hash=b"x"), "FIELD_MISSING field=content_hash"),
     "an approval for no reason": (approving(reason=""), "FIELD_MISSING field=reason"),
+    "no month": (softly(""), "FIELD_MISSING field=month"),
+    "a thirteenth month": (softly("2026-13"), "MONTH_INVALID field=month; value=2026-13"),
+    "a month that is a day": (closing("2026-04-01"), "MONTH_INVALID field=month; value=2026-04-01"),
+    "a month of the year nought": (closing("0000-04"), "MONTH_INVALID field=month; value=0000-04"),
+    "the month after which none comes": (closing("9999-12"), "MONTH_INVALID field=month; value=9999-12"),
+    "a soft-close for no reason": (softly("2026-04", reason=""), "FIELD_MISSING field=reason"),
+    "a close for no reason": (closing("2026-04", reason=" "), "FIELD_MISSING field=reason"),
+    "a close with a limit of 31 days": (
+        closing("2026-04", limit_days=31),
+        "NUMBER_INVALID field=limit_days; value=31",
+    ),
+    "a close with a limit below nought": (
+        closing("2026-04", limit_days=-1),
+        "NUMBER_INVALID field=limit_days; value=-1",
+    ),
+    "an override by nobody": (
+        closing("2026-04", override=pe.PeriodOverride(reason="known")),
+        "FIELD_MISSING field=override.person",
+    ),
+    "an override for no reason": (
+        closing("2026-04", override=pe.PeriodOverride(person="cfo")),
+        "FIELD_MISSING field=override.reason",
+    ),
+    "a version below nought": (
+        pe.GetPeriodRequest(book=BOOK, month="2026-04", version=-1),
+        "NUMBER_INVALID field=version; value=-1",
+    ),
+    "a reopening of no month": (
+        reopening("2026-00"),
+        "MONTH_INVALID field=act.reopen_period.month; value=2026-00",
+    ),
+    "a reopening for no reason": (reopening("2025-12", reason=""), "FIELD_MISSING field=act.reopen_period.reason"),
+    "a listing of months with a day in its token": (
+        pe.ListPeriodsRequest(book=BOOK, page_token=forged(PERIODS, b"2026-04-31 1")),
+        "PAGE_INVALID",
+    ),
+    "a listing of months with no version in its token": (
+        pe.ListPeriodsRequest(book=BOOK, page_token=forged(PERIODS, b"2026-04-01")),
+        "PAGE_INVALID",
+    ),
     "a prefix that is none": (
         ac.ListAccountsRequest(book=BOOK, prefix="assets"),
         "ACCOUNT_CODE_INVALID account=assets; field=prefix",
@@ -507,6 +565,25 @@ FORM: dict[str, tuple[Message, str]] = {
 }
 
 BOOKS: dict[str, tuple[Message, str]] = {
+    "an entry in a closed month": (
+        simple(day="2025-12-31"),
+        "PERIOD_CLOSED effective_date=2025-12-31; month=2025-12",
+    ),
+    "a session in a soft-closed month for no reason": (
+        session("C9", "2026-01-31"),
+        "PERIOD_SOFT_CLOSED effective_date=2026-01-31; missing=reason; month=2026-01",
+    ),
+    "a month closed once more": (
+        closing("2025-12", reason="again"),
+        "PERIOD_CLOSED month=2025-12; set_by=local",
+    ),
+    "a month closed before its time": (closing("2026-02"), "PERIOD_OUT_OF_ORDER first=2026-01; month=2026-02"),
+    "an open month to reopen": (reopening("2026-02"), "PERIOD_OPEN month=2026-02"),
+    "a version that a month has not": (
+        pe.GetPeriodRequest(book=BOOK, month="2025-12", version=2),
+        "PERIOD_NOT_FOUND month=2025-12; version=2",
+    ),
+    "a month of no book": (closing("2026-02", book="other"), "BOOK_NOT_FOUND book=other"),
     "more than one may post alone": (
         euros("1.01"),
         "APPROVAL_NEEDED amount=1.01; currency=EUR; kind=manual; limit=1.00",
@@ -639,6 +716,7 @@ BOOKS: dict[str, tuple[Message, str]] = {
 CASES = FORM | BOOKS
 ELSEWHERE = {
     "TIME_IN_FUTURE": "test_second_axis",
+    "PERIOD_NOT_READY": "test_periods",
     "REPLICA_BEHIND": "test_replica",
     "REPLICA_UNAVAILABLE": "test_replica",
     "WATCH_ENDED": "test_watch_entries",
@@ -696,7 +774,7 @@ def said(found: Refused) -> str:
 def rpc_of(ledger: Ledger, request: Message) -> Any:
     """The method that takes such a request."""
     name = type(request).__name__.removesuffix("Request")
-    stubs = ledger.accounts, ledger.postings, ledger.approvals, ledger.reports
+    stubs = ledger.accounts, ledger.postings, ledger.approvals, ledger.reports, ledger.periods
     return next(getattr(stub, name) for stub in stubs if hasattr(stub, name))
 
 
@@ -753,6 +831,7 @@ ORDER: dict[str, tuple[Message, list[tuple[str, Any, str]]]] = {
             ("entry.postings.1.amount", usd("4.00"), "ENTRY_UNBALANCED"),
             NO_BOOK,
             ("entry.idempotency_key", "used", "IDEMPOTENCY_KEY_REUSED"),
+            ("entry.effective_date", "2025-12-31", "PERIOD_CLOSED"),
             ("entry.postings.0.account", "Assets:Gone", "ACCOUNT_CLOSED"),
             ("entry.postings.1.account", "Assets:Unheard", "ACCOUNT_NOT_FOUND"),
             ("entry.postings.1.account", "Assets:Petty", "BALANCE_LIMIT_PASSED"),
@@ -774,10 +853,12 @@ ORDER: dict[str, tuple[Message, list[tuple[str, Any, str]]]] = {
             ("patient_share", minor(5, "USX"), "CURRENCY_UNKNOWN currency=USX; field=patient_share"),
             ("provider_rate", minor(BIG + 1), "AMOUNT_INVALID field=provider_rate"),
             ("charge", minor(0), "AMOUNT_INVALID field=charge"),
+            ("reason", "a\0b", "TEXT_INVALID field=reason"),
             ("provider_rate", money("105.00", "EUR"), "CURRENCIES_MIXED"),
             ("patient_share", usd("120.01"), "SESSION_AMOUNTS_INVALID"),
             NO_BOOK,
             USED_KEY,
+            ("effective_date", "2026-01-31", "PERIOD_SOFT_CLOSED"),
         ],
     ),
     "a payout": (
@@ -789,9 +870,11 @@ ORDER: dict[str, tuple[Message, list[tuple[str, Any, str]]]] = {
             ("amount", minor(0), "AMOUNT_INVALID field=amount"),
             ("effective_date", "", "FIELD_MISSING field=effective_date"),
             ("pay_cycle", "a\0b", "TEXT_INVALID field=pay_cycle"),
+            ("reason", "a\0b", "TEXT_INVALID field=reason"),
             NO_BOOK,
             USED_KEY,
             ("amount", usd("105.01"), "PAYABLE_EXCEEDED"),
+            ("effective_date", "2025-12-31", "PERIOD_CLOSED"),
         ],
     ),
     "a reversal": (
@@ -800,11 +883,12 @@ ORDER: dict[str, tuple[Message, list[tuple[str, Any, str]]]] = {
             ("book", "", "FIELD_MISSING field=book"),
             ("idempotency_key", "", "FIELD_MISSING field=idempotency_key"),
             ("number", 0, "FIELD_MISSING field=number"),
-            ("effective_date", "", "FIELD_MISSING field=effective_date"),
+            ("effective_date", "2026-02-30", "DATE_INVALID field=effective_date"),
             ("reason", "", "FIELD_MISSING field=reason"),
             NO_BOOK,
             USED_KEY,
             ("number", 99, "ENTRY_NOT_FOUND"),
+            ("effective_date", "2025-12-31", "PERIOD_CLOSED"),
         ],
     ),
     **{
@@ -869,6 +953,19 @@ ORDER: dict[str, tuple[Message, list[tuple[str, Any, str]]]] = {
             ("reason", "", "FIELD_MISSING field=reason"),
             NO_BOOK,
             ("number", 99, "PROPOSAL_NOT_FOUND"),
+        ],
+    ),
+    "a close": (
+        closing("2026-01"),
+        [
+            ("book", "", "FIELD_MISSING field=book"),
+            ("month", "2026-1", "MONTH_INVALID field=month; value=2026-1"),
+            ("reason", "", "FIELD_MISSING field=reason"),
+            ("limit_days", 99, "NUMBER_INVALID field=limit_days; value=99"),
+            ("override.reason", "known", "FIELD_MISSING field=override.person"),
+            NO_BOOK,
+            ("month", "2025-12", "PERIOD_CLOSED"),
+            ("month", "2026-03", "PERIOD_OUT_OF_ORDER"),
         ],
     ),
     "a listing of proposals": (

@@ -27,6 +27,7 @@ PURE = (
     "ledger/accounts/chart.py",
     "ledger/approvals/limit.py",
     "ledger/approvals/proposal.py",
+    "ledger/periods/period.py",
     "ledger/postings/batch.py",
     "ledger/postings/chain.py",
     "ledger/postings/commands.py",

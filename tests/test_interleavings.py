@@ -21,15 +21,19 @@ from ledger.approvals.servicer import ApprovalsServicer
 from ledger.audit.integrity import found_by
 from ledger.database import engine, reading, recording
 from ledger.errors import Refusal
+from ledger.periods.servicer import PeriodsServicer
 from ledger.postings import journal, messages
 from ledger.postings.batch import Posted, Request, Submission
 from ledger.postings.commands import Post
 from ledger.reads import Reads
 from ledger.v1 import accounts_pb2 as ac
 from ledger.v1 import approvals_pb2 as ap
+from ledger.v1 import periods_pb2 as pe
 from ledger.v1 import postings_pb2 as po
+from reconciliation.waiting import old_exceptions
 
 DAY = "2026-04-08"
+MONTH = "2026-04"
 PETTY = "Assets:Petty"
 LOCK = text("SELECT FROM accounts WHERE book = :book AND code = :code FOR UPDATE")
 _books = count(1)
@@ -138,6 +142,34 @@ def deciding(verdict: str, who: str) -> Work:
     return work
 
 
+def month_closing(who: str = "ada", *, softly: bool = False) -> Work:
+    """Somebody closes April, or soft-closes it."""
+
+    async def work(database: AsyncEngine, book: str) -> str:
+        caller.actor.set(who)
+        servicer, nothing = PeriodsServicer(database, Reads(database), old_exceptions), cast("Any", None)
+        about = {"book": book, "month": MONTH, "reason": "end of month"}
+        if softly:
+            await servicer.SoftClosePeriod(pe.SoftClosePeriodRequest(**about), nothing)
+            return "soft-closed"
+        answer = await servicer.ClosePeriod(pe.ClosePeriodRequest(**about), nothing)
+        return "replayed" if answer.replayed else "month closed"
+
+    return work
+
+
+def reopening() -> Work:
+    """Ada proposes that April be open again."""
+
+    async def work(database: AsyncEngine, book: str) -> str:
+        act = ap.Act(reopen_period=pe.ReopenPeriodRequest(month=MONTH, reason="a mistake"))
+        asked = ap.ProposeRequest(book=book, idempotency_key="proposed", reason="a mistake", act=act)
+        await ApprovalsServicer(database).Propose(asked, cast("Any", None))
+        return "proposed"
+
+    return work
+
+
 def _ended(outcome: Posted | Refusal) -> str:
     if isinstance(outcome, Refusal):
         return outcome.reason
@@ -223,6 +255,41 @@ MEETINGS = {
         [posting(earned()), proposing()],
         [deciding("approved", "bob"), posting(paid("b"))],
         [("approved", "PAYABLE_EXCEEDED"), ("PAYABLE_EXCEEDED", "posted")],
+        Steps.PHASES,
+    ),
+    "a month's close and a posting into it": lambda: Meeting(
+        [posting(simple("Assets:Cash", "first"))],
+        [month_closing(), posting(simple("Assets:Cash", "a"))],
+        [("month closed", "PERIOD_CLOSED"), ("month closed", "posted")],
+        Steps.PHASES,
+    ),
+    "a month's close and its close by another": lambda: Meeting(
+        [posting(simple("Assets:Cash", "first"))],
+        [month_closing("ada"), month_closing("bob")],
+        [("month closed", "PERIOD_CLOSED")],
+        Steps.PHASES,
+    ),
+    "a month's close, told twice": lambda: Meeting(
+        [],
+        [month_closing(), month_closing()],
+        [("month closed", "replayed")],
+        Steps.PHASES,
+    ),
+    "a month's soft-close and a session in it": lambda: Meeting(
+        [],
+        [month_closing(softly=True), posting(earned())],
+        [("soft-closed", "PERIOD_SOFT_CLOSED"), ("soft-closed", "posted")],
+    ),
+    "a month's reopening and its close": lambda: Meeting(
+        [posting(simple("Assets:Cash", "first")), month_closing("cy"), reopening()],
+        [deciding("approved", "bob"), month_closing("dan")],
+        [("approved", "PERIOD_CLOSED"), ("approved", "month closed")],
+        Steps.PHASES,
+    ),
+    "a month's reopening and a posting into it": lambda: Meeting(
+        [posting(simple("Assets:Cash", "first")), month_closing(), reopening()],
+        [deciding("approved", "bob"), posting(simple("Assets:Cash", "a"))],
+        [("approved", "PERIOD_CLOSED"), ("approved", "posted")],
         Steps.PHASES,
     ),
     "three payouts": lambda: Meeting(

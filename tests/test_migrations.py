@@ -39,8 +39,8 @@ VERSIONS = {
 
 
 def at_version(url: str, version: str | None, oldest: str | None) -> None:
-    """Lets the database say that it is at this version, as `ledger migrate` of that version would."""
-    with connected(url) as owner:
+    """Lets the database say that it is at this version, as `ledger migrate` of that version would: at once."""
+    with connected(url) as owner, owner.transaction():
         owner.execute("DELETE FROM alembic_version")
         if version is not None:
             owner.execute("INSERT INTO alembic_version VALUES (%s)", [version])

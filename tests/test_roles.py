@@ -38,6 +38,9 @@ PROGRAM = {
     "proposals": "si",
     "proposal_decisions": "si",
     "approval_limits": "si",
+    "periods": "si",
+    "period_balances": "si",
+    "period_findings": "si",
     "payer_identifiers": "si",
     "deliveries": "si finished_at",
     "delivery_parts": "si",
@@ -201,7 +204,15 @@ ASKED = {
     "item": "",
     "effective_from": "-infinity",
 }
-REPORTS = ["trial_balance", "statement", "receivables_aging", "provider_payables", "session_margin", "proposals"]
+REPORTS = [
+    "trial_balance",
+    "statement",
+    "receivables_aging",
+    "provider_payables",
+    "session_margin",
+    "service_months",
+    "proposals",
+]
 
 
 @pytest.mark.parametrize("report", REPORTS)

@@ -6,9 +6,12 @@ from dataclasses import dataclass, replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.approvals import messages, store
-from ledger.approvals.messages import Asked, LimitWanted
+from ledger.approvals.messages import Asked, LimitWanted, ReopeningWanted
 from ledger.approvals.proposal import Proposal
 from ledger.errors import IdempotencyKeyReused, Refusal
+from ledger.periods import closing
+from ledger.periods import messages as periods
+from ledger.periods.period import written
 from ledger.postings import journal
 from ledger.postings import messages as entries
 from ledger.postings.batch import Head, Outcome, Posted, Request, Submission
@@ -32,6 +35,8 @@ async def preview(connection: AsyncConnection, head: Head, asked: Asked, maker: 
     """What the act would do now. Records nothing. Raises what the books would refuse it for."""
     if isinstance(asked.wanted, LimitWanted):
         return await _limited(connection, head, asked.wanted, maker, None)
+    if isinstance(asked.wanted, ReopeningWanted):
+        return await _reopened(connection, head, asked.wanted, maker, None)
     request = await _request(connection, head.book, asked, asked.wanted, maker)
     [[outcome]] = await journal.preview(connection, head.book, [Submission([request])])
     return _entered(request, outcome)
@@ -42,6 +47,8 @@ async def do(connection: AsyncConnection, head: Head, proposal: Proposal) -> Don
     asked = messages.kept(proposal)
     if isinstance(asked.wanted, LimitWanted):
         return await _limited(connection, head, asked.wanted, proposal.proposed_by, proposal.number)
+    if isinstance(asked.wanted, ReopeningWanted):
+        return await _reopened(connection, head, asked.wanted, proposal.proposed_by, proposal.number)
     request = await _request(connection, head.book, asked, asked.wanted, proposal.proposed_by)
     _, [[outcome]] = await journal.post(connection, head, [Submission([request])])
     return _entered(request, outcome)
@@ -52,7 +59,7 @@ async def _request(
 ) -> Request:
     if not isinstance(wanted, Request):
         wanted = wanted(await posting_count(connection, book, asked.act.reverse_entry.number))
-    return replace(wanted, actor=maker, approved=True)
+    return replace(wanted, actor=maker, approved=True, by_finance=True)  # nobody else may propose
 
 
 def _entered(request: Request, outcome: Outcome) -> Done:
@@ -102,3 +109,16 @@ def _said(wanted: LimitWanted) -> dict[str, str]:
         "minor_units": amount,
         "description": wanted.reason,
     }
+
+
+async def _reopened(
+    connection: AsyncConnection, head: Head, wanted: ReopeningWanted, maker: str, proposal: int | None
+) -> Done:
+    """A month as it would be; written where a proposal is approved for it."""
+    before, after = await closing.reopened(connection, head, wanted.month, wanted.reason, maker)
+    if proposal is not None:
+        await closing.reopen(connection, head.book, after, proposal)
+    shown = replace(after, after_entry=0, set_at=None)
+    change = pb.PeriodChange(before=periods.period(before), after=periods.period(shown))
+    said = {"month": written(wanted.month), "description": wanted.reason}
+    return Done(after.stated(), pb.Preview(period=change), request_hash(said))

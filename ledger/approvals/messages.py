@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict, ParseDict
@@ -32,8 +33,18 @@ class LimitWanted:
     reason: str
 
 
-Wanted = LimitWanted | Request | Callable[[int], Request]
-"""What an act is: a limit, an entry, or a reversal, which must know how many postings the entry has."""
+@dataclass(frozen=True, slots=True)
+class ReopeningWanted:
+    """A month that a caller wants open again."""
+
+    month: date
+    reason: str
+
+
+Wanted = LimitWanted | ReopeningWanted | Request | Callable[[int], Request]
+"""What an act is: a limit, a month, an entry, or a reversal, which must know how many postings the entry has."""
+
+_WITHOUT_KEY = {"set_approval_limit", "reopen_period"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +98,7 @@ def asked(request: pb.ProposeRequest) -> Asked:
     inner = getattr(act, name)
     try:
         _fill_in(inner, "book", request.book)
-        if name != "set_approval_limit":
+        if name not in _WITHOUT_KEY:
             keyed = inner.entry if name == "post_entry" else inner
             _fill_in(keyed, "idempotency_key", request.idempotency_key)
             if inner.validate_only:
@@ -116,6 +127,8 @@ def wanted(name: str, request: Any) -> Wanted:
             return postings.absorb_denial(request)
         case "recover_denial":
             return postings.recover_denial(request)
+        case "reopen_period":
+            return ReopeningWanted(fields.month("month", request.month), reason(request.reason))
         case _:
             return limit_wanted(request)
 

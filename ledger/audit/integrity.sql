@@ -98,7 +98,8 @@ WITH lines AS (
     HAVING sum(p.amount) > l.amount
 ), approved AS (
     -- What was approved, with what was shown of it.
-    SELECT d.*, p.idempotency_key, p.request_hash, p.shown -> 'entry' AS entry, p.shown -> 'limit' AS change
+    SELECT d.*, p.idempotency_key, p.request_hash, p.shown -> 'entry' AS entry, p.shown -> 'limit' AS change,
+        p.shown #> '{period,after}' AS reopening
     FROM proposal_decisions AS d
     JOIN proposals AS p ON p.book = d.book AND p.number = d.proposal
     WHERE d.verdict = 'approved'
@@ -129,6 +130,97 @@ WITH lines AS (
     SELECT DISTINCT book, account, size, number, DATE '-infinity', 0, 0
     FROM segments
     WHERE posting_count >= fewest AND fewest > 1
+), closes AS (
+    -- Every close with what came after it: it was in force for the entries after after_entry, up to until.
+    SELECT c.*, later.after_entry AS until, later.version AS next_version, before.version AS version_before,
+        before.state AS state_before, before.after_entry AS after_entry_before
+    FROM periods AS c
+    LEFT JOIN periods AS later ON later.book = c.book AND later.month = c.month AND later.version = c.version + 1
+    LEFT JOIN periods AS before ON before.book = c.book AND before.month = c.month AND before.version = c.version - 1
+), marks AS (
+    -- The numbers behind which the closes of a book stand, so that one pass over the postings serves all of them.
+    SELECT book, array_agg(DISTINCT after_entry + 1 ORDER BY after_entry + 1) AS marks
+    FROM periods
+    WHERE state = 'closed'
+    GROUP BY book
+), known AS (
+    SELECT
+        p.book,
+        p.account,
+        p.currency,
+        CAST(date_trunc('month', CAST(p.effective_date AS timestamp)) AS date) AS month,
+        width_bucket(p.entry_number, m.marks) AS bucket,
+        sum(greatest(p.amount, 0)) AS debits,
+        sum(greatest(-p.amount, 0)) AS credits
+    FROM postings AS p
+    JOIN marks AS m ON m.book = p.book
+    GROUP BY 1, 2, 3, 4, 5
+), frozen AS (
+    SELECT
+        c.book,
+        c.month,
+        c.version,
+        k.account,
+        k.currency,
+        coalesce(sum(k.debits) FILTER (WHERE k.month <= c.month), 0) AS debits,
+        coalesce(sum(k.credits) FILTER (WHERE k.month <= c.month), 0) AS credits
+    FROM periods AS c
+    JOIN marks AS m ON m.book = c.book
+    JOIN known AS k ON k.book = c.book AND k.bucket < array_position(m.marks, c.after_entry + 1)
+    WHERE c.state = 'closed'
+    GROUP BY c.book, c.month, c.version, k.account, k.currency
+), sealed AS (
+    -- What a close stands for, each field behind its length: the version, what was found, the trial balance.
+    SELECT
+        c.*,
+        sha256(
+            '\x01'
+            || (
+                SELECT string_agg(
+                    coalesce(int4send(octet_length(field)) || field, '\xffffffff'), CAST('' AS bytea) ORDER BY place
+                )
+                FROM unnest(ARRAY[
+                    convert_to(c.book, 'UTF8'),
+                    convert_to(to_char(c.month, 'YYYY-MM-DD'), 'UTF8'),
+                    int8send(c.version),
+                    int8send(c.after_entry),
+                    c.last_entry_hash,
+                    convert_to(c.set_by, 'UTF8'),
+                    int8send(CAST(extract(epoch FROM c.set_at) * 1000000 AS bigint)),
+                    convert_to(c.reason, 'UTF8'),
+                    int8send(c.limit_days),
+                    convert_to(c.override_by, 'UTF8'),
+                    convert_to(c.override_reason, 'UTF8')
+                ]) WITH ORDINALITY AS fields (field, place)
+            )
+            || (
+                SELECT int4send(8) || int8send(count(*)) || coalesce(string_agg(
+                    int4send(octet_length(kind)) || convert_to(kind, 'UTF8')
+                    || int4send(octet_length(subject)) || convert_to(subject, 'UTF8')
+                    || coalesce(int4send(octet_length(item)) || convert_to(item, 'UTF8'), '\xffffffff')
+                    || coalesce(int4send(octet_length(currency)) || convert_to(currency, 'UTF8'), '\xffffffff')
+                    || coalesce(int4send(8) || int8send(amount), '\xffffffff')
+                    || int4send(10) || convert_to(to_char(since, 'YYYY-MM-DD'), 'UTF8')
+                    || int4send(8) || int8send(days),
+                    CAST('' AS bytea) ORDER BY line
+                ), '')
+                FROM period_findings AS f
+                WHERE f.book = c.book AND f.month = c.month AND f.version = c.version
+            )
+            || (
+                SELECT int4send(8) || int8send(count(*)) || coalesce(string_agg(
+                    int4send(octet_length(account)) || convert_to(account, 'UTF8')
+                    || int4send(octet_length(currency)) || convert_to(currency, 'UTF8')
+                    || int4send(8) || int8send(debits)
+                    || int4send(8) || int8send(credits),
+                    CAST('' AS bytea) ORDER BY account
+                ), '')
+                FROM period_balances AS b
+                WHERE b.book = c.book AND b.month = c.month AND b.version = c.version
+            )
+        ) AS recomputed
+    FROM periods AS c
+    WHERE c.state = 'closed'
 ), faults AS (
     SELECT
         'numbers_without_gaps' AS check_name,
@@ -412,6 +504,109 @@ WITH lines AS (
         OR (
             a.proposal IS NULL
             AND (l.proposal IS NOT NULL OR coalesce(l.amount > l.before, l.before IS NOT NULL AND l.amount IS NULL))
+        )
+
+    UNION ALL
+    SELECT
+        'period_closed',
+        e.book,
+        'entry ' || e.number,
+        'nothing after entry ' || c.after_entry || ' up to ' || to_char(c.month, 'YYYY-MM'),
+        'effective on ' || e.effective_date
+    FROM closes AS c
+    JOIN entries AS e ON e.book = c.book AND e.effective_date < CAST(c.month + interval '1 month' AS date)
+        AND e.number > c.after_entry AND (c.until IS NULL OR e.number <= c.until)
+    WHERE c.state = 'closed'
+
+    UNION ALL
+    SELECT
+        'period_soft_closed',
+        e.book,
+        'entry ' || e.number,
+        'a reason, since ' || to_char(c.month, 'YYYY-MM') || ' is soft-closed after entry ' || c.after_entry,
+        'none'
+    FROM closes AS c
+    JOIN entries AS e ON e.book = c.book AND e.effective_date >= c.month
+        AND e.effective_date < CAST(c.month + interval '1 month' AS date)
+        AND e.number > c.after_entry AND (c.until IS NULL OR e.number <= c.until)
+    WHERE c.state = 'soft_closed' AND e.description = ''
+
+    UNION ALL
+    SELECT
+        'period_balances',
+        coalesce(f.book, b.book),
+        coalesce(f.account, b.account) || ' at the close of ' || to_char(coalesce(f.month, b.month), 'YYYY-MM')
+            || ' version ' || coalesce(f.version, b.version),
+        coalesce('debits ' || f.debits || ' credits ' || f.credits || ' ' || f.currency, 'no row'),
+        coalesce('debits ' || b.debits || ' credits ' || b.credits || ' ' || b.currency, 'no row')
+    FROM frozen AS f
+    FULL JOIN period_balances AS b
+        ON b.book = f.book AND b.month = f.month AND b.version = f.version AND b.account = f.account
+        AND b.currency = f.currency
+    WHERE b.debits IS DISTINCT FROM f.debits OR b.credits IS DISTINCT FROM f.credits
+
+    UNION ALL
+    SELECT
+        'period_hash',
+        book,
+        to_char(month, 'YYYY-MM') || ' version ' || version,
+        encode(recomputed, 'hex'),
+        encode(hash, 'hex')
+    FROM sealed
+    WHERE hash IS DISTINCT FROM recomputed
+
+    UNION ALL
+    SELECT
+        'period_last_entry',
+        s.book,
+        to_char(s.month, 'YYYY-MM') || ' version ' || s.version,
+        'hash ' || coalesce(encode(e.hash, 'hex'), repeat('00', 32)) || ' of entry ' || s.after_entry,
+        'hash ' || encode(s.last_entry_hash, 'hex')
+    FROM sealed AS s
+    LEFT JOIN entries AS e ON e.book = s.book AND e.number = s.after_entry
+    WHERE s.last_entry_hash IS DISTINCT FROM
+        CASE WHEN s.after_entry = 0 THEN decode(repeat('00', 32), 'hex') ELSE e.hash END
+
+    UNION ALL
+    SELECT
+        'period_history',
+        c.book,
+        to_char(c.month, 'YYYY-MM') || ' version ' || c.version,
+        'after version ' || c.version - 1 || ', opened again by two',
+        CASE
+            WHEN c.version > 1 AND c.version_before IS NULL THEN 'no version before'
+            WHEN coalesce(c.state_before, 'open') <> c.before THEN 'another state before'
+            WHEN c.after_entry_before > c.after_entry THEN 'in force before its time'
+            ELSE 'approved by nobody'
+        END
+    FROM closes AS c
+    LEFT JOIN approved AS a ON a.book = c.book AND a.proposal = c.proposal AND a.proposed_by = c.set_by
+        AND a.decided_by <> a.proposed_by
+        AND to_char(c.month, 'YYYY-MM') = a.reopening ->> 'month'
+        AND CAST(c.version AS text) = a.reopening ->> 'version'
+    WHERE (c.version > 1 AND c.version_before IS NULL)
+        OR coalesce(c.state_before, 'open') <> c.before
+        OR c.after_entry_before > c.after_entry
+        OR (a.proposal IS NULL AND c.state = 'open')
+
+    UNION ALL
+    SELECT
+        'period_order',
+        c.book,
+        to_char(c.month, 'YYYY-MM') || ' version ' || c.version,
+        'no earlier month open or soft-closed while it is closed',
+        to_char(o.month, 'YYYY-MM') || ' is ' || replace(o.state, '_', '-')
+    FROM closes AS c
+    JOIN closes AS o ON o.book = c.book AND o.month < c.month AND o.state <> 'closed'
+        AND coalesce(least(o.until, c.until), 9223372036854775807) > greatest(o.after_entry, c.after_entry)
+    WHERE c.state = 'closed'
+        AND (
+            o.state = 'soft_closed'
+            OR EXISTS (
+                SELECT FROM entries AS e
+                WHERE e.book = o.book AND e.number <= c.after_entry AND e.effective_date >= o.month
+                    AND e.effective_date < CAST(o.month + interval '1 month' AS date)
+            )
         )
 )
 SELECT check_name, book, subject, expected, found

@@ -24,6 +24,7 @@ from ledger.errors import (
 )
 from ledger.ids import entry_id
 from ledger.money import plain
+from ledger.periods.period import ALL_OPEN, Periods, refuse_period
 from ledger.postings.chain import entry_hash, request_hash
 from ledger.postings.commands import Command
 from ledger.postings.entry import JournalEntry, PostedEntry, Posting
@@ -41,12 +42,16 @@ _NOTHING = Totals()
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A command, who gives it and under which permanent key; `approved` where a second person has agreed."""
+    """A command, who gives it and under which permanent key; `approved` where a second person has agreed.
+
+    `by_finance` where the caller has that role in the book, and so may post into a soft-closed month.
+    """
 
     actor: str
     idempotency_key: str
     command: Command
     approved: bool = False
+    by_finance: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +91,7 @@ class Head:
     changes: int = 0
 
     def is_at(self, other: "Head") -> bool:
-        """Whether nothing was posted, and no account closed, between the two."""
+        """Whether nothing was posted, and no account or month closed, between the two."""
         place, there = ((one.number, one.hash, one.changes) for one in (self, other))
         return place == there
 
@@ -114,6 +119,7 @@ class Facts:
     reversals: Mapping[int, int] = field(default_factory=dict)
     replays: Mapping[tuple[str, str], PostedEntry] = field(default_factory=dict)
     limits: Limits = field(default_factory=dict)
+    periods: Periods = ALL_OPEN
 
 
 @dataclass(slots=True)
@@ -169,12 +175,17 @@ class Draft:
         """The number of the entry that reverses this one."""
         return self._reversals.get(number) or self._facts.reversals.get(number)
 
+    def open_day(self, day: date) -> date:
+        """The day, or where its month is not open any more, the first one after it that is."""
+        return self._facts.periods.open_day(day)
+
     def answer(self, request: Request) -> Posted:
         """Decides one request and adds its entry. Raises a Refusal and adds nothing."""
         key = request.actor, request.idempotency_key
         if earlier := self._replays.get(key) or self._facts.replays.get(key):
             return _replay(request, earlier)
         entry = request.command.entry(self)
+        refuse_period(entry, self._facts.periods, by_finance=request.by_finance)
         opened, after = self._checked(entry)
         if not request.approved:
             refuse_unapproved(entry, self._facts.limits)

@@ -41,6 +41,9 @@ class Books(Protocol):
     def reversed_by(self, number: int) -> int | None:
         """The number of the entry that reverses this one."""
 
+    def open_day(self, day: date) -> date:
+        """The day, or where its month is not open any more, the first one after it that is."""
+
 
 class Command(Protocol):
     """One thing to post."""
@@ -108,10 +111,16 @@ class PayProvider:
     effective_date: date
     pay_cycle: str | None = None
     in_transit: bool = False
+    reason: str = ""
 
     def _paid(self) -> JournalEntry:
         return rules.provider_paid(
-            self.provider, self.amount, self.effective_date, self.pay_cycle, in_transit=self.in_transit
+            self.provider,
+            self.amount,
+            self.effective_date,
+            self.pay_cycle,
+            in_transit=self.in_transit,
+            reason=self.reason,
         )
 
     def stated(self) -> dict[str, str]:
@@ -152,12 +161,13 @@ class PayProvider:
 class ReverseEntry:
     """Undo a posted entry by a new one.
 
-    `posting_count` is that of the entry, which never changes once it is posted; 0 where the books had no such
-    entry when this was asked for.
+    `effective_date` is None where the caller leaves it to the books: that of the entry, or where its month is not
+    open any more, the first open day after it. `posting_count` is that of the entry, which never changes once it
+    is posted; 0 where the books had no such entry when this was asked for.
     """
 
     number: int
-    effective_date: date
+    effective_date: date | None
     reason: str
     posting_count: int
 
@@ -165,7 +175,7 @@ class ReverseEntry:
         """Which entry, when and why."""
         return {
             "kind": Kind.REVERSAL,
-            "effective_date": self.effective_date.isoformat(),
+            "effective_date": self.effective_date.isoformat() if self.effective_date else "",
             "description": self.reason,
             "reverses": str(self.number),
         }
@@ -185,7 +195,8 @@ class ReverseEntry:
     def entry(self, books: Books) -> JournalEntry:
         """Raises EntryNotFound, EntryAlreadyReversed or ReversalNotReversible."""
         original = _reversible(books, self.number)
-        return rules.reversal(original.entry, self.number, self.effective_date, self.reason)
+        effective_date = self.effective_date or books.open_day(original.entry.effective_date)
+        return rules.reversal(original.entry, self.number, effective_date, self.reason)
 
 
 def _reversible(books: Books, number: int) -> PostedEntry:

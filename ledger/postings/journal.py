@@ -15,6 +15,7 @@ from ledger.accounts import store as accounts
 from ledger.approvals.store import limits_in_force
 from ledger.database import columns, driver, inserting, listed, reading, recording, taken_apart
 from ledger.errors import BookNotFound
+from ledger.periods.store import in_force
 from ledger.postings import store
 from ledger.postings.batch import Batch, Facts, Head, Outcome, Submission, decide
 from ledger.postings.entry import PostedEntry
@@ -188,8 +189,13 @@ async def preview(
     connection: AsyncConnection, book: str, submissions: Sequence[Submission]
 ) -> list[list[Outcome]]:
     """What posting would answer now. Records nothing and waits for nobody."""
-    head = await _head(connection, book, _PEEK)
+    head = await standing(connection, book)
     return decide(head, await _facts(connection, book, submissions, Memory()), submissions).outcomes
+
+
+async def standing(connection: AsyncConnection, book: str) -> Head:
+    """Where the head stands now; it may move at once. Raises BookNotFound."""
+    return await _head(connection, book, _PEEK)
 
 
 def _waiting(connection: AsyncConnection) -> AbstractContextManager[object]:
@@ -232,7 +238,9 @@ async def _facts(
         memory.learn(await accounts.read(connection, book, unknown))
     if memory.limits is None:
         memory.limits = await limits_in_force(connection, book)
-    facts.limits = memory.limits
+    if memory.periods is None:
+        memory.periods = await in_force(connection, book)
+    facts.limits, facts.periods = memory.limits, memory.periods
     facts.accounts, facts.folded, facts.totals = memory.accounts, memory.folded, memory.totals
     return facts
 

@@ -1,7 +1,8 @@
 """What a process remembers of a book's accounts from one batch to the next.
 
 Pure. It is true as long as the head of the book stands where it stood when it was learned: whoever posts moves the
-head, and whoever opens or closes an account by hand counts that there. So it is looked at under the lock only.
+head, and whoever closes an account or a month, or sets a limit, counts that there. So it is looked at under the
+lock only.
 """
 
 from collections.abc import Collection, Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 
 from ledger.accounts.account import Account, Totals
 from ledger.approvals.limit import Limits
+from ledger.periods.period import Periods
 from ledger.postings.batch import Batch, Head
 from ledger.postings.entry import PostedEntry
 
@@ -21,7 +23,7 @@ class Memory:
     """Accounts of one book with their totals, as it stood at a head. `folded` has their codes by lower case.
 
     `latest` are the entries of the latest batch by caller and key: while it is in flight nobody else can see them.
-    `limits` are the approval limits in force, None before they are read.
+    `limits` are the approval limits in force, `periods` the months that are not open; None before they are read.
     """
 
     head: Head | None = None
@@ -30,6 +32,7 @@ class Memory:
     totals: dict[str, Totals] = field(default_factory=dict)
     latest: dict[tuple[str, str], PostedEntry] = field(default_factory=dict)
     limits: Limits | None = None
+    periods: Periods | None = None
 
     def stand_at(self, head: Head) -> None:
         """Forgets all where the head has moved without this process, or where too much is remembered."""
@@ -39,7 +42,7 @@ class Memory:
 
     def forget(self) -> None:
         """Knows nothing any more."""
-        self.head = self.limits = None
+        self.head = self.limits = self.periods = None
         for known in (self.accounts, self.folded, self.totals, self.latest):
             known.clear()
 

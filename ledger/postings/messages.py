@@ -76,7 +76,8 @@ def reverse_entry(message: pb.ReverseEntryRequest) -> Callable[[int], Request]:
     key = _key(message.idempotency_key)
     if message.number <= 0:
         raise FieldMissing("number is required", field="number")
-    effective_date, reason = fields.day("effective_date", message.effective_date), _reason(message.reason)
+    effective_date = fields.optional_day("effective_date", message.effective_date)
+    reason = _reason(message.reason)
     return lambda posting_count: _request(key, ReverseEntry(message.number, effective_date, reason, posting_count))
 
 
@@ -90,18 +91,20 @@ def record_session(message: pb.RecordSessionRequest) -> Request:
     effective_date = fields.optional_day("effective_date", message.effective_date) or service_date
     allowed = _in_range("allowed", wire.amount("allowed", message), least=0)
     share = wire.optional_amount("patient_share", message) or Amount(0, allowed.currency)
+    share = _in_range("patient_share", share, least=0)
+    rate = _in_range("provider_rate", wire.amount("provider_rate", message), least=0)
+    charge = _optional_amount("charge", message)
+    reason = fields.text("reason", message.reason, fields.TEXT_LENGTH)
     session = Session(
         payer=required["payer"],
         provider=required["provider"],
         claim=required["claim"],
         allowed=allowed,
-        patient_share=_in_range("patient_share", share, least=0),
-        provider_rate=_in_range("provider_rate", wire.amount("provider_rate", message), least=0),
-        dimensions=Dimensions(
-            **required, **optional, service_date=service_date, charge=_optional_amount("charge", message)
-        ),
+        patient_share=share,
+        provider_rate=rate,
+        dimensions=Dimensions(**required, **optional, service_date=service_date, charge=charge),
     )
-    return _request(key, Post(session_earned(session, effective_date)))
+    return _request(key, Post(session_earned(session, effective_date, reason)))
 
 
 def pay_provider(message: pb.PayProviderRequest) -> Request:
@@ -113,6 +116,7 @@ def pay_provider(message: pb.PayProviderRequest) -> Request:
         effective_date=fields.day("effective_date", message.effective_date),
         pay_cycle=_optional(message, "pay_cycle"),
         in_transit=message.in_transit,
+        reason=fields.text("reason", message.reason, fields.TEXT_LENGTH),
     )
     return _request(key, command)
 
@@ -146,7 +150,7 @@ def _about_denial(message: pb.AbsorbDenialRequest | pb.RecoverDenialRequest) -> 
 
 
 def _request(key: str, command: Command) -> Request:
-    return Request(caller.actor.get(), key, command)
+    return Request(caller.actor.get(), key, command, by_finance=caller.is_finance.get())
 
 
 def _key(value: str) -> str:

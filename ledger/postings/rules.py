@@ -53,8 +53,11 @@ class Session:
             raise SessionAmountsInvalid("the session earns nobody anything", allowed=self.allowed)
 
 
-def session_earned(session: Session, effective_date: date) -> JournalEntry:
-    """The payer and the patient owe the allowed amount; the provider has earned the rate."""
+def session_earned(session: Session, effective_date: date, reason: str = "") -> JournalEntry:
+    """The payer and the patient owe the allowed amount; the provider has earned the rate.
+
+    `reason` says why it is posted now, where that needs to be said.
+    """
     return JournalEntry(
         kind=Kind.SESSION_EARNED,
         effective_date=effective_date,
@@ -65,14 +68,24 @@ def session_earned(session: Session, effective_date: date) -> JournalEntry:
             (chart.SESSIONS, _minus(session.allowed), None),
             (chart.payable(session.provider), _minus(session.provider_rate), None),
         ),
+        description=reason,
         dimensions=session.dimensions,
     )
 
 
 def provider_paid(
-    provider: str, amount: Amount, effective_date: date, pay_cycle: str | None, *, in_transit: bool
+    provider: str,
+    amount: Amount,
+    effective_date: date,
+    pay_cycle: str | None,
+    *,
+    in_transit: bool,
+    reason: str = "",
 ) -> JournalEntry:
-    """The provider is paid, whether or not any payer has paid."""
+    """The provider is paid, whether or not any payer has paid.
+
+    `reason` says why it is posted now, where that needs to be said.
+    """
     return JournalEntry(
         kind=Kind.PROVIDER_PAID,
         effective_date=effective_date,
@@ -80,6 +93,7 @@ def provider_paid(
             debit(chart.payable(provider), amount),
             credit(chart.PAYOUTS_IN_TRANSIT if in_transit else chart.CASH, amount),
         ),
+        description=reason,
         dimensions=Dimensions(provider=provider, pay_cycle=pay_cycle),
     )
 

@@ -162,7 +162,22 @@ SESSION_MARGIN = Question(
         Tie("denials_absorbed", chart.DENIALS_ABSORBED),
     ),
 )
-QUESTIONS = (TRIAL_BALANCE, RECEIVABLES_AGING, PROVIDER_PAYABLES, SESSION_MARGIN)
+SERVICE_MONTHS = Question(
+    name="service-months",
+    package="ledger.reports",
+    columns=columns(
+        "service_month effective_month currency revenue:money contractual:money absorbed:money paid:money "
+        "insurer:money patient:money"
+    ),
+    ties=(
+        Tie("revenue", chart.SESSIONS, Side.CREDIT),
+        Tie("contractual", chart.CONTRACTUAL_ADJUSTMENTS),
+        Tie("absorbed", chart.DENIALS_ABSORBED),
+        Tie("insurer", chart.INSURER_RECEIVABLES),
+        Tie("patient", chart.PATIENT_RECEIVABLE),
+    ),
+)
+QUESTIONS = (TRIAL_BALANCE, RECEIVABLES_AGING, PROVIDER_PAYABLES, SESSION_MARGIN, SERVICE_MONTHS)
 
 
 async def ask(

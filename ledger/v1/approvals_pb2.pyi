@@ -10,6 +10,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from ledger.v1 import money_pb2 as _money_pb2
+from ledger.v1 import periods_pb2 as _periods_pb2
 from ledger.v1 import postings_pb2 as _postings_pb2
 import builtins as _builtins
 import sys
@@ -222,6 +223,7 @@ class Act(_message.Message):
     ABSORB_DENIAL_FIELD_NUMBER: _builtins.int
     RECOVER_DENIAL_FIELD_NUMBER: _builtins.int
     SET_APPROVAL_LIMIT_FIELD_NUMBER: _builtins.int
+    REOPEN_PERIOD_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def post_entry(self) -> _postings_pb2.PostEntryRequest: ...
     @_builtins.property
@@ -234,6 +236,10 @@ class Act(_message.Message):
     def recover_denial(self) -> _postings_pb2.RecoverDenialRequest: ...
     @_builtins.property
     def set_approval_limit(self) -> Global___SetApprovalLimitRequest: ...
+    @_builtins.property
+    def reopen_period(self) -> _periods_pb2.ReopenPeriodRequest:
+        """Always needs a second person."""
+
     def __init__(
         self,
         *,
@@ -243,12 +249,13 @@ class Act(_message.Message):
         absorb_denial: _postings_pb2.AbsorbDenialRequest | None = ...,
         recover_denial: _postings_pb2.RecoverDenialRequest | None = ...,
         set_approval_limit: Global___SetApprovalLimitRequest | None = ...,
+        reopen_period: _periods_pb2.ReopenPeriodRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["absorb_denial", b"absorb_denial", "pay_provider", b"pay_provider", "post_entry", b"post_entry", "recover_denial", b"recover_denial", "request", b"request", "reverse_entry", b"reverse_entry", "set_approval_limit", b"set_approval_limit"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["absorb_denial", b"absorb_denial", "pay_provider", b"pay_provider", "post_entry", b"post_entry", "recover_denial", b"recover_denial", "reopen_period", b"reopen_period", "request", b"request", "reverse_entry", b"reverse_entry", "set_approval_limit", b"set_approval_limit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["absorb_denial", b"absorb_denial", "pay_provider", b"pay_provider", "post_entry", b"post_entry", "recover_denial", b"recover_denial", "request", b"request", "reverse_entry", b"reverse_entry", "set_approval_limit", b"set_approval_limit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["absorb_denial", b"absorb_denial", "pay_provider", b"pay_provider", "post_entry", b"post_entry", "recover_denial", b"recover_denial", "reopen_period", b"reopen_period", "request", b"request", "reverse_entry", b"reverse_entry", "set_approval_limit", b"set_approval_limit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["post_entry", "reverse_entry", "pay_provider", "absorb_denial", "recover_denial", "set_approval_limit"]  # noqa: Y015
+    _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["post_entry", "reverse_entry", "pay_provider", "absorb_denial", "recover_denial", "set_approval_limit", "reopen_period"]  # noqa: Y015
     _WhichOneofArgType_request: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_request) -> _WhichOneofReturnType_request | None: ...
 
@@ -262,27 +269,55 @@ class Preview(_message.Message):
 
     ENTRY_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
+    PERIOD_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def entry(self) -> _postings_pb2.JournalEntry:
         """Without number, id, time and hash: it is not posted."""
 
     @_builtins.property
     def limit(self) -> Global___LimitChange: ...
+    @_builtins.property
+    def period(self) -> Global___PeriodChange: ...
     def __init__(
         self,
         *,
         entry: _postings_pb2.JournalEntry | None = ...,
         limit: Global___LimitChange | None = ...,
+        period: Global___PeriodChange | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "limit", b"limit", "outcome", b"outcome"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "limit", b"limit", "outcome", b"outcome", "period", b"period"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "limit", b"limit", "outcome", b"outcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "limit", b"limit", "outcome", b"outcome", "period", b"period"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["entry", "limit"]  # noqa: Y015
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["entry", "limit", "period"]  # noqa: Y015
     _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
 
 Global___Preview: _TypeAlias = Preview  # noqa: Y015
+
+@_typing.final
+class PeriodChange(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BEFORE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def before(self) -> _periods_pb2.Period: ...
+    @_builtins.property
+    def after(self) -> _periods_pb2.Period: ...
+    def __init__(
+        self,
+        *,
+        before: _periods_pb2.Period | None = ...,
+        after: _periods_pb2.Period | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PeriodChange: _TypeAlias = PeriodChange  # noqa: Y015
 
 @_typing.final
 class LimitChange(_message.Message):
@@ -595,7 +630,7 @@ class ApproveResponse(_message.Message):
     def proposal(self) -> Global___Proposal: ...
     @_builtins.property
     def entry(self) -> _postings_pb2.JournalEntry:
-        """The entry as it is posted; absent where a limit was changed."""
+        """The entry as it is posted; absent where a limit was changed, or a month reopened."""
 
     def __init__(
         self,

@@ -193,6 +193,30 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """PERMISSION_DENIED: whoever has made a proposal does not decide on it: {"proposal": "7"}."""
     REASON_NOT_THE_MAKER: _Reason.ValueType  # 93
     """PERMISSION_DENIED: only who has made a proposal withdraws it: {"proposal": "7"}."""
+    REASON_MONTH_INVALID: _Reason.ValueType  # 110
+    """--- months of a book: FAILED_PRECONDITION but for the first and the last ---
+
+    Not a month of the calendar, written YYYY-MM, INVALID_ARGUMENT: {"field": "month", "value": "2026-13"}.
+    """
+    REASON_PERIOD_SOFT_CLOSED: _Reason.ValueType  # 111
+    """The month is soft-closed: only the finance team posts into it, with a reason. What is missing:
+    {"month": "2026-04", "effective_date": "2026-04-08", "missing": "role"}, or "reason". Of a soft-close, by another or
+    for another reason: {"month": "2026-04", "set_by": "ada"}.
+    """
+    REASON_PERIOD_CLOSED: _Reason.ValueType  # 112
+    """Nothing may be effective in the month any more: {"month": "2026-04", "effective_date": "2026-04-08"}. Of what is
+    asked of the month itself: {"month": "2026-04", "set_by": "ada"}.
+    """
+    REASON_PERIOD_OPEN: _Reason.ValueType  # 113
+    """The month is open; only another can be reopened: {"month": "2026-04"}."""
+    REASON_PERIOD_OUT_OF_ORDER: _Reason.ValueType  # 114
+    """Months close in their order, and open again from the last one: {"month": "2026-05", "first": "2026-04"}."""
+    REASON_PERIOD_NOT_READY: _Reason.ValueType  # 115
+    """Something stands in the way of the close that nobody has taken responsibility for; the oldest of it are told:
+    {"month": "2026-04", "findings": "2", "1": "suspense Liabilities:Suspense:AETNA 5.00 USD since 2026-02-01"}.
+    """
+    REASON_PERIOD_NOT_FOUND: _Reason.ValueType  # 116
+    """The month has no such version, NOT_FOUND: {"month": "2026-04", "version": "3"}."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Why a request was refused. It travels in google.rpc.ErrorInfo.reason of the status details (without
@@ -200,7 +224,7 @@ class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
 
     Precedence, when several apply: the request's form first, field by field in the order of the message, what
     several fields say together after them and the entry's balance last; then the book, then the idempotency key,
-    then what is reversed or settled, then the accounts in the order of the postings, then their balances, and last
+    then what is reversed or settled, then the month, then the accounts in the order of the postings, then their balances, and last
     whether a second person must approve. Of a decision on a proposal: the request's form, the book, the proposal, who
     may decide on it, what was seen of it, whether it is decided already, and then what its entry would be refused for.
 
@@ -375,6 +399,30 @@ REASON_MAKER_IS_CHECKER: Reason.ValueType  # 92
 """PERMISSION_DENIED: whoever has made a proposal does not decide on it: {"proposal": "7"}."""
 REASON_NOT_THE_MAKER: Reason.ValueType  # 93
 """PERMISSION_DENIED: only who has made a proposal withdraws it: {"proposal": "7"}."""
+REASON_MONTH_INVALID: Reason.ValueType  # 110
+"""--- months of a book: FAILED_PRECONDITION but for the first and the last ---
+
+Not a month of the calendar, written YYYY-MM, INVALID_ARGUMENT: {"field": "month", "value": "2026-13"}.
+"""
+REASON_PERIOD_SOFT_CLOSED: Reason.ValueType  # 111
+"""The month is soft-closed: only the finance team posts into it, with a reason. What is missing:
+{"month": "2026-04", "effective_date": "2026-04-08", "missing": "role"}, or "reason". Of a soft-close, by another or
+for another reason: {"month": "2026-04", "set_by": "ada"}.
+"""
+REASON_PERIOD_CLOSED: Reason.ValueType  # 112
+"""Nothing may be effective in the month any more: {"month": "2026-04", "effective_date": "2026-04-08"}. Of what is
+asked of the month itself: {"month": "2026-04", "set_by": "ada"}.
+"""
+REASON_PERIOD_OPEN: Reason.ValueType  # 113
+"""The month is open; only another can be reopened: {"month": "2026-04"}."""
+REASON_PERIOD_OUT_OF_ORDER: Reason.ValueType  # 114
+"""Months close in their order, and open again from the last one: {"month": "2026-05", "first": "2026-04"}."""
+REASON_PERIOD_NOT_READY: Reason.ValueType  # 115
+"""Something stands in the way of the close that nobody has taken responsibility for; the oldest of it are told:
+{"month": "2026-04", "findings": "2", "1": "suspense Liabilities:Suspense:AETNA 5.00 USD since 2026-02-01"}.
+"""
+REASON_PERIOD_NOT_FOUND: Reason.ValueType  # 116
+"""The month has no such version, NOT_FOUND: {"month": "2026-04", "version": "3"}."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 @_typing.final

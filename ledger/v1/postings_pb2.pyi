@@ -448,7 +448,9 @@ class ReverseEntryRequest(_message.Message):
     idempotency_key: _builtins.str
     number: _builtins.int
     effective_date: _builtins.str
-    """YYYY-MM-DD: the day on which the reversal counts."""
+    """YYYY-MM-DD: the day on which the reversal counts. Empty: that of the entry, or where its month is not open any
+    more, the first day of the first open month after it.
+    """
     reason: _builtins.str
     """Why, for the auditor."""
     validate_only: _builtins.bool
@@ -678,6 +680,7 @@ class RecordSessionRequest(_message.Message):
     PROVIDER_RATE_FIELD_NUMBER: _builtins.int
     CHARGE_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     book: _builtins.str
     idempotency_key: _builtins.str
     session: _builtins.str
@@ -695,6 +698,8 @@ class RecordSessionRequest(_message.Message):
     effective_date: _builtins.str
     """The day on which it counts; empty: the service date."""
     validate_only: _builtins.bool
+    reason: _builtins.str
+    """Why it is posted now; needed where the month is soft-closed. It becomes the entry's description."""
     @_builtins.property
     def allowed(self) -> _money_pb2.Money:
         """What the contract allows: the payer's part and the patient's."""
@@ -731,10 +736,11 @@ class RecordSessionRequest(_message.Message):
         provider_rate: _money_pb2.Money | None = ...,
         charge: _money_pb2.Money | None = ...,
         validate_only: _builtins.bool = ...,
+        reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "charge", b"charge", "patient_share", b"patient_share", "provider_rate", b"provider_rate"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "book", b"book", "charge", b"charge", "claim", b"claim", "effective_date", b"effective_date", "idempotency_key", b"idempotency_key", "licence_type", b"licence_type", "patient_share", b"patient_share", "payer", b"payer", "plan", b"plan", "provider", b"provider", "provider_rate", b"provider_rate", "service_code", b"service_code", "service_date", b"service_date", "session", b"session", "state", b"state", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "book", b"book", "charge", b"charge", "claim", b"claim", "effective_date", b"effective_date", "idempotency_key", b"idempotency_key", "licence_type", b"licence_type", "patient_share", b"patient_share", "payer", b"payer", "plan", b"plan", "provider", b"provider", "provider_rate", b"provider_rate", "reason", b"reason", "service_code", b"service_code", "service_date", b"service_date", "session", b"session", "state", b"state", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -775,6 +781,7 @@ class PayProviderRequest(_message.Message):
     PAY_CYCLE_FIELD_NUMBER: _builtins.int
     IN_TRANSIT_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     book: _builtins.str
     idempotency_key: _builtins.str
     provider: _builtins.str
@@ -783,6 +790,8 @@ class PayProviderRequest(_message.Message):
     in_transit: _builtins.bool
     """The money has left but the bank has not confirmed: it waits in Liabilities:PayoutsInTransit."""
     validate_only: _builtins.bool
+    reason: _builtins.str
+    """Why it is posted now; needed where the month is soft-closed. It becomes the entry's description."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money: ...
     def __init__(
@@ -796,10 +805,11 @@ class PayProviderRequest(_message.Message):
         pay_cycle: _builtins.str = ...,
         in_transit: _builtins.bool = ...,
         validate_only: _builtins.bool = ...,
+        reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "book", b"book", "effective_date", b"effective_date", "idempotency_key", b"idempotency_key", "in_transit", b"in_transit", "pay_cycle", b"pay_cycle", "provider", b"provider", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "book", b"book", "effective_date", b"effective_date", "idempotency_key", b"idempotency_key", "in_transit", b"in_transit", "pay_cycle", b"pay_cycle", "provider", b"provider", "reason", b"reason", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -28,7 +28,8 @@ if _version_not_supported:
 class PostingsServiceStub:
     """Journal entries. Everything that posts takes an idempotency key: the same key and request again give the
     first answer with replayed = true, the same key and another request are refused, and a refused request
-    burns no key.
+    burns no key. Into a soft-closed month only the finance team posts, and each entry says why: by its description, its
+    reason.
     """
 
     def __init__(self, channel):
@@ -97,7 +98,8 @@ class PostingsServiceStub:
 class PostingsServiceServicer:
     """Journal entries. Everything that posts takes an idempotency key: the same key and request again give the
     first answer with replayed = true, the same key and another request are refused, and a refused request
-    burns no key.
+    burns no key. Into a soft-closed month only the finance team posts, and each entry says why: by its description, its
+    reason.
     """
 
     def PostEntry(self, request, context):
@@ -249,7 +251,8 @@ def add_PostingsServiceServicer_to_server(servicer, server):
 class PostingsService:
     """Journal entries. Everything that posts takes an idempotency key: the same key and request again give the
     first answer with replayed = true, the same key and another request are refused, and a refused request
-    burns no key.
+    burns no key. Into a soft-closed month only the finance team posts, and each entry says why: by its description, its
+    reason.
     """
 
     @staticmethod

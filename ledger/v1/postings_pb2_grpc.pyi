@@ -29,7 +29,8 @@ GRPC_VERSION: str
 class PostingsServiceStub:
     """Journal entries. Everything that posts takes an idempotency key: the same key and request again give the
     first answer with replayed = true, the same key and another request are refused, and a refused request
-    burns no key.
+    burns no key. Into a soft-closed month only the finance team posts, and each entry says why: by its description, its
+    reason.
     """
 
     @_typing.overload
@@ -68,7 +69,8 @@ class PostingsServiceStub:
 class PostingsServiceAsyncStub(PostingsServiceStub):
     """Journal entries. Everything that posts takes an idempotency key: the same key and request again give the
     first answer with replayed = true, the same key and another request are refused, and a refused request
-    burns no key.
+    burns no key. Into a soft-closed month only the finance team posts, and each entry says why: by its description, its
+    reason.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -103,7 +105,8 @@ class PostingsServiceAsyncStub(PostingsServiceStub):
 class PostingsServiceServicer(metaclass=_abc_1.ABCMeta):
     """Journal entries. Everything that posts takes an idempotency key: the same key and request again give the
     first answer with replayed = true, the same key and another request are refused, and a refused request
-    burns no key.
+    burns no key. Into a soft-closed month only the finance team posts, and each entry says why: by its description, its
+    reason.
     """
 
     @_abc_1.abstractmethod
