@@ -353,3 +353,22 @@ class FileKeyUnknown(NotAllowedNow):
 
 class FileDamaged(NotAllowedNow):
     """The bytes of a file that are kept are not those that came."""
+
+
+# --- proof --------------------------------------------------------------------------------------------
+
+
+class SigningKeyMissing(NotAllowedNow):
+    """The service was given no key to sign checkpoints with. Posting goes on."""
+
+
+class HistoryRewritten(NotAllowedNow):
+    """The entries are not those that an earlier checkpoint signed, or are not all there."""
+
+
+class CheckpointNotFound(NotThere):
+    """No such checkpoint in this book, or none at all."""
+
+
+class TreeSizeInvalid(Invalid):
+    """The tree of this size does not hold what is to be proved."""

@@ -15,6 +15,7 @@ from ledger import fields
 from ledger.accounts import store
 from ledger.accounts.servicer import open_book
 from ledger.audit import integrity
+from ledger.audit.fault import Fault
 from ledger.database import DatabaseUnfit, migrate, reading
 from ledger.errors import Refusal
 from service import (
@@ -214,7 +215,7 @@ def check() -> None:
 
 @app.command()
 def maintain() -> None:
-    """Make partitions ahead of need, and fill the totals that questions as known at an entry are read from.
+    """Make partitions ahead of need, and fill the totals and subtrees that questions and proofs are read from.
 
     The server does so by itself. After a restore or a large import it is quicker to run this once than to wait.
     Harmless at any time.
@@ -223,8 +224,9 @@ def maintain() -> None:
     """
     with reached(settings.read()) as urls:
         refuse_unmigrated(urls.server)
-        partitions, segments = run(urls.server, upkeep.once)
-        print(f"{partitions} partitions were made, {segments} segments of totals were filled")
+        partitions, segments, subtrees = run(urls.server, upkeep.once)
+        filled = f"{segments} segments of totals were filled, {subtrees} subtrees of 256 entries were kept"
+        print(f"{partitions} partitions were made, {filled}")
 
 
 @app.command("backup")
@@ -321,7 +323,7 @@ def _migrate(urls: Urls) -> None:
         print(f"migrated to {version}")
 
 
-async def _faults(connection: AsyncConnection) -> list[integrity.Fault]:
+async def _faults(connection: AsyncConnection) -> list[Fault]:
     found = await integrity.faults(connection)
     return found + await integrity.found_by(connection, "reconciliation.reports", "integrity.sql")
 

@@ -74,6 +74,12 @@ TABLE = """
     GetReceivablesAging  . f a u .
     GetProviderPayables  . f a u .
     GetSessionMargin     . f a u .
+    WriteCheckpoint      . f . u .
+    GetCheckpoint        . f a u .
+    ListCheckpoints      . f a u .
+    GetInclusionProof    . f a u .
+    GetConsistencyProof  . f a u .
+    ListVerifierKeys     . f a u .
     IngestRemittance     p f . . .
     ReadDelivery         . f . u .
     GetRemittance        . f a u .
