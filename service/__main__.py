@@ -32,6 +32,7 @@ from service import (
     upkeep,
 )
 from service.admission import admission
+from service.auditing import audit
 from service.connecting import (
     files_of,
     looked_up,
@@ -59,6 +60,7 @@ app = typer.Typer(
 )
 books = typer.Typer(help="Open the books of a legal entity, or list those that are open.", no_args_is_help=True)
 app.add_typer(books, name="book")
+app.add_typer(audit, name="audit")
 
 Book = Annotated[str | None, typer.Option(help="The book to work on. Where it is left out: LEDGER_BOOK, or main.")]
 Listen = Annotated[

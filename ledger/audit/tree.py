@@ -8,11 +8,12 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import insert as insert_into
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.types import BigInteger, Integer
 
 from ledger.audit.merkle import HASH_BYTES, Place, Range, Tree, folded, leaf_hash, node_hash, root_of, subtrees
-from ledger.database import columns, driver, inserting, reading, recording
+from ledger.database import reading, recording
 from ledger.errors import HistoryRewritten, Refusal
 from ledger.schema import tree_nodes
 
@@ -50,7 +51,7 @@ _STANDS = text("""
     ) AS tiles
     FROM heads AS h WHERE h.book = :book
 """)
-_INSERT = inserting(tree_nodes, "ON CONFLICT DO NOTHING")
+_INSERT = insert_into(tree_nodes).on_conflict_do_nothing()
 
 
 async def hashes(connection: AsyncConnection, book: str, ranges: Sequence[Range]) -> list[bytes]:
@@ -162,10 +163,10 @@ async def _fill(database: AsyncEngine, book: str, height: int) -> int:
             tree = await grown_to(connection, book, stands.tiles << height)
             [leaves] = await leaf_hashes(connection, book, [Range(tree.size, tree.size + (tiles << height))])
             rows = [
-                (book, *place, found)
+                {"book": book, "level": place.level, "nth": place.nth, "hash": found}
                 for leaf in leaves
                 for place, found in tree.append(leaf)
                 if place.level >= height
             ]
-            await (await driver(connection)).execute(_INSERT, columns(tree_nodes, rows))
+            await connection.execute(_INSERT, rows)
         return tiles
