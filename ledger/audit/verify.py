@@ -17,16 +17,17 @@ from typing import Any
 from zipfile import BadZipFile, ZipFile
 from zlib import error as ZlibError  # noqa: N812 - it is an exception
 
-from ledger.audit import evidence, tying
+from ledger.audit import evidence, examining, tying
 from ledger.audit.bundle import FORMAT, MANIFEST, MEMBERS, Advance
-from ledger.audit.evidence import Accounts, Before, Block, Examined, Json, Wrong, decoded
+from ledger.audit.evidence import Json, Wrong, decoded
+from ledger.audit.examining import Accounts, Before, Block, Examined
 from ledger.audit.merkle import EMPTY_ROOT, Tree
 from ledger.audit.tying import Kept, Signed
 from ledger.postings.chain import GENESIS
 
 ENTRIES = "entries.jsonl"
-_LINES = 1_000
-"""In a block."""
+_PART = 1024 * 1024
+"""Bytes that are read, and examined, together."""
 _AHEAD = 16
 """So many blocks are handed out before the first of them is needed."""
 _LONGEST_LINE = 16 * 1024 * 1024
@@ -71,24 +72,40 @@ class Reading:
         """Whose entries they are."""
         return str(self.manifest["book"])
 
-    def lines(self, name: str) -> Iterator[str]:
-        """The lines of a member; at its end, whether they are those that the manifest means. Raises Wrong."""
+    def texts(self, name: str) -> Iterator[bytes]:
+        """The whole lines of a member, many at a time; at its end, whether they are those of the manifest.
+
+        Raises Wrong.
+        """
         [stated] = [one for one in self.manifest["members"] if one["name"] == name]
-        digest, count = hashlib.sha256(), 0
+        digest, count, rest = hashlib.sha256(), 0, b""
         with self.zip.open(name) as file:
-            while line := file.readline(_LONGEST_LINE):
-                digest.update(line)
-                count += 1
-                if not line.endswith(b"\n"):
-                    raise Wrong(f"{name} line {count}: it has no end")
-                try:
-                    yield line[:-1].decode()
-                except UnicodeDecodeError:
-                    raise Wrong(f"{name} line {count}: it is not UTF-8") from None
+            while part := file.read(_PART):
+                digest.update(part)
+                whole, newline, after = part.rpartition(b"\n")
+                if newline:
+                    text = b"".join([rest, whole, newline])
+                    yield text
+                    count, rest = count + text.count(b"\n"), after
+                else:
+                    rest += part
+                if len(rest) > _LONGEST_LINE:
+                    raise Wrong(f"{name} line {count + 1}: it is longer than {_LONGEST_LINE} bytes")
+        if rest:
+            raise Wrong(f"{name} line {count + 1}: it has no end")
         if (digest.hexdigest(), count) != (stated["sha256"], stated["lines"]):
             raise Wrong(
                 f"{name}: it has {count} lines and the SHA-256 {digest.hexdigest()}, not those of {MANIFEST}"
             )
+
+    def lines(self, name: str) -> Iterator[str]:
+        """The lines of a member. Raises Wrong."""
+        lines = (line for text in self.texts(name) for line in text.split(b"\n")[:-1])
+        for number, line in enumerate(lines, 1):
+            try:
+                yield line.decode()
+            except UnicodeDecodeError:
+                raise Wrong(f"{name} line {number}: it is not UTF-8") from None
 
     def rows(self, name: str, kinds: Mapping[str, str]) -> Iterator[dict[str, Any]]:
         """The values of a member's lines, by field. Raises Wrong."""
@@ -151,8 +168,8 @@ def _stated(file: ZipFile) -> Mapping[str, Json]:
         raise Wrong("from, to, head, entries, postings and debits are not the numbers that they should be")
     if [(one["name"], *sorted(one)) for one in said["members"]] != [(one, *_MEMBER_KEYS) for one in MEMBERS]:
         raise Wrong("members: they are others, or in another order")
-    if not 1 <= said["from"] == said["to"] - said["entries"] + 1 or said["to"] > said["head"]:
-        raise Wrong(f"entries: {said['entries']} are not those from {said['from']} to {said['to']}")
+    if not 1 <= said["from"] <= said["to"] + 1 <= said["head"] + 1:
+        raise Wrong(f"from and to: there are no entries from {said['from']} to {said['to']} of {said['head']}")
     return said
 
 
@@ -172,7 +189,7 @@ def _verified(
     before, tree = tying.beginning(proofs, first)
     sizes = {one.size for one in [*signed, *tying.checked(book, kept, trusted)]}
     sums = Sums(tree, {first - 1: tree.root()} | {0: EMPTY_ROOT}, sizes, opening)
-    accounts = evidence.hashed_accounts(currencies)
+    accounts = examining.hashed_accounts(currencies)
     with _examiners(accounts, processes if said["entries"] >= _WORTH_PROCESSES else 1) as examine:
         _entries(reading, sums, before, accounts, examine, begun(said["entries"]))
     _refuse_other_sums(said, sums)
@@ -201,6 +218,8 @@ def _totals(reading: Reading, name: str, currencies: Mapping[str, str]) -> dict[
 
 def _refuse_other_sums(said: Mapping[str, Json], sums: "Sums") -> None:
     """Raises Wrong unless the manifest says of all entries what they come to."""
+    if sums.tree.size != said["to"]:
+        raise Wrong(f"{ENTRIES}: it ends with entry {sums.tree.size}, not {said['to']}")
     found: dict[str, Json] = {"entries": sums.tree.size - said["from"] + 1, "postings": sums.posting_count}
     found["debits"] = {currency: str(total) for currency, total in sums.debits.items()}
     for name, value in found.items():
@@ -256,7 +275,7 @@ def _entries(
             found = result()
             _judge(done, found, first)
             sums.add(found, accounts)
-            advance(len(done.lines))
+            advance(done.text.count(b"\n"))
 
 
 def _judge(block: Block, found: Examined, first: int) -> None:
@@ -266,14 +285,11 @@ def _judge(block: Block, found: Examined, first: int) -> None:
 
 
 def _blocks(reading: Reading, number: int, before: Before) -> Iterator[Block]:
-    lines: list[str] = []
-    for line in reading.lines(ENTRIES):
-        lines.append(line)
-        if len(lines) == _LINES:
-            yield Block(reading.book, number, before, lines)
-            number, before, lines = number + len(lines), evidence.before(lines[-1]), []
-    if lines:
-        yield Block(reading.book, number, before, lines)
+    """The lines of all entries, so many at a time."""
+    for text in reading.texts(ENTRIES):
+        yield Block(reading.book, number, before, text)
+        number += text.count(b"\n")
+        before = examining.before(text[text.rfind(b"\n", 0, -1) + 1 : -1])
 
 
 _Examine = Callable[[Block], Callable[[], Examined]]
@@ -285,14 +301,14 @@ def _examiners(accounts: Accounts, processes: int) -> Iterator[_Examine]:
     if processes < 2:
 
         def here(block: Block) -> Callable[[], Examined]:
-            found = evidence.examined(block, accounts)
+            found = examining.examined(block, accounts)
             return lambda: found
 
         yield here
         return
     # Forked, since each would import the whole program otherwise; at once, before anything starts a thread.
     with ProcessPoolExecutor(processes, get_context("fork"), _learn, (accounts,)) as pool:
-        pool.submit(_examined, Block("", 1, Before(GENESIS), [])).result()
+        pool.submit(_examined, Block("", 1, Before(GENESIS), b"")).result()
         yield lambda block: pool.submit(_examined, block).result
 
 
@@ -306,4 +322,4 @@ def _learn(accounts: Accounts) -> None:
 
 
 def _examined(block: Block) -> Examined:
-    return evidence.examined(block, _ACCOUNTS)
+    return examining.examined(block, _ACCOUNTS)
