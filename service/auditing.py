@@ -151,17 +151,21 @@ def _told(found: Verified, kept: int) -> Iterator[str]:
     count = max(0, found.last - found.first + 1)
     yield f"book {found.book} ({found.name}): {count} entries, from {found.first} to {found.last}, are sound"
     if found.covered >= found.first:
-        yield f"{len(found.signed)} checkpoints sign them up to entry {found.covered}"
+        yield f"signed up to entry {found.covered}, by {_many(len(found.signed))}"
     else:
         yield "no checkpoint signs any of them: nothing but the hashes themselves ties them to the book"
     if found.covered < found.last and found.covered >= found.first:
-        yield f"entries {found.covered + 1} to {found.last} are signed by no checkpoint yet"
+        yield f"what follows entry {found.covered} is signed by no checkpoint yet"
     if found.first > 1:
         yield f"what stood before entry {found.first} is as the bundle says; a bundle from entry 1 proves it"
     if kept:
-        yield f"the book has only grown since the {kept} checkpoints that you have kept"
+        yield f"the book has only grown since {_many(kept)} that you have kept"
     if not found.pinned:
         yield "signatures were checked by the keys in the bundle: compare them with those that you know (--key)"
+
+
+def _many(count: int) -> str:
+    return f"{count} checkpoint{'s' * (count != 1)}"
 
 
 @contextmanager
@@ -169,7 +173,10 @@ def shown(what: str) -> Iterator[Callable[[int], Advance]]:
     """A bar on the terminal, where there is one, for so many entries."""
     columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
     console = Console(stderr=True)
-    progress = Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
+    if not console.is_terminal:
+        yield lambda _: lambda _: None
+        return
+    progress = Progress(*columns, console=console, transient=True)
 
     def begun(count: int) -> Advance:
         progress.start()  # and its thread, not before others were forked
