@@ -292,8 +292,8 @@ def _told(
     ]
     tree_of = (
         f"Proofs in a tree of {sizes.leaves:,} leaves, whose entries were written by SQL and are of no chain; "
-        f"filling its nodes took {filling:.1f} microseconds of CPU a leaf. Milliseconds a call, microseconds of CPU "
-        "a proof."
+        f"filling its nodes took {filling:.1f} microseconds of CPU a leaf. Milliseconds a call, microseconds of "
+        "CPU a proof."
     )
     judging = (
         f"A bundle of {many.entries:,} entries was judged in {many.seconds:.1f} s by `ledger audit verify`, start "
