@@ -1,4 +1,4 @@
-"""`python -m benchmarks bench` and `python -m benchmarks growth`."""
+"""`python -m benchmarks bench`, `growth` or `proof`."""
 
 import argparse
 import shlex
@@ -6,12 +6,12 @@ import signal
 import sys
 from pathlib import Path
 
-from benchmarks import bench, growth, page
+from benchmarks import bench, growth, page, proof
 from benchmarks.cases import CASES
 from benchmarks.processes import BenchFailed
 
-_RUNS = {"bench": bench.run, "growth": growth.run}
-_COMMANDS = {"bench": "make bench", "growth": "make bench-growth"}
+_RUNS = {"bench": bench.run, "growth": growth.run, "proof": proof.run}
+_COMMANDS = {"bench": "make bench", "growth": "make bench-growth", "proof": "make bench-proof"}
 
 
 def main() -> int:

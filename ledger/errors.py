@@ -384,3 +384,22 @@ class PeriodOutOfOrder(NotAllowedNow):
 
 class PeriodNotReady(NotAllowedNow):
     """Something stands in the way of the close that nobody has taken responsibility for."""
+
+
+# --- proof --------------------------------------------------------------------------------------------
+
+
+class SigningKeyMissing(NotAllowedNow):
+    """The service was given no key to sign checkpoints with. Posting goes on."""
+
+
+class HistoryRewritten(NotAllowedNow):
+    """The entries are not those that an earlier checkpoint signed, or are not all there."""
+
+
+class CheckpointNotFound(NotThere):
+    """No such checkpoint in this book, or none at all."""
+
+
+class TreeSizeInvalid(Invalid):
+    """The tree of this size does not hold what is to be proved."""

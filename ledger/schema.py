@@ -250,3 +250,26 @@ period_findings = Table(
     column("since", Date),
     column("days", Integer),
 )
+
+tree_nodes = Table(
+    "tree_nodes",
+    metadata,
+    column("book", Text, key=True),
+    column("level", Integer, key=True),
+    column("nth", BigInteger, key=True),
+    column("hash", LargeBinary),
+)
+
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    column("book", Text, key=True),
+    column("number", BigInteger, key=True),
+    column("size", BigInteger),
+    column("root", LargeBinary),
+    column("note", Text),
+    column("verifier", Text),
+    column("written_at", _moment),
+    column("written_by", Text),
+    column("reason", Text),
+)

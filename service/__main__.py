@@ -15,6 +15,7 @@ from ledger import fields
 from ledger.accounts import store
 from ledger.accounts.servicer import open_book
 from ledger.audit import integrity
+from ledger.audit.fault import Fault
 from ledger.database import DatabaseUnfit, migrate, reading
 from ledger.errors import Refusal
 from service import (
@@ -32,6 +33,7 @@ from service import (
     upkeep,
 )
 from service.admission import admission
+from service.auditing import audit
 from service.connecting import (
     files_of,
     looked_up,
@@ -60,6 +62,7 @@ app = typer.Typer(
 books = typer.Typer(help="Open the books of a legal entity, or list those that are open.", no_args_is_help=True)
 app.add_typer(books, name="book")
 app.add_typer(periods.commands, name="period")
+app.add_typer(audit, name="audit")
 
 Book = Annotated[str | None, typer.Option(help="The book to work on. Where it is left out: LEDGER_BOOK, or main.")]
 Listen = Annotated[
@@ -216,7 +219,7 @@ def check() -> None:
 
 @app.command()
 def maintain() -> None:
-    """Make partitions ahead of need, and fill the totals that questions as known at an entry are read from.
+    """Make partitions ahead of need, and fill the totals and subtrees that questions and proofs are read from.
 
     The server does so by itself. After a restore or a large import it is quicker to run this once than to wait.
     Harmless at any time.
@@ -225,8 +228,9 @@ def maintain() -> None:
     """
     with reached(settings.read()) as urls:
         refuse_unmigrated(urls.server)
-        partitions, segments = run(urls.server, upkeep.once)
-        print(f"{partitions} partitions were made, {segments} segments of totals were filled")
+        partitions, segments, subtrees = run(urls.server, upkeep.once)
+        filled = f"{segments} segments of totals were filled, {subtrees} subtrees of 256 entries were kept"
+        print(f"{partitions} partitions were made, {filled}")
 
 
 @app.command("backup")
@@ -323,7 +327,7 @@ def _migrate(urls: Urls) -> None:
         print(f"migrated to {version}")
 
 
-async def _faults(connection: AsyncConnection) -> list[integrity.Fault]:
+async def _faults(connection: AsyncConnection) -> list[Fault]:
     found = await integrity.faults(connection)
     return found + await integrity.found_by(connection, "reconciliation.reports", "integrity.sql")
 

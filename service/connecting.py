@@ -16,6 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import NullPool
 
 from ledger.audit import integrity
+from ledger.audit.checkpoint import NO_KEY, Signing, read_signing_keys
+from ledger.audit.checkpoint import KeysRefused as SigningKeysRefused
 from ledger.database import DatabaseUnfit, engine, out_of_step, reading
 from ledger.errors import DatabaseUnavailable
 from reconciliation.files import Files
@@ -25,6 +27,8 @@ from service.postgres import Urls, embedded, write_durably
 from service.settings import SettingRefused, Settings
 
 T = TypeVar("T")
+_NAMED_FOR_ITSELF = "session-ledger.invalid/{}"
+"""The name of a signing key that was made here: no domain of anybody's (RFC 2606), and its own."""
 
 
 @contextmanager
@@ -58,13 +62,35 @@ def _keys(text: str) -> Sealing:
         raise SettingRefused(f"LEDGER_FILE_KEYS: {refused}") from None
 
 
-def _own_key(path: Path) -> str:
+def signing_of(known: Settings) -> Signing:
+    """The keys that sign checkpoints, or else a key beside the embedded database.
+
+    A database of one's own without a key has none signed. Raises SettingRefused for a key of no use.
+    """
+    if known.signing_keys is not None:
+        return _signing(known.signing_keys.get_secret_value())
+    if known.database_url is None:
+        own = known.data_folder.expanduser() / "signing_key"
+        return _signing(own.read_text() if own.exists() else _own_key(own, _NAMED_FOR_ITSELF))
+    return NO_KEY
+
+
+def _signing(text: str) -> Signing:
+    try:
+        return read_signing_keys(text)
+    except SigningKeysRefused as refused:
+        raise SettingRefused(f"LEDGER_SIGNING_KEYS: {refused}") from None
+
+
+def _own_key(path: Path, name: str = "local_{}") -> str:
     """A key made once, beside the database and not in it: a copy of the database alone tells nothing.
 
     Its name is its own: what comes back from a backup beside another key is told as under a key that is missing.
     """
     unfinished, key = path.with_name(f"{path.name}.{os.getpid()}"), secrets.token_bytes(32)
-    write_durably(unfinished, f"local_{hashlib.sha256(key).hexdigest()[:8]}:{base64.b64encode(key).decode()}")
+    write_durably(
+        unfinished, f"{name.format(hashlib.sha256(key).hexdigest()[:8])}:{base64.b64encode(key).decode()}"
+    )
     with suppress(FileExistsError):
         os.link(unfinished, path)  # whole or not at all, and never over another
     unfinished.unlink()

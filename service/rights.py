@@ -20,7 +20,7 @@ class Role(StrEnum):
     APPROVER = "approver"
     """Approves what others propose, before it counts, and never what the caller has proposed itself."""
     AUDITOR = "auditor"
-    """Reads everything and changes nothing."""
+    """Reads everything, has checkpoints signed, and changes nothing."""
     OPERATOR = "operator"
     """Runs the service and opens books."""
 
@@ -41,6 +41,7 @@ _RECORDS = Right(frozenset({Role.POSTER, Role.FINANCE}), writes=True)
 _DECIDES = Right(frozenset({Role.FINANCE}), writes=True)
 _LIMITS = Right(frozenset({Role.FINANCE, Role.APPROVER}), writes=True)
 _APPROVES = Right(frozenset({Role.APPROVER}), writes=True)
+_PROVES = Right(frozenset({Role.FINANCE, Role.AUDITOR}), writes=True)  # a checkpoint changes no entry
 _OPENS = Right(frozenset({Role.OPERATOR}), writes=True)
 
 RIGHTS: dict[str, Right] = {
@@ -80,6 +81,12 @@ RIGHTS: dict[str, Right] = {
     "/ledger.v1.PeriodsService/GetPeriod": _REPORTS,
     "/ledger.v1.PeriodsService/ListPeriods": _READERS,
     "/ledger.v1.PeriodsService/GetServiceMonths": _REPORTS,
+    "/ledger.v1.AuditService/WriteCheckpoint": _PROVES,
+    "/ledger.v1.AuditService/GetCheckpoint": _REPORTS,
+    "/ledger.v1.AuditService/ListCheckpoints": _REPORTS,
+    "/ledger.v1.AuditService/GetInclusionProof": _REPORTS,
+    "/ledger.v1.AuditService/GetConsistencyProof": _REPORTS,
+    "/ledger.v1.AuditService/ListVerifierKeys": _REPORTS,
     "/reconciliation.v1.ReconciliationService/IngestRemittance": _RECORDS,
     "/reconciliation.v1.ReconciliationService/ReadDelivery": _FILES,
     "/reconciliation.v1.ReconciliationService/GetRemittance": _REPORTS,

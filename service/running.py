@@ -9,7 +9,7 @@ import uvloop
 
 from service import server, tracing, workers
 from service.admission import OPEN, Admission
-from service.connecting import files_of, refuse_unguarded, refuse_unmigrated
+from service.connecting import files_of, refuse_unguarded, refuse_unmigrated, signing_of
 from service.settings import SettingRefused, Settings
 
 log = structlog.get_logger()
@@ -21,7 +21,7 @@ def alone(url: str, address: str, door: Admission, known: Settings, more: str, *
     Raises DatabaseUnfit, DatabaseUnavailable, AddressRefused or SettingRefused.
     """
     _refuse_unready(url)
-    files = files_of(known)
+    files, signing = files_of(known), signing_of(known)
     if door is OPEN:
         log.warning("callers are believed, not known", address=address)
     elif not files.sealing.keys:
@@ -35,6 +35,7 @@ def alone(url: str, address: str, door: Admission, known: Settings, more: str, *
             door.callers.read_at_hang_up()
         started = await server.start(
             *(url, address, door, files),
+            signing=signing,
             calls_per_caller=known.calls_per_caller,
             guard_seconds=known.guard_seconds,
             read_url=known.read_url.get_secret_value() if known.read_url else None,

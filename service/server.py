@@ -18,6 +18,8 @@ from sqlalchemy.pool import QueuePool
 
 from ledger.accounts.servicer import AccountsServicer
 from ledger.approvals.servicer import ApprovalsServicer
+from ledger.audit.checkpoint import NO_KEY, Signing
+from ledger.audit.servicer import AuditServicer
 from ledger.database import engine
 from ledger.errors import Refusal, TryAgain
 from ledger.periods.servicer import PeriodsServicer
@@ -26,9 +28,10 @@ from ledger.postings.group_commit import GroupCommit
 from ledger.postings.servicer import PostingsServicer
 from ledger.reads import Reads
 from ledger.reports.servicer import ReportsServicer
-from ledger.v1 import accounts_pb2, approvals_pb2, periods_pb2, postings_pb2, reports_pb2
+from ledger.v1 import accounts_pb2, approvals_pb2, audit_pb2, periods_pb2, postings_pb2, reports_pb2
 from ledger.v1.accounts_pb2_grpc import add_AccountsServiceServicer_to_server
 from ledger.v1.approvals_pb2_grpc import add_ApprovalsServiceServicer_to_server
+from ledger.v1.audit_pb2_grpc import add_AuditServiceServicer_to_server
 from ledger.v1.periods_pb2_grpc import add_PeriodsServiceServicer_to_server
 from ledger.v1.postings_pb2_grpc import add_PostingsServiceServicer_to_server
 from ledger.v1.reports_pb2_grpc import add_ReportsServiceServicer_to_server
@@ -62,6 +65,7 @@ DESCRIPTORS = (
     approvals_pb2.DESCRIPTOR.services_by_name["ApprovalsService"],
     reports_pb2.DESCRIPTOR.services_by_name["ReportsService"],
     periods_pb2.DESCRIPTOR.services_by_name["PeriodsService"],
+    audit_pb2.DESCRIPTOR.services_by_name["AuditService"],
     reconciliation_pb2.DESCRIPTOR.services_by_name["ReconciliationService"],
 )
 SERVICES = tuple(one.full_name for one in DESCRIPTORS)
@@ -108,6 +112,7 @@ async def start(
     admission: Admission = OPEN,
     files: Files = IN_THE_OPEN,
     *,
+    signing: Signing = NO_KEY,
     calls_per_caller: int = 512,
     guard_seconds: float = 15,
     read_url: str | None = None,
@@ -139,7 +144,7 @@ async def start(
     grpc_server = _transport(doorkeeper, shared=shared)
     add_PostingsServiceServicer_to_server(PostingsServicer(database, reads, group_commit, feed), grpc_server)
     add_ReconciliationServiceServicer_to_server(ReconciliationServicer(database, reads, files), grpc_server)
-    _add_others(grpc_server, database, reads)
+    _add_others(grpc_server, database, reads, signing)
     health_pb2_grpc.add_HealthServicer_to_server(healthy, grpc_server)
     reflection.enable_server_reflection([*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME], grpc_server)
     port = _opened(grpc_server, listen, admission)
@@ -162,12 +167,13 @@ def _transport(doorkeeper: Doorkeeper, *, shared: bool) -> grpc.aio.Server:
     )
 
 
-def _add_others(grpc_server: grpc.aio.Server, database: AsyncEngine, reads: Reads) -> None:
-    """The services that need nothing but the database."""
+def _add_others(grpc_server: grpc.aio.Server, database: AsyncEngine, reads: Reads, signing: Signing) -> None:
+    """The services that need nothing but the database, and the keys that sign what is in it."""
     add_AccountsServiceServicer_to_server(AccountsServicer(database, reads), grpc_server)
     add_ApprovalsServiceServicer_to_server(ApprovalsServicer(database), grpc_server)
     add_ReportsServiceServicer_to_server(ReportsServicer(reads), grpc_server)
     add_PeriodsServiceServicer_to_server(PeriodsServicer(database, reads, old_exceptions), grpc_server)
+    add_AuditServiceServicer_to_server(AuditServicer(database, reads, signing), grpc_server)
 
 
 def _in_use(database: AsyncEngine) -> int:

@@ -48,6 +48,9 @@ class Settings(BaseSettings):
     file_keys: SecretStr | None = None
     """The keys that seal remittance files: `name:base64-of-32-bytes, …`, the one that seals first."""
 
+    signing_keys: SecretStr | None = None
+    """The Ed25519 keys that sign checkpoints: `name:base64-of-32-bytes, …`, the one that signs first."""
+
     callers: Path | None = None
     """The callers file: who has which roles in which books. Needed wherever callers prove who they are."""
 

@@ -1,6 +1,7 @@
 """What is done behind the posting, by a server again and again and by `ledger maintain` at once.
 
-Partitions are made ahead of the heads, and recorded totals follow them. Neither reads nor posting wait for it.
+Partitions are made ahead of the heads; recorded totals and the subtrees of proofs follow them. Neither reads nor
+posting wait for it.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger.accounts import recorded
+from ledger.audit import tree
 from ledger.database import make_partitions
 from ledger.errors import Refusal
 
@@ -18,9 +20,9 @@ log = structlog.get_logger()
 _AGAIN_SECONDS = 2
 
 
-async def once(database: AsyncEngine) -> tuple[int, int]:
-    """All there is to do now: how many partitions were made, and how many segments of totals filled."""
-    return await make_partitions(database), await recorded.fill(database)
+async def once(database: AsyncEngine) -> tuple[int, int, int]:
+    """All there is to do now: how many partitions were made, segments of totals filled, and subtrees kept."""
+    return await make_partitions(database), await recorded.fill(database), await tree.fill(database)
 
 
 async def for_ever(database: AsyncEngine, seconds: float) -> None:

@@ -38,6 +38,8 @@ FRESH: dict[str, Row] = {
     "daily_totals": {"effective_date": "2001-01-01"},
     "recorded_levels": {"size": 8, "fewest": 1, "number": 0},
     "recorded_totals": {"effective_date": "2001-01-01"},
+    "tree_nodes": {"level": 62},
+    "checkpoints": {"number": 9, "size": 9},
     "payer_identifiers": {"identifier": "fresh"},
     "deliveries": {"sha256": HASH},
     "delivery_parts": {"part": 9},
@@ -80,6 +82,13 @@ CHECKS: dict[str, Row] = {
     "balances_credits_check": {"credits": -1},
     "balances_debits_check": {"debits": -1},
     "books_book_check": {"book": "no book"},
+    "checkpoints_note_check": {"note": ""},
+    "checkpoints_number_check": {"number": 0},
+    "checkpoints_reason_check": {"reason": ""},
+    "checkpoints_root_check": {"root": "\\xab"},
+    "checkpoints_size_check": {"size": -1},
+    "checkpoints_verifier_check": {"verifier": ""},
+    "checkpoints_written_by_check": {"written_by": ""},
     "claim_payments_line_check": {"line": 0},
     "daily_totals_credits_check": {"credits": -1},
     "daily_totals_debits_check": {"debits": -1},
@@ -152,6 +161,9 @@ CHECKS: dict[str, Row] = {
     "remittances_check": {"paid": 1},
     "remittances_check1": {"state": "quarantined"},
     "remittances_check2": {"claim_count": 0},
+    "tree_nodes_hash_check": {"hash": "\\xab"},
+    "tree_nodes_level_check": {"level": 63},
+    "tree_nodes_nth_check": {"nth": -1},
     "remittances_state_check": {"state": "lost", "posted": 0, "suspended": 0},
 }
 # The same for what must be found elsewhere.
@@ -160,6 +172,7 @@ FOREIGN_KEYS: dict[str, Row] = {
     "approval_limits_book_fkey": {"book": "nowhere"},
     "approval_limits_book_proposal_fkey": {"proposal": PROPOSAL},
     "balances_book_account_fkey": {"account": "Assets:Nowhere"},
+    "checkpoints_book_fkey": {"book": "nowhere"},
     "claim_payments_book_entry_number_fkey": {"entry_number": NEW},
     "claim_payments_book_remittance_fkey": {"remittance": UUID},
     "claim_payments_book_reverses_remittance_reverses_line_fkey": {
@@ -194,6 +207,7 @@ FOREIGN_KEYS: dict[str, Row] = {
     "reader_books_book_fkey": {"book": "nowhere"},
     "recorded_levels_book_fkey": {"book": "nowhere"},
     "remittances_book_sha256_fkey": {"sha256": HASH},
+    "tree_nodes_book_fkey": {"book": "nowhere"},
 }
 # Primary keys, unique constraints and unique indexes: what keeps a row like another out. In what a key covers, the
 # row is the other one's like; what else must differ is said here where FRESH does not say it.
@@ -205,6 +219,8 @@ KEYS: dict[str, Row] = {
     "approval_limits_pkey": {},
     "balances_pkey": {},
     "books_pkey": {},
+    "checkpoints_book_size_verifier_key": {},
+    "checkpoints_pkey": {},
     "claim_payments_book_reverses_remittance_reverses_line_key": {},
     "claim_payments_pkey": {},
     "daily_totals_pkey": {},
@@ -234,6 +250,7 @@ KEYS: dict[str, Row] = {
     "remittances_content": {},
     "remittances_pkey": {},
     "remittances_trace": {},
+    "tree_nodes_pkey": {},
 }
 
 
@@ -340,6 +357,7 @@ TRIGGERS: dict[str, dict[str, Sequence[Sequence[str]]]] = {
     }
     for table in (
         "approval_limits",
+        "checkpoints",
         "entry_keys",
         "entry_reversals",
         "payer_identifiers",

@@ -8,8 +8,10 @@ from serving import Ledger, cr, dr, entry, key, open_book, payout, session
 from test_approvals import PAID, approved, declining, limited, paying, proposed
 
 from ledger.accounts import recorded
+from ledger.audit import tree
 from ledger.database import engine, recording
 from ledger.v1 import accounts_pb2 as ac
+from ledger.v1 import audit_pb2 as au
 from ledger.v1 import periods_pb2 as pe
 from ledger.v1 import postings_pb2 as po
 from ledger.v1 import reports_pb2 as rp
@@ -52,6 +54,7 @@ def worked(ledger: Ledger, book: str) -> None:
     proposals_decided(ledger.of(book))
     questions_answered(ledger, book)
     asyncio.run(kept_up(ledger.url))
+    checkpoint_written(ledger, book)
 
 
 async def kept_up(url: str) -> None:
@@ -60,9 +63,15 @@ async def kept_up(url: str) -> None:
     try:
         async with recording(database) as connection:
             await recorded.prepare(connection, ((4, 1),))
+        await tree.fill(database, height=2)
         await upkeep.once(database)
     finally:
         await database.dispose()
+
+
+def checkpoint_written(ledger: Ledger, book: str) -> None:
+    """The books as they stand at the end of the day, signed."""
+    ledger.audit.WriteCheckpoint(au.WriteCheckpointRequest(book=book, reason="end of the day"))
 
 
 def accounts_opened(ledger: Ledger, book: str) -> None:

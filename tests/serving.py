@@ -1,6 +1,7 @@
 """The real server in a thread of its own, stubs to call it, and the words in which tests speak to it."""
 
 import asyncio
+import base64
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
@@ -13,6 +14,7 @@ import structlog
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status.rpc_status import from_call
 
+from ledger.audit.checkpoint import read_signing_keys
 from ledger.audit.integrity import faults
 from ledger.database import engine, reading
 from ledger.v1 import accounts_pb2 as accounts
@@ -20,6 +22,7 @@ from ledger.v1 import money_pb2
 from ledger.v1 import postings_pb2 as postings
 from ledger.v1.accounts_pb2_grpc import AccountsServiceStub
 from ledger.v1.approvals_pb2_grpc import ApprovalsServiceStub
+from ledger.v1.audit_pb2_grpc import AuditServiceStub
 from ledger.v1.periods_pb2_grpc import PeriodsServiceStub
 from ledger.v1.postings_pb2_grpc import PostingsServiceStub
 from ledger.v1.reports_pb2_grpc import ReportsServiceStub
@@ -33,6 +36,8 @@ BOOK = "main"
 PATIENCE_SECONDS = 60
 DIGITS = {"USD": 2, "EUR": 2, "JPY": 0, "BHD": 3}
 DR, CR = accounts.SIDE_DEBIT, accounts.SIDE_CREDIT
+SIGNING = read_signing_keys(f"ledger.example/books:{base64.b64encode(bytes(range(32))).decode()}")
+"""A key that everybody knows."""
 _keys = count(1)
 
 
@@ -80,6 +85,7 @@ class Ledger:
     reconciliation: ReconciliationServiceStub
     approvals: ApprovalsServiceStub
     periods: PeriodsServiceStub
+    audit: AuditServiceStub
     book: str = BOOK
 
     def of(self, book: str) -> "Ledger":
@@ -143,7 +149,7 @@ def serving(
     **limits: Any,
 ) -> Iterator[Ledger]:
     """A server on a database, and a client of it; both gone after the block."""
-    server = loop.run(start(url, "127.0.0.1:0", door, files, **limits))
+    server = loop.run(start(url, "127.0.0.1:0", door, files, **{"signing": SIGNING} | limits))
     where = f"localhost:{server.port}"
     channel = grpc.secure_channel(where, trust) if trust else grpc.insecure_channel(where)
     try:
@@ -165,6 +171,7 @@ def client(loop: Loop, url: str, channel: grpc.Channel) -> Ledger:
         ReconciliationServiceStub(channel),
         ApprovalsServiceStub(channel),
         PeriodsServiceStub(channel),
+        AuditServiceStub(channel),
     )
 
 

@@ -79,6 +79,12 @@ TABLE = """
     GetPeriod            . f a u .
     ListPeriods          p f a u .
     GetServiceMonths     . f a u .
+    WriteCheckpoint      . f . u .
+    GetCheckpoint        . f a u .
+    ListCheckpoints      . f a u .
+    GetInclusionProof    . f a u .
+    GetConsistencyProof  . f a u .
+    ListVerifierKeys     . f a u .
     IngestRemittance     p f . . .
     ReadDelivery         . f . u .
     GetRemittance        . f a u .

@@ -242,8 +242,12 @@ def test_a_statement(books: Ledger) -> None:
 def test_maintain_fills_totals_once(books: Ledger) -> None:
     with psycopg.connect(books.url.replace("+psycopg", "")) as connection:
         connection.execute("INSERT INTO recorded_levels VALUES ('main', 1, 1, 0)")
-    assert run("maintain", database_url=books.url).endswith(" segments of totals were filled\n")
-    assert run("maintain", database_url=books.url) == "0 partitions were made, 0 segments of totals were filled\n"
+    assert run("maintain", database_url=books.url).endswith(
+        " segments of totals were filled, 0 subtrees of 256 entries were kept\n"
+    )
+    assert run("maintain", database_url=books.url) == (
+        "0 partitions were made, 0 segments of totals were filled, 0 subtrees of 256 entries were kept\n"
+    )
     assert run("check", database_url=books.url) == ""
 
 

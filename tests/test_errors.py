@@ -5,6 +5,7 @@ import inspect
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from itertools import combinations
 from queue import Queue
 from typing import Any
@@ -42,6 +43,7 @@ from ledger.database import engine
 from ledger.postings import group_commit
 from ledger.v1 import accounts_pb2 as ac
 from ledger.v1 import approvals_pb2 as ap
+from ledger.v1 import audit_pb2 as au
 from ledger.v1 import errors_pb2
 from ledger.v1 import periods_pb2 as pe
 from ledger.v1 import postings_pb2 as po
@@ -630,6 +632,18 @@ BOOKS: dict[str, tuple[Message, str]] = {
         ac.GetBalanceRequest(book=BOOK, account=CASH, as_known_at_number=99),
         "NUMBER_BEYOND_HEAD field=as_known_at_number; head=6; number=99",
     ),
+    "a checkpoint that nobody wrote": (
+        au.GetCheckpointRequest(book=BOOK, number=99),
+        "CHECKPOINT_NOT_FOUND checkpoint=99",
+    ),
+    "a tree that does not hold the entry": (
+        au.GetInclusionProofRequest(book=BOOK, entry_number=3, size=2),
+        "TREE_SIZE_INVALID field=size; value=2",
+    ),
+    "a tree of more entries than there are": (
+        au.GetConsistencyProofRequest(book=BOOK, first_size=3, second_size=99),
+        "NUMBER_BEYOND_HEAD field=second_size; head=6; number=99",
+    ),
     "a statement of no account": (
         rp.GetStatementRequest(book=BOOK, account="Assets:Unheard"),
         "ACCOUNT_NOT_FOUND account=Assets:Unheard",
@@ -744,6 +758,8 @@ ELSEWHERE = {
     "PROPOSAL_DIFFERS": "test_approvals",
     "PROPOSAL_OUTDATED": "test_approvals",
     "SERVER_STOPPING": "test_stopping",
+    "SIGNING_KEY_MISSING": "test_proof",
+    "HISTORY_REWRITTEN": "test_proof",
 }
 
 
@@ -774,7 +790,7 @@ def said(found: Refused) -> str:
 def rpc_of(ledger: Ledger, request: Message) -> Any:
     """The method that takes such a request."""
     name = type(request).__name__.removesuffix("Request")
-    stubs = ledger.accounts, ledger.postings, ledger.approvals, ledger.reports, ledger.periods
+    stubs = [getattr(ledger, one.name) for one in fields(ledger)]
     return next(getattr(stub, name) for stub in stubs if hasattr(stub, name))
 
 
@@ -975,6 +991,24 @@ ORDER: dict[str, tuple[Message, list[tuple[str, Any, str]]]] = {
             ("state", 9, "CHOICE_INVALID field=state; value=9"),
             ("page_size", 1_001, "PAGE_INVALID limit=1000; page_size=1001"),
             ("page_token", "!", "PAGE_INVALID"),
+            NO_BOOK,
+        ],
+    ),
+    "a proof": (
+        au.GetInclusionProofRequest(book=BOOK, entry_number=1),
+        [
+            ("book", "", "FIELD_MISSING field=book"),
+            ("entry_number", 0, "FIELD_MISSING field=entry_number"),
+            ("size", -1, "NUMBER_INVALID field=size; value=-1"),
+            NO_BOOK,
+            ("size", 99, "NUMBER_BEYOND_HEAD field=size"),
+        ],
+    ),
+    "a checkpoint to write": (
+        au.WriteCheckpointRequest(book=BOOK, reason="audit"),
+        [
+            ("book", "", "FIELD_MISSING field=book"),
+            ("reason", "", "FIELD_MISSING field=reason"),
             NO_BOOK,
         ],
     ),

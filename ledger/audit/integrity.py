@@ -1,30 +1,16 @@
 """Whether the books are sound: recomputed from their entries, and the guards of PostgreSQL in place."""
 
-from dataclasses import dataclass
-
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ledger.audit import proven
+from ledger.audit.fault import Fault
 from ledger.database import query
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing that is not as it must be; `book` is empty where it concerns all of them."""
-
-    check_name: str
-    book: str
-    subject: str
-    expected: str
-    found: str
-
-    def __str__(self) -> str:
-        place = f"book {self.book}: " if self.book else ""
-        return f"{self.check_name}: {place}{self.subject}: expected {self.expected}, found {self.found}"
 
 
 async def faults(connection: AsyncConnection) -> list[Fault]:
     """Everything that is wrong with the books or their guards; empty while they are sound."""
-    return [*await guards(connection), *await found_by(connection, "ledger.audit", "integrity.sql")]
+    found = [*await guards(connection), *await found_by(connection, "ledger.audit", "integrity.sql")]
+    return found + await proven.faults(connection)
 
 
 async def guards(connection: AsyncConnection) -> list[Fault]:

@@ -119,6 +119,12 @@ async def numbered(connection: AsyncConnection, book: str, numbers: Collection[i
     return {entry.number: entry for entry in found}
 
 
+async def hash_of(connection: AsyncConnection, book: str, number: int) -> bytes | None:
+    """The hash that an entry bears; None where there is no such entry."""
+    wanted = select(entries.c.hash).where(entries.c.book == book, entries.c.number == number)
+    return (await connection.execute(wanted)).scalar_one_or_none()
+
+
 async def posting_count(connection: AsyncConnection, book: str, number: int) -> int:
     """How many postings an entry has; 0 where there is no such entry."""
     wanted = select(entries.c.posting_count).where(entries.c.book == book, entries.c.number == number)

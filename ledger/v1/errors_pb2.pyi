@@ -217,6 +217,19 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """
     REASON_PERIOD_NOT_FOUND: _Reason.ValueType  # 116
     """The month has no such version, NOT_FOUND: {"month": "2026-04", "version": "3"}."""
+    REASON_SIGNING_KEY_MISSING: _Reason.ValueType  # 140
+    """--- proof ---
+
+    The service was given no key to sign with, FAILED_PRECONDITION. Posting goes on.
+    """
+    REASON_HISTORY_REWRITTEN: _Reason.ValueType  # 141
+    """The entries are not those that an earlier checkpoint signed, or are not all there, FAILED_PRECONDITION:
+    {"checkpoint": "3", "size": "1204"}, or {"number": "17"}.
+    """
+    REASON_CHECKPOINT_NOT_FOUND: _Reason.ValueType  # 142
+    """No such checkpoint in this book, or none at all, NOT_FOUND: {"checkpoint": "7"}."""
+    REASON_TREE_SIZE_INVALID: _Reason.ValueType  # 143
+    """The tree of this size does not hold what is to be proved, INVALID_ARGUMENT: {"field": "size", "value": "3"}."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Why a request was refused. It travels in google.rpc.ErrorInfo.reason of the status details (without
@@ -423,6 +436,19 @@ REASON_PERIOD_NOT_READY: Reason.ValueType  # 115
 """
 REASON_PERIOD_NOT_FOUND: Reason.ValueType  # 116
 """The month has no such version, NOT_FOUND: {"month": "2026-04", "version": "3"}."""
+REASON_SIGNING_KEY_MISSING: Reason.ValueType  # 140
+"""--- proof ---
+
+The service was given no key to sign with, FAILED_PRECONDITION. Posting goes on.
+"""
+REASON_HISTORY_REWRITTEN: Reason.ValueType  # 141
+"""The entries are not those that an earlier checkpoint signed, or are not all there, FAILED_PRECONDITION:
+{"checkpoint": "3", "size": "1204"}, or {"number": "17"}.
+"""
+REASON_CHECKPOINT_NOT_FOUND: Reason.ValueType  # 142
+"""No such checkpoint in this book, or none at all, NOT_FOUND: {"checkpoint": "7"}."""
+REASON_TREE_SIZE_INVALID: Reason.ValueType  # 143
+"""The tree of this size does not hold what is to be proved, INVALID_ARGUMENT: {"field": "size", "value": "3"}."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 @_typing.final

@@ -1,0 +1,204 @@
+"""Checkpoints and proofs over the wire: what they prove, and what is refused."""
+
+import asyncio
+import base64
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+import serving
+from serving import Ledger, Loop, cr, dr, refused
+
+from ledger.audit import tree
+from ledger.audit.checkpoint import NO_KEY, read_signing_keys, read_verifier, verified
+from ledger.audit.merkle import Tree, leaf_hash, refuse_inconsistent, refuse_not_included
+from ledger.audit.store import write_checkpoint
+from ledger.database import engine
+from ledger.postings import journal
+from ledger.v1 import audit_pb2 as au
+from ledger.v1 import postings_pb2 as po
+
+COUNT = 600
+"""Entries: two subtrees of 256 that are kept, and the rest."""
+
+
+@pytest.fixture(scope="module")
+def books(server: Ledger) -> Iterator[Ledger]:
+    """A book whose subtrees are kept up to the second last of them."""
+    serving.open_book(server, "proof")
+    books = server.of("proof")
+    fill_up(books, COUNT)
+    asyncio.run(filled(server.url))
+    yield books
+    assert server.wrong() == []
+
+
+def fill_up(books: Ledger, count: int) -> None:
+    lines = dr("Assets:Cash", "1.00"), cr("Liabilities:UnappliedCash", "1.00")
+    entries = [serving.entry("2026-04-08", *lines) for _ in range(count)]
+    books.postings.PostEntries(po.PostEntriesRequest(book=books.book, entries=entries))
+
+
+async def filled(url: str) -> int:
+    database = engine(url)
+    try:
+        return await tree.fill(database)
+    finally:
+        await database.dispose()
+
+
+def leaves(books: Ledger) -> list[bytes]:
+    return [leaf_hash(entry.hash) for entry in books.entries()]
+
+
+def roots(books: Ledger) -> list[bytes]:
+    """The root over the first so many entries, as the definition has it."""
+    grown = Tree()
+    found = [grown.root()]
+    for leaf in leaves(books):
+        grown.append(leaf)
+        found.append(grown.root())
+    return found
+
+
+def writing(books: Ledger, reason: str = "audit of April") -> au.WriteCheckpointRequest:
+    return au.WriteCheckpointRequest(book=books.book, reason=reason)
+
+
+def included(books: Ledger, number: int, size: int = 0) -> au.GetInclusionProofResponse:
+    asked = au.GetInclusionProofRequest(book=books.book, entry_number=number, size=size)
+    return books.audit.GetInclusionProof(asked)
+
+
+def consistent(books: Ledger, first: int, second: int = 0) -> au.GetConsistencyProofResponse:
+    asked = au.GetConsistencyProofRequest(book=books.book, first_size=first, second_size=second)
+    return books.audit.GetConsistencyProof(asked)
+
+
+@pytest.mark.parametrize("size", [1, 2, 255, 256, 257, 512, 513, 600, 0])
+def test_every_kind_of_entry_is_proved_to_be_in_every_kind_of_tree(books: Ledger, size: int) -> None:
+    by_size = roots(books)
+    for number in {1, 2, 255, 256, 257, 511, 512, 513, 599, 600}:
+        if number <= (size or COUNT):
+            found = included(books, number, size)
+            assert (found.size, found.root) == (size or COUNT, by_size[size or COUNT])
+            leaf = leaf_hash(found.entry_hash)
+            refuse_not_included(leaf, number - 1, found.size, list(found.path), found.root)
+
+
+@pytest.mark.parametrize("first", [1, 2, 200, 256, 300, 512, 599, 600])
+def test_every_kind_of_tree_is_proved_to_be_the_beginning_of_another(books: Ledger, first: int) -> None:
+    by_size = roots(books)
+    for second in {300, 512, 600, 0}:
+        if first <= (second or COUNT):
+            found = consistent(books, first, second)
+            assert (found.first_root, found.second_root) == (by_size[first], by_size[second or COUNT])
+            path = list(found.path)
+            refuse_inconsistent(first, found.second_size, path, found.first_root, found.second_root)
+
+
+def test_what_is_not_kept_yet_is_read_from_the_entries(books: Ledger) -> None:
+    """The answer is the same where nothing is kept at all."""
+    before = included(books, 3), consistent(books, 300)
+    with psycopg.connect(books.url.replace("+psycopg", "")) as owner:
+        owner.execute("DELETE FROM tree_nodes WHERE book = 'proof'")
+    assert (included(books, 3), consistent(books, 300)) == before
+    assert asyncio.run(filled(books.url)) == COUNT // 256
+    assert asyncio.run(filled(books.url)) == 0
+    assert (included(books, 3), consistent(books, 300)) == before
+
+
+def test_a_checkpoint_is_signed_once_and_leads_to_every_entry(ledger: Ledger) -> None:
+    empty = ledger.audit.WriteCheckpoint(writing(ledger, "nothing yet")).checkpoint
+    assert (empty.number, empty.size) == (1, 0)
+    fill_up(ledger, 3)
+    first = ledger.audit.WriteCheckpoint(writing(ledger))
+    again = ledger.audit.WriteCheckpoint(writing(ledger, "once more"))
+    assert not first.replayed
+    assert again.replayed
+    assert again.checkpoint == first.checkpoint
+    assert (first.checkpoint.number, first.checkpoint.reason) == (2, "audit of April")
+    said, _ = verified(first.checkpoint.note, [read_verifier(first.checkpoint.verifier_key)])
+    assert (said.origin, said.size, said.root) == ("ledger.example/books/main", 3, roots(ledger)[3])
+    fill_up(ledger, 2)
+    last = ledger.audit.WriteCheckpoint(writing(ledger)).checkpoint
+    proof = consistent(ledger, said.size, last.size)
+    refuse_inconsistent(3, 5, list(proof.path), said.root, last.root)
+    listed = ledger.audit.ListCheckpoints(au.ListCheckpointsRequest(book="main", page_size=2))
+    rest = ledger.audit.ListCheckpoints(
+        au.ListCheckpointsRequest(book="main", page_size=2, page_token=listed.next_page_token)
+    )
+    assert [*listed.checkpoints, *rest.checkpoints] == [empty, first.checkpoint, last]
+    assert not rest.next_page_token
+    asked = au.GetCheckpointRequest(book="main")
+    assert ledger.audit.GetCheckpoint(asked).checkpoint == last
+    asked.number = 2
+    assert ledger.audit.GetCheckpoint(asked).checkpoint == first.checkpoint
+    assert ledger.wrong() == []
+
+
+def test_without_a_key_posting_goes_on_and_nothing_is_signed(loop: Loop, database: str) -> None:
+    with serving.serving(loop, database, signing=NO_KEY) as ledger:
+        serving.open_book(ledger)
+        said = refused(ledger.audit.WriteCheckpoint, writing(ledger))
+        assert (said.code, said.reason) == ("FAILED_PRECONDITION", "SIGNING_KEY_MISSING")
+        fill_up(ledger, 2)
+        assert included(ledger, 1).path
+        keys = ledger.audit.ListVerifierKeys(au.ListVerifierKeysRequest(book="main"))
+        assert (keys.signs, list(keys.verifier_keys)) == ("", [])
+
+
+def test_one_key_follows_another(loop: Loop, ledger: Ledger) -> None:
+    """The same size is signed again, and what the old key has signed is checked with the old key."""
+    fill_up(ledger, 3)
+    old = ledger.audit.WriteCheckpoint(writing(ledger)).checkpoint
+    new = read_signing_keys(f"ledger.example/books:{base64.b64encode(bytes(32)).decode()}")
+    with serving.serving(loop, ledger.url, signing=new) as renewed:
+        fresh = renewed.audit.WriteCheckpoint(writing(renewed, "a new key"))
+        assert not fresh.replayed
+        keys = renewed.audit.ListVerifierKeys(au.ListVerifierKeysRequest(book="main"))
+    assert fresh.checkpoint.root == old.root
+    assert (fresh.checkpoint.number, fresh.checkpoint.size) == (2, 3)
+    assert keys.signs == fresh.checkpoint.verifier_key
+    assert list(keys.verifier_keys) == [fresh.checkpoint.verifier_key, old.verifier_key]
+    for one in (old, fresh.checkpoint):
+        assert verified(one.note, [read_verifier(one.verifier_key)])[0].size == 3
+    assert ledger.audit.WriteCheckpoint(writing(ledger)).replayed
+    assert ledger.wrong() == []
+
+
+REWRITTEN = {
+    "an entry's hash": "UPDATE entries SET hash = decode(repeat('11', 32), 'hex') WHERE number = 2",
+    "an entry taken out": "DELETE FROM entries WHERE number = 2",
+    "the tail taken off": "UPDATE heads SET number = 2",
+}
+
+
+@pytest.mark.parametrize("case", REWRITTEN)
+def test_what_an_earlier_checkpoint_contradicts_is_not_signed(ledger: Ledger, case: str) -> None:
+    fill_up(ledger, 4)
+    ledger.audit.WriteCheckpoint(writing(ledger))
+    with psycopg.connect(ledger.url.replace("+psycopg", "")) as owner:
+        for table in ("entries", "entries_1", "heads"):
+            owner.execute(f"ALTER TABLE {table} DISABLE TRIGGER ALL".encode())
+        owner.execute(REWRITTEN[case].encode())
+    said = refused(ledger.audit.WriteCheckpoint, writing(ledger))
+    assert (said.code, said.reason) == ("FAILED_PRECONDITION", "HISTORY_REWRITTEN")
+
+
+async def posted_and_signed(url: str) -> int:
+    """As a closing of a period will: what it signs is what its own database transaction has posted."""
+    database = engine(url)
+    try:
+        async with journal.posting(database, "main") as (connection, head):
+            kept, _ = await write_checkpoint(connection, head, serving.SIGNING, "ada", "April is closed")
+            return kept.size
+    finally:
+        await database.dispose()
+
+
+def test_a_checkpoint_is_written_with_what_else_is_recorded(ledger: Ledger) -> None:
+    fill_up(ledger, 3)
+    assert asyncio.run(posted_and_signed(ledger.url)) == 3
+    found = ledger.audit.GetCheckpoint(au.GetCheckpointRequest(book="main")).checkpoint
+    assert (found.written_by, found.reason) == ("ada", "April is closed")
