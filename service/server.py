@@ -20,14 +20,17 @@ from ledger.accounts.servicer import AccountsServicer
 from ledger.approvals.servicer import ApprovalsServicer
 from ledger.database import engine
 from ledger.errors import Refusal, TryAgain
+from ledger.pay_cycles.servicer import PayCyclesServicer
 from ledger.postings.feed import Feed
 from ledger.postings.group_commit import GroupCommit
 from ledger.postings.servicer import PostingsServicer
 from ledger.reads import Reads
 from ledger.reports.servicer import ReportsServicer
-from ledger.v1 import accounts_pb2, approvals_pb2, postings_pb2, reports_pb2
+from ledger.sealing import Sealing
+from ledger.v1 import accounts_pb2, approvals_pb2, pay_cycles_pb2, postings_pb2, reports_pb2
 from ledger.v1.accounts_pb2_grpc import add_AccountsServiceServicer_to_server
 from ledger.v1.approvals_pb2_grpc import add_ApprovalsServiceServicer_to_server
+from ledger.v1.pay_cycles_pb2_grpc import add_PayCyclesServiceServicer_to_server
 from ledger.v1.postings_pb2_grpc import add_PostingsServiceServicer_to_server
 from ledger.v1.reports_pb2_grpc import add_ReportsServiceServicer_to_server
 from reconciliation.files import IN_THE_OPEN, Files
@@ -57,6 +60,7 @@ DESCRIPTORS = (
     accounts_pb2.DESCRIPTOR.services_by_name["AccountsService"],
     postings_pb2.DESCRIPTOR.services_by_name["PostingsService"],
     approvals_pb2.DESCRIPTOR.services_by_name["ApprovalsService"],
+    pay_cycles_pb2.DESCRIPTOR.services_by_name["PayCyclesService"],
     reports_pb2.DESCRIPTOR.services_by_name["ReportsService"],
     reconciliation_pb2.DESCRIPTOR.services_by_name["ReconciliationService"],
 )
@@ -135,7 +139,7 @@ async def start(
     grpc_server = _transport(doorkeeper, shared=shared)
     add_PostingsServiceServicer_to_server(PostingsServicer(database, reads, group_commit, feed), grpc_server)
     add_ReconciliationServiceServicer_to_server(ReconciliationServicer(database, reads, files), grpc_server)
-    _add_others(grpc_server, database, reads)
+    _add_others(grpc_server, database, reads, files.sealing)
     health_pb2_grpc.add_HealthServicer_to_server(healthy, grpc_server)
     reflection.enable_server_reflection([*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME], grpc_server)
     port = _opened(grpc_server, listen, admission)
@@ -158,8 +162,9 @@ def _transport(doorkeeper: Doorkeeper, *, shared: bool) -> grpc.aio.Server:
     )
 
 
-def _add_others(grpc_server: grpc.aio.Server, database: AsyncEngine, reads: Reads) -> None:
-    """The services that need nothing but the database."""
+def _add_others(grpc_server: grpc.aio.Server, database: AsyncEngine, reads: Reads, sealing: Sealing) -> None:
+    """The services that need nothing but the database, and keys."""
+    add_PayCyclesServiceServicer_to_server(PayCyclesServicer(database, sealing), grpc_server)
     add_AccountsServiceServicer_to_server(AccountsServicer(database, reads), grpc_server)
     add_ApprovalsServiceServicer_to_server(ApprovalsServicer(database), grpc_server)
     add_ReportsServiceServicer_to_server(ReportsServicer(reads), grpc_server)

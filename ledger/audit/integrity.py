@@ -24,7 +24,13 @@ class Fault:
 
 async def faults(connection: AsyncConnection) -> list[Fault]:
     """Everything that is wrong with the books or their guards; empty while they are sound."""
-    return [*await guards(connection), *await found_by(connection, "ledger.audit", "integrity.sql")]
+    return [*await guards(connection), *await recomputed(connection)]
+
+
+async def recomputed(connection: AsyncConnection) -> list[Fault]:
+    """What the entries say otherwise than what is kept beside them; empty while the books are sound."""
+    files = ("integrity.sql", "pay_cycles.sql")
+    return [fault for name in files for fault in await found_by(connection, "ledger.audit", name)]
 
 
 async def guards(connection: AsyncConnection) -> list[Fault]:

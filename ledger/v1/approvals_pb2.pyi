@@ -10,6 +10,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from ledger.v1 import money_pb2 as _money_pb2
+from ledger.v1 import pay_cycles_pb2 as _pay_cycles_pb2
 from ledger.v1 import postings_pb2 as _postings_pb2
 import builtins as _builtins
 import sys
@@ -222,6 +223,8 @@ class Act(_message.Message):
     ABSORB_DENIAL_FIELD_NUMBER: _builtins.int
     RECOVER_DENIAL_FIELD_NUMBER: _builtins.int
     SET_APPROVAL_LIMIT_FIELD_NUMBER: _builtins.int
+    RUN_PAY_CYCLE_FIELD_NUMBER: _builtins.int
+    ACCEPT_PAYEE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def post_entry(self) -> _postings_pb2.PostEntryRequest: ...
     @_builtins.property
@@ -234,6 +237,14 @@ class Act(_message.Message):
     def recover_denial(self) -> _postings_pb2.RecoverDenialRequest: ...
     @_builtins.property
     def set_approval_limit(self) -> Global___SetApprovalLimitRequest: ...
+    @_builtins.property
+    def run_pay_cycle(self) -> _pay_cycles_pb2.RunPayCycleRequest:
+        """Always needs a second person. Approved, it is posted by RunPayCycle."""
+
+    @_builtins.property
+    def accept_payee(self) -> _pay_cycles_pb2.AcceptPayee:
+        """Bank details that were set and are not in force yet; proposed by whoever has set them."""
+
     def __init__(
         self,
         *,
@@ -243,12 +254,14 @@ class Act(_message.Message):
         absorb_denial: _postings_pb2.AbsorbDenialRequest | None = ...,
         recover_denial: _postings_pb2.RecoverDenialRequest | None = ...,
         set_approval_limit: Global___SetApprovalLimitRequest | None = ...,
+        run_pay_cycle: _pay_cycles_pb2.RunPayCycleRequest | None = ...,
+        accept_payee: _pay_cycles_pb2.AcceptPayee | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["absorb_denial", b"absorb_denial", "pay_provider", b"pay_provider", "post_entry", b"post_entry", "recover_denial", b"recover_denial", "request", b"request", "reverse_entry", b"reverse_entry", "set_approval_limit", b"set_approval_limit"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["absorb_denial", b"absorb_denial", "accept_payee", b"accept_payee", "pay_provider", b"pay_provider", "post_entry", b"post_entry", "recover_denial", b"recover_denial", "request", b"request", "reverse_entry", b"reverse_entry", "run_pay_cycle", b"run_pay_cycle", "set_approval_limit", b"set_approval_limit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["absorb_denial", b"absorb_denial", "pay_provider", b"pay_provider", "post_entry", b"post_entry", "recover_denial", b"recover_denial", "request", b"request", "reverse_entry", b"reverse_entry", "set_approval_limit", b"set_approval_limit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["absorb_denial", b"absorb_denial", "accept_payee", b"accept_payee", "pay_provider", b"pay_provider", "post_entry", b"post_entry", "recover_denial", b"recover_denial", "request", b"request", "reverse_entry", b"reverse_entry", "run_pay_cycle", b"run_pay_cycle", "set_approval_limit", b"set_approval_limit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["post_entry", "reverse_entry", "pay_provider", "absorb_denial", "recover_denial", "set_approval_limit"]  # noqa: Y015
+    _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["post_entry", "reverse_entry", "pay_provider", "absorb_denial", "recover_denial", "set_approval_limit", "run_pay_cycle", "accept_payee"]  # noqa: Y015
     _WhichOneofArgType_request: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_request) -> _WhichOneofReturnType_request | None: ...
 
@@ -262,23 +275,33 @@ class Preview(_message.Message):
 
     ENTRY_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
+    PAY_CYCLE_FIELD_NUMBER: _builtins.int
+    PAYEE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def entry(self) -> _postings_pb2.JournalEntry:
         """Without number, id, time and hash: it is not posted."""
 
     @_builtins.property
     def limit(self) -> Global___LimitChange: ...
+    @_builtins.property
+    def pay_cycle(self) -> _pay_cycles_pb2.PayCycle:
+        """Its lines are asked for with GetPayCycle."""
+
+    @_builtins.property
+    def payee(self) -> Global___PayeeChange: ...
     def __init__(
         self,
         *,
         entry: _postings_pb2.JournalEntry | None = ...,
         limit: Global___LimitChange | None = ...,
+        pay_cycle: _pay_cycles_pb2.PayCycle | None = ...,
+        payee: Global___PayeeChange | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "limit", b"limit", "outcome", b"outcome"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "limit", b"limit", "outcome", b"outcome", "pay_cycle", b"pay_cycle", "payee", b"payee"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "limit", b"limit", "outcome", b"outcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "limit", b"limit", "outcome", b"outcome", "pay_cycle", b"pay_cycle", "payee", b"payee"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["entry", "limit"]  # noqa: Y015
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["entry", "limit", "pay_cycle", "payee"]  # noqa: Y015
     _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
 
@@ -307,6 +330,32 @@ class LimitChange(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LimitChange: _TypeAlias = LimitChange  # noqa: Y015
+
+@_typing.final
+class PayeeChange(_message.Message):
+    """Without account numbers but for their last four digits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BEFORE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def before(self) -> _pay_cycles_pb2.Payee: ...
+    @_builtins.property
+    def after(self) -> _pay_cycles_pb2.Payee: ...
+    def __init__(
+        self,
+        *,
+        before: _pay_cycles_pb2.Payee | None = ...,
+        after: _pay_cycles_pb2.Payee | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PayeeChange: _TypeAlias = PayeeChange  # noqa: Y015
 
 @_typing.final
 class Proposal(_message.Message):
