@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test torture bench bench-growth check lock proto guards sbom clean
+.PHONY: help demo test torture bench bench-growth bench-pay-cycle check lock proto guards sbom clean
 .DELETE_ON_ERROR:
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo 'make torture kill, pause and cut off the real program, and see that nothing is lost (MINUTES=10 SEED=1)'
 	@echo 'make bench   measure posting against the echo RPC, COPY and a naive poster; writes benchmarks/RESULTS.md'
 	@echo 'make bench-growth  the same for posting and reads while a book grows to 10 million postings'
+	@echo 'make bench-pay-cycle  a pay cycle of 10,000 providers and 200,000 sessions, step by step'
 	@echo 'make check   lint, types, layers, and whether a vulnerability is known in what is installed'
 	@echo 'make lock    renew constraints.txt from pyproject.toml'
 	@echo 'make proto   regenerate the gRPC stubs from proto/'
@@ -38,6 +39,9 @@ bench: $(STAMP)
 
 bench-growth: $(STAMP)
 	$(BIN)/python -m benchmarks growth
+
+bench-pay-cycle: $(STAMP)
+	$(BIN)/python -m benchmarks pay-cycle
 
 check: $(STAMP)
 	$(BIN)/ruff check

@@ -1,4 +1,4 @@
-"""`python -m benchmarks bench` and `python -m benchmarks growth`."""
+"""`python -m benchmarks bench`, `python -m benchmarks growth` and `python -m benchmarks pay-cycle`."""
 
 import argparse
 import shlex
@@ -6,12 +6,12 @@ import signal
 import sys
 from pathlib import Path
 
-from benchmarks import bench, growth, page
+from benchmarks import bench, growth, page, pay_cycle
 from benchmarks.cases import CASES
 from benchmarks.processes import BenchFailed
 
-_RUNS = {"bench": bench.run, "growth": growth.run}
-_COMMANDS = {"bench": "make bench", "growth": "make bench-growth"}
+_RUNS = {"bench": bench.run, "growth": growth.run, "pay-cycle": pay_cycle.run}
+_COMMANDS = {"bench": "make bench", "growth": "make bench-growth", "pay-cycle": "make bench-pay-cycle"}
 
 
 def main() -> int:

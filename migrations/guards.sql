@@ -91,7 +91,6 @@ WITH place (schema) AS (
         ('constraint', 'pay_calendars_version_check on pay_calendars', 'CHECK (version > 0)'),
         ('constraint', 'pay_cycle_items_amount_check on pay_cycle_items', 'CHECK (amount <> 0)'),
         ('constraint', 'pay_cycle_items_book_account_cycle_fkey on pay_cycle_items', 'FOREIGN KEY (book, account, cycle) REFERENCES pay_cycle_results(book, account, cycle)'),
-        ('constraint', 'pay_cycle_items_book_entry_number_fkey on pay_cycle_items', 'FOREIGN KEY (book, entry_number) REFERENCES entries(book, number)'),
         ('constraint', 'pay_cycle_items_kind_check on pay_cycle_items', 'CHECK (kind = ANY (ARRAY[''session''::text, ''session_reversed''::text, ''payment_returned''::text, ''adjustment''::text]))'),
         ('constraint', 'pay_cycle_items_pkey on pay_cycle_items', 'PRIMARY KEY (book, entry_number, account)'),
         ('constraint', 'pay_cycle_lines_adjustment_count_check on pay_cycle_lines', 'CHECK (adjustment_count >= 0)'),

@@ -46,26 +46,38 @@ WITH last AS MATERIALIZED (
         CASE WHEN e.kind IN ('session_earned', 'provider_paid') THEN e.provider END AS provider,
         t.amount < 0 OR e.effective_date <= CAST(:'cut_off' AS date) AS is_due
     FROM touching AS t
-    JOIN entries AS e ON e.book = :'book' AND e.number = t.entry_number
-    LEFT JOIN entries AS o ON o.book = :'book' AND o.number = e.reverses AND e.kind = 'reversal'
-    WHERE t.amount <> 0
-        AND NOT EXISTS (
-            SELECT FROM pay_cycle_items
-            WHERE book = :'book' AND entry_number = t.entry_number AND account = t.account
-        )
-        AND NOT EXISTS (SELECT FROM pay_cycle_results WHERE book = :'book' AND entry_number = t.entry_number)
-        AND NOT EXISTS (
-            SELECT FROM entry_reversals
-            WHERE book = :'book' AND reverses = t.entry_number AND number <= CAST(:'known' AS bigint)
-        )
-        AND (
-            e.reverses IS NULL
-            OR EXISTS (
-                SELECT FROM pay_cycle_items
-                WHERE book = :'book' AND entry_number = e.reverses AND account = t.account
-            )
-            OR EXISTS (SELECT FROM pay_cycle_results WHERE book = :'book' AND entry_number = e.reverses)
-        )
+    -- LATERAL with LIMIT: one look into an index for each entry, whatever the planner believes. A join would be planned
+    -- as a hash of all entries of the book.
+    CROSS JOIN LATERAL (
+        SELECT kind, effective_date, provider, reverses FROM entries
+        WHERE book = :'book' AND number = t.entry_number LIMIT 1
+    ) AS e
+    LEFT JOIN LATERAL (
+        SELECT kind FROM entries
+        WHERE e.kind = 'reversal' AND book = :'book' AND number = e.reverses LIMIT 1
+    ) AS o ON true
+    LEFT JOIN LATERAL (
+        SELECT true AS found FROM pay_cycle_items
+        WHERE book = :'book' AND entry_number = t.entry_number AND account = t.account LIMIT 1
+    ) AS item ON true
+    LEFT JOIN LATERAL (
+        SELECT true AS found FROM pay_cycle_results
+        WHERE book = :'book' AND entry_number = t.entry_number LIMIT 1
+    ) AS payment ON true
+    LEFT JOIN LATERAL (
+        SELECT true AS found FROM entry_reversals
+        WHERE book = :'book' AND reverses = t.entry_number AND number <= CAST(:'known' AS bigint) LIMIT 1
+    ) AS undone ON true
+    LEFT JOIN LATERAL (
+        SELECT true AS found FROM pay_cycle_items
+        WHERE book = :'book' AND entry_number = e.reverses AND account = t.account LIMIT 1
+    ) AS undoes_item ON true
+    LEFT JOIN LATERAL (
+        SELECT true AS found FROM pay_cycle_results
+        WHERE book = :'book' AND entry_number = e.reverses LIMIT 1
+    ) AS undoes_payment ON true
+    WHERE t.amount <> 0 AND item.found IS NULL AND payment.found IS NULL AND undone.found IS NULL
+        AND (e.reverses IS NULL OR undoes_item.found OR undoes_payment.found)
 )
 SELECT
     account,
