@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test torture bench bench-growth bench-proof check lock proto guards sbom clean
+.PHONY: help demo test torture bench bench-growth bench-proof bench-pay-cycle check lock proto guards sbom clean
 .DELETE_ON_ERROR:
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo 'make bench   measure posting against the echo RPC, COPY and a naive poster; writes benchmarks/RESULTS.md'
 	@echo 'make bench-growth  the same for posting and reads while a book grows to 10 million postings'
 	@echo 'make bench-proof   what proofs cost, and what the tree behind them costs posting; how quick a bundle is judged'
+	@echo 'make bench-pay-cycle  a pay cycle of 10,000 providers and 200,000 sessions, step by step'
 	@echo 'make check   lint, types, layers, and whether a vulnerability is known in what is installed'
 	@echo 'make lock    renew constraints.txt from pyproject.toml'
 	@echo 'make proto   regenerate the gRPC stubs from proto/'
@@ -42,6 +43,9 @@ bench-growth: $(STAMP)
 
 bench-proof: $(STAMP)
 	$(BIN)/python -m benchmarks proof
+
+bench-pay-cycle: $(STAMP)
+	$(BIN)/python -m benchmarks pay-cycle
 
 check: $(STAMP)
 	$(BIN)/ruff check

@@ -1,4 +1,4 @@
-"""`python -m benchmarks bench`, `growth` or `proof`."""
+"""`python -m benchmarks bench`, `growth`, `proof` or `pay-cycle`."""
 
 import argparse
 import shlex
@@ -6,12 +6,12 @@ import signal
 import sys
 from pathlib import Path
 
-from benchmarks import bench, growth, page, proof
+from benchmarks import bench, growth, page, pay_cycle, proof
 from benchmarks.cases import CASES
 from benchmarks.processes import BenchFailed
 
-_RUNS = {"bench": bench.run, "growth": growth.run, "proof": proof.run}
-_COMMANDS = {"bench": "make bench", "growth": "make bench-growth", "proof": "make bench-proof"}
+_RUNS = {"bench": bench.run, "growth": growth.run, "proof": proof.run, "pay-cycle": pay_cycle.run}
+_COMMANDS = {name: "make bench" if name == "bench" else f"make bench-{name}" for name in _RUNS}
 
 
 def main() -> int:

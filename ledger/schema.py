@@ -273,3 +273,149 @@ checkpoints = Table(
     column("written_by", Text),
     column("reason", Text),
 )
+
+pay_calendars = Table(
+    "pay_calendars",
+    metadata,
+    column("book", Text, key=True),
+    column("version", Integer, key=True),
+    column("rhythm", Text),
+    column("days", Text),
+    column("first_cut_off", Date),
+    column("days_to_payment", Integer),
+    column("reason", Text),
+    column("set_by", Text),
+    column("set_at", _moment),
+)
+
+provider_holds = Table(
+    "provider_holds",
+    metadata,
+    column("book", Text, key=True),
+    column("provider", Text, key=True),
+    column("version", Integer, key=True),
+    column("held", Boolean),
+    column("reason", Text),
+    column("set_by", Text),
+    column("set_at", _moment),
+)
+
+payees = Table(
+    "payees",
+    metadata,
+    column("book", Text, key=True),
+    column("provider", Text, key=True),
+    column("version", Integer, key=True),
+    column("name", Text),
+    column("holder", Text),
+    column("account_type", Text),
+    column("currency", Text),
+    column("last_four", Text),
+    column("company_id", Text),
+    column("bank_name", Text),
+    column("reason", Text),
+    column("set_by", Text),
+    column("set_at", _moment),
+    column("content", LargeBinary),
+    column("key_name", Text),
+    column("nonce", LargeBinary),
+)
+
+payee_acceptances = Table(
+    "payee_acceptances",
+    metadata,
+    column("book", Text, key=True),
+    column("provider", Text, key=True),
+    column("version", Integer, key=True),
+    column("set_by", Text),
+    column("proposal", BigInteger),
+)
+
+pay_cycle_lines = Table(
+    "pay_cycle_lines",
+    metadata,
+    column("book", Text, key=True),
+    column("proposal", BigInteger, key=True),
+    column("account", Text, key=True),
+    column("provider", Text),
+    column("currency", Text),
+    column("carried", BigInteger),
+    column("session_count", Integer),
+    column("sessions", BigInteger),
+    column("adjustment_count", Integer),
+    column("adjustments", BigInteger),
+    column("amount", BigInteger),
+    column("outcome", Text),
+    column("reason", Text),
+    column("payee_version", Integer, null=True),
+    column("since", BigInteger),
+)
+
+pay_cycles = Table(
+    "pay_cycles",
+    metadata,
+    column("book", Text, key=True),
+    column("cycle", Date, key=True),
+    column("pay_date", Date),
+    column("known", BigInteger),
+    column("line_count", Integer),
+    column("proposal", BigInteger),
+)
+
+pay_cycle_results = Table(
+    "pay_cycle_results",
+    metadata,
+    column("book", Text, key=True),
+    column("account", Text, key=True),
+    column("cycle", Date, key=True),
+    column("currency", Text),
+    column("outcome", Text),
+    column("amount", BigInteger),
+    column("entry_number", BigInteger, null=True),
+    column("closing", BigInteger, null=True),
+    column("since", BigInteger, null=True),
+    column("reason", Text),
+)
+
+pay_cycle_items = Table(
+    "pay_cycle_items",
+    metadata,
+    column("book", Text, key=True),
+    column("entry_number", BigInteger, key=True),
+    column("account", Text, key=True),
+    column("cycle", Date),
+    column("kind", Text),
+    column("amount", BigInteger),
+)
+
+payment_states = Table(
+    "payment_states",
+    metadata,
+    column("book", Text, key=True),
+    column("account", Text, key=True),
+    column("cycle", Date, key=True),
+    column("state", Text, key=True),
+    column("day", Date),
+    column("entry_number", BigInteger, null=True),
+    column("reason", Text),
+    column("marked_by", Text),
+    column("marked_at", _moment),
+)
+
+payment_file_reads = Table(
+    "payment_file_reads",
+    metadata,
+    column("book", Text, key=True),
+    column("cycle", Date, key=True),
+    column("format", Text, key=True),
+    column("currency", Text, key=True),
+    column("number", Integer, key=True),
+    column("known", BigInteger),
+    column("company_version", Integer),
+    column("sha256", LargeBinary),
+    column("payment_count", BigInteger),
+    column("total", BigInteger),
+    column("actor", Text),
+    column("reason", Text),
+    column("read_at", _moment),
+)

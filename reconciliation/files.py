@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger.database import reading, recording
 from ledger.errors import FileDamaged, FileKeyUnknown, Refusal
+from ledger.sealing import NONCE_BYTES, SealBroken, Sealed, Sealing, SealUnknown
 from reconciliation.schema import delivery_parts, file_reads
-from reconciliation.sealing import NONCE_BYTES, SealBroken, Sealed, Sealing, SealUnknown
 from reconciliation.store import Delivery
 
 _SEALED_OTHERWISE = text("""

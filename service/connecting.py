@@ -20,8 +20,8 @@ from ledger.audit.checkpoint import NO_KEY, Signing, read_signing_keys
 from ledger.audit.checkpoint import KeysRefused as SigningKeysRefused
 from ledger.database import DatabaseUnfit, engine, out_of_step, reading
 from ledger.errors import DatabaseUnavailable
+from ledger.sealing import KeysRefused, Sealing, read_keys
 from reconciliation.files import Files
-from reconciliation.sealing import KeysRefused, Sealing, read_keys
 from service import settings
 from service.postgres import Urls, embedded, write_durably
 from service.settings import SettingRefused, Settings

@@ -22,16 +22,27 @@ from ledger.audit.checkpoint import NO_KEY, Signing
 from ledger.audit.servicer import AuditServicer
 from ledger.database import engine
 from ledger.errors import Refusal, TryAgain
+from ledger.pay_cycles.servicer import PayCyclesServicer
 from ledger.periods.servicer import PeriodsServicer
 from ledger.postings.feed import Feed
 from ledger.postings.group_commit import GroupCommit
 from ledger.postings.servicer import PostingsServicer
 from ledger.reads import Reads
 from ledger.reports.servicer import ReportsServicer
-from ledger.v1 import accounts_pb2, approvals_pb2, audit_pb2, periods_pb2, postings_pb2, reports_pb2
+from ledger.sealing import Sealing
+from ledger.v1 import (
+    accounts_pb2,
+    approvals_pb2,
+    audit_pb2,
+    pay_cycles_pb2,
+    periods_pb2,
+    postings_pb2,
+    reports_pb2,
+)
 from ledger.v1.accounts_pb2_grpc import add_AccountsServiceServicer_to_server
 from ledger.v1.approvals_pb2_grpc import add_ApprovalsServiceServicer_to_server
 from ledger.v1.audit_pb2_grpc import add_AuditServiceServicer_to_server
+from ledger.v1.pay_cycles_pb2_grpc import add_PayCyclesServiceServicer_to_server
 from ledger.v1.periods_pb2_grpc import add_PeriodsServiceServicer_to_server
 from ledger.v1.postings_pb2_grpc import add_PostingsServiceServicer_to_server
 from ledger.v1.reports_pb2_grpc import add_ReportsServiceServicer_to_server
@@ -63,6 +74,7 @@ DESCRIPTORS = (
     accounts_pb2.DESCRIPTOR.services_by_name["AccountsService"],
     postings_pb2.DESCRIPTOR.services_by_name["PostingsService"],
     approvals_pb2.DESCRIPTOR.services_by_name["ApprovalsService"],
+    pay_cycles_pb2.DESCRIPTOR.services_by_name["PayCyclesService"],
     reports_pb2.DESCRIPTOR.services_by_name["ReportsService"],
     periods_pb2.DESCRIPTOR.services_by_name["PeriodsService"],
     audit_pb2.DESCRIPTOR.services_by_name["AuditService"],
@@ -144,7 +156,7 @@ async def start(
     grpc_server = _transport(doorkeeper, shared=shared)
     add_PostingsServiceServicer_to_server(PostingsServicer(database, reads, group_commit, feed), grpc_server)
     add_ReconciliationServiceServicer_to_server(ReconciliationServicer(database, reads, files), grpc_server)
-    _add_others(grpc_server, database, reads, signing)
+    _add_others(grpc_server, database, reads, files.sealing, signing)
     health_pb2_grpc.add_HealthServicer_to_server(healthy, grpc_server)
     reflection.enable_server_reflection([*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME], grpc_server)
     port = _opened(grpc_server, listen, admission)
@@ -167,8 +179,11 @@ def _transport(doorkeeper: Doorkeeper, *, shared: bool) -> grpc.aio.Server:
     )
 
 
-def _add_others(grpc_server: grpc.aio.Server, database: AsyncEngine, reads: Reads, signing: Signing) -> None:
-    """The services that need nothing but the database, and the keys that sign what is in it."""
+def _add_others(
+    grpc_server: grpc.aio.Server, database: AsyncEngine, reads: Reads, sealing: Sealing, signing: Signing
+) -> None:
+    """The services that need nothing but the database, and keys."""
+    add_PayCyclesServiceServicer_to_server(PayCyclesServicer(database, sealing), grpc_server)
     add_AccountsServiceServicer_to_server(AccountsServicer(database, reads), grpc_server)
     add_ApprovalsServiceServicer_to_server(ApprovalsServicer(database), grpc_server)
     add_ReportsServiceServicer_to_server(ReportsServicer(reads), grpc_server)

@@ -3,6 +3,7 @@
 import asyncio
 from hashlib import sha256
 
+import cycles
 from payers import claim, deliver, file, plb, remittance
 from serving import Ledger, cr, dr, entry, key, open_book, payout, session
 from test_approvals import PAID, approved, declining, limited, paying, proposed
@@ -51,6 +52,7 @@ def worked(ledger: Ledger, book: str) -> None:
     entries_posted(ledger, book)
     remittances_settled(ledger.of(book))
     months_closed(ledger.of(book))
+    cycle_paid(ledger.of(book))
     proposals_decided(ledger.of(book))
     questions_answered(ledger, book)
     asyncio.run(kept_up(ledger.url))
@@ -114,6 +116,26 @@ def remittances_settled(books: Ledger) -> None:
     deliver(books, _BROKEN, books.book)
     asked = pb.ReadDeliveryRequest(book=books.book, file_sha256=sha256(_FIRST).digest(), reason="audit")
     assert b"".join(part.chunk for part in books.reconciliation.ReadDelivery(asked)) == _FIRST
+
+
+def cycle_paid(books: Ledger) -> None:
+    """A calendar, a hold and a release, bank details and changes of them; a cycle that is paid and comes back."""
+    cycles.calendar_set(books)
+    cycles.held(books, "pia")
+    cycles.released(books, "pia")
+    [pia] = cycles.payee_set(books, "pia")
+    changed = cycles.payee(books, pia.provider, account_number="4321")
+    cycles.payee_accepted(books, books.pay_cycles.SetPayee(changed, metadata=cycles.by(cycles.MAKER)).payee)
+    waiting = cycles.payee(books, pia.provider, account_number="5432")
+    books.pay_cycles.SetPayee(waiting, metadata=cycles.by(cycles.MAKER))
+    cycles.earned(books, "C-PIA", "pia", "75.00")
+    cycles.paid(books, "2026-04-15")
+    cycles.file(books, "2026-04-15", 2)
+    cycles.sent(books, "2026-04-15")
+    cycles.settled(books, "2026-04-15")
+    cycles.returned(books, "2026-04-15", "pia")
+    cycles.lines(books, cycle="2026-04-15")
+    cycles.statement(books, "2026-04-15", "pia")
 
 
 def proposals_decided(books: Ledger) -> None:

@@ -23,6 +23,7 @@ from ledger.v1 import postings_pb2 as postings
 from ledger.v1.accounts_pb2_grpc import AccountsServiceStub
 from ledger.v1.approvals_pb2_grpc import ApprovalsServiceStub
 from ledger.v1.audit_pb2_grpc import AuditServiceStub
+from ledger.v1.pay_cycles_pb2_grpc import PayCyclesServiceStub
 from ledger.v1.periods_pb2_grpc import PeriodsServiceStub
 from ledger.v1.postings_pb2_grpc import PostingsServiceStub
 from ledger.v1.reports_pb2_grpc import ReportsServiceStub
@@ -86,6 +87,7 @@ class Ledger:
     approvals: ApprovalsServiceStub
     periods: PeriodsServiceStub
     audit: AuditServiceStub
+    pay_cycles: PayCyclesServiceStub
     book: str = BOOK
 
     def of(self, book: str) -> "Ledger":
@@ -172,6 +174,7 @@ def client(loop: Loop, url: str, channel: grpc.Channel) -> Ledger:
         ApprovalsServiceStub(channel),
         PeriodsServiceStub(channel),
         AuditServiceStub(channel),
+        PayCyclesServiceStub(channel),
     )
 
 

@@ -69,6 +69,20 @@ TABLE = """
     Approve              . . a . .
     Decline              . . a . .
     Withdraw             . f . . .
+    SetPayCalendar       . f . . .
+    GetPayCalendar       . f a u .
+    RunPayCycle          . f . . .
+    ListPayCycles        . f a u .
+    GetPayCycle          . f a u .
+    HoldProvider         . f . . .
+    ReleaseProvider      . f . . .
+    SetPayee             . f . . .
+    GetPayee             . f a u .
+    GetPaymentFile       . f . . .
+    MarkSent             . f . . .
+    MarkSettled          . f . . .
+    ReturnPayment        . f . . .
+    GetProviderStatement . f a u .
     GetTrialBalance      . f a u .
     GetStatement         . f a u .
     GetReceivablesAging  . f a u .

@@ -40,6 +40,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger import database, errors
 from ledger.database import engine
+from ledger.pay_cycles import refusals
 from ledger.postings import group_commit
 from ledger.v1 import accounts_pb2 as ac
 from ledger.v1 import approvals_pb2 as ap
@@ -62,7 +63,8 @@ GROUPS = {
 }
 CLASSES = {
     found.__name__: found
-    for _, found in inspect.getmembers(errors, inspect.isclass)
+    for page in (errors, refusals)
+    for _, found in inspect.getmembers(page, inspect.isclass)
     if issubclass(found, errors.Refusal) and found is not errors.Refusal and found not in GROUPS
 }
 DAY = "2026-04-08"
@@ -760,6 +762,22 @@ ELSEWHERE = {
     "SERVER_STOPPING": "test_stopping",
     "SIGNING_KEY_MISSING": "test_proof",
     "HISTORY_REWRITTEN": "test_proof",
+    "PAY_CALENDAR_INVALID": "test_pay_cycles",
+    "PAY_CALENDAR_NOT_SET": "test_pay_cycles",
+    "CUT_OFF_NOT_IN_CALENDAR": "test_pay_cycles",
+    "PAY_CYCLE_NOT_FOUND": "test_pay_cycles",
+    "PAY_CYCLE_OUT_OF_ORDER": "test_pay_cycles",
+    "PAY_CYCLE_UNFINISHED": "test_pay_cycles",
+    "PAY_CYCLE_EMPTY": "test_pay_cycles",
+    "PAYEE_INVALID": "test_pay_cycles",
+    "PAYEE_NOT_FOUND": "test_pay_cycles",
+    "PAYEE_OUTDATED": "test_pay_cycles",
+    "PAYMENT_NOT_FOUND": "test_pay_cycles",
+    "PAYMENT_NOT_SENT": "test_pay_cycles",
+    "PAYMENT_CAME_BACK": "test_pay_cycles",
+    "PAYMENT_FILE_CURRENCY": "test_pay_cycles",
+    "PAYMENT_TOO_LARGE": "test_pay_cycles",
+    "PAYMENT_FILE_DIFFERS": "test_pay_cycles",
 }
 
 

@@ -16,6 +16,7 @@ from ledger.v1 import postings_pb2 as postings
 GUARDS = {
     "entries_never_change": "entries",
     "entries_are_whole": "entries",
+    "entries_are_in_open_months": "entries",
     "postings_never_change": "postings",
     "postings_are_whole": "postings",
     "accounts_close_once": "accounts",

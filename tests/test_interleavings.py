@@ -6,10 +6,13 @@ A row of the table is what stood in the book, what each actor does, and how they
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from itertools import count
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from cycles import MONTHLY, payee
 from permuter import Run, Steps, Work, permuter
 from serving import cr, dr, entry, payout, session
 from sqlalchemy import text
@@ -18,16 +21,21 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from ledger import caller
 from ledger.accounts.servicer import AccountsServicer, open_book
 from ledger.approvals.servicer import ApprovalsServicer
-from ledger.audit.integrity import found_by
+from ledger.audit.integrity import recomputed
 from ledger.database import engine, reading, recording
 from ledger.errors import Refusal
+from ledger.pay_cycles import running, store
+from ledger.pay_cycles.servicer import PayCyclesServicer
+from ledger.pay_cycles.store import Cycle
 from ledger.periods.servicer import PeriodsServicer
 from ledger.postings import journal, messages
 from ledger.postings.batch import Posted, Request, Submission
 from ledger.postings.commands import Post
 from ledger.reads import Reads
+from ledger.sealing import Sealing
 from ledger.v1 import accounts_pb2 as ac
 from ledger.v1 import approvals_pb2 as ap
+from ledger.v1 import pay_cycles_pb2 as pc
 from ledger.v1 import periods_pb2 as pe
 from ledger.v1 import postings_pb2 as po
 from reconciliation.waiting import old_exceptions
@@ -36,6 +44,8 @@ DAY = "2026-04-08"
 MONTH = "2026-04"
 PETTY = "Assets:Petty"
 LOCK = text("SELECT FROM accounts WHERE book = :book AND code = :code FOR UPDATE")
+OUTCOME = text("SELECT outcome FROM pay_cycle_results WHERE book = :book AND cycle = :cycle")
+APRIL, MAY = "2026-04-15", "2026-04-30"
 _books = count(1)
 
 # What no order may leave behind, beside what integrity.sql looks for.
@@ -158,6 +168,28 @@ def month_closing(who: str = "ada", *, softly: bool = False) -> Work:
     return work
 
 
+# --- pay cycles ---
+
+
+def cycles(database: AsyncEngine) -> PayCyclesServicer:
+    """The service of pay cycles, as the server has it."""
+    return PayCyclesServicer(database, Sealing())
+
+
+def payable_by_cycle() -> Work:
+    """The book has a calendar, and ada can be paid."""
+
+    async def work(database: AsyncEngine, book: str) -> str:
+        ledger = cast("Any", SimpleNamespace(book=book))
+        nothing = cast("Any", None)
+        calendar = pc.SetPayCalendarRequest(book=book, calendar=MONTHLY, reason="terms")
+        await cycles(database).SetPayCalendar(calendar, nothing)
+        await cycles(database).SetPayee(payee(ledger, "ada"), nothing)
+        return "payable"
+
+    return work
+
+
 def reopening() -> Work:
     """Ada proposes that April be open again."""
 
@@ -166,6 +198,79 @@ def reopening() -> Work:
         asked = ap.ProposeRequest(book=book, idempotency_key="proposed", reason="a mistake", act=act)
         await ApprovalsServicer(database).Propose(asked, cast("Any", None))
         return "proposed"
+
+    return work
+
+
+def cycle_approved(cut_off: str) -> Work:
+    """Ada proposes a cycle, and bob approves it."""
+
+    async def work(database: AsyncEngine, book: str) -> str:
+        servicer, nothing = ApprovalsServicer(database), cast("Any", None)
+        act = ap.Act(run_pay_cycle=pc.RunPayCycleRequest(book=book, cut_off=cut_off))
+        asked = ap.ProposeRequest(book=book, idempotency_key=f"cycle {cut_off}", reason="cycle", act=act)
+        made = (await servicer.Propose(asked, nothing)).proposal
+        token = caller.actor.set("bob")
+        about = {"book": book, "number": made.number, "content_hash": made.content_hash, "reason": "seen"}
+        await servicer.Approve(ap.ApproveRequest(**about), nothing)
+        caller.actor.reset(token)
+        return "approved"
+
+    return work
+
+
+def cycle_run(cut_off: str, *, proposal: int = 1, known: int = 1, looks: bool = True) -> Work:
+    """Posts the next part of a cycle; what became of its one line, or that nothing was left.
+
+    Whoever does not look has fewer steps, and is told which proposal it was and what its plan knew.
+    """
+
+    async def work(database: AsyncEngine, book: str) -> str:
+        day = date.fromisoformat(cut_off)
+        found = Cycle(book, day, day + timedelta(days=5), known, line_count=1, proposal=proposal, maker="ada")
+        if looks:
+            async with reading(database) as connection:
+                found = await store.existing_cycle(connection, book, day)
+        if not await running.post_part(database, found):
+            return "nothing left"
+        if not looks:
+            return "posted"
+        async with reading(database) as connection:
+            outcome = await connection.execute(OUTCOME, {"book": book, "cycle": day})
+        return str(outcome.scalar_one())
+
+    return work
+
+
+def cycle_sent(cut_off: str) -> Work:
+    """All payments of a cycle go to the bank."""
+
+    async def work(database: AsyncEngine, book: str) -> str:
+        asked = pc.MarkSentRequest(book=book, cycle=cut_off, day=cut_off, reason="sent")
+        await cycles(database).MarkSent(asked, cast("Any", None))
+        return "sent"
+
+    return work
+
+
+def payment_returned(cut_off: str) -> Work:
+    """The bank gives ada's payment back."""
+
+    async def work(database: AsyncEngine, book: str) -> str:
+        asked = pc.ReturnPaymentRequest(book=book, cycle=cut_off, provider="ada", day=cut_off, reason="R03")
+        answer = await cycles(database).ReturnPayment(asked, cast("Any", None))
+        return "replayed" if answer.replayed else "returned"
+
+    return work
+
+
+def holding() -> Work:
+    """Somebody holds ada."""
+
+    async def work(database: AsyncEngine, book: str) -> str:
+        asked = pc.HoldProviderRequest(book=book, provider="ada", reason="audit")
+        await cycles(database).HoldProvider(asked, cast("Any", None))
+        return "on hold"
 
     return work
 
@@ -179,6 +284,11 @@ def _ended(outcome: Posted | Refusal) -> str:
 def earned() -> Request:
     """A session that earns 100.00 for ada."""
     return messages.record_session(session("C1", DAY, rate="100.00"))
+
+
+def earned_again() -> Request:
+    """Another one."""
+    return messages.record_session(session("C2", DAY, rate="100.00"))
 
 
 def paid(key: str) -> Request:
@@ -292,6 +402,39 @@ MEETINGS = {
         [("approved", "PERIOD_CLOSED"), ("approved", "posted")],
         Steps.PHASES,
     ),
+    "cycle and cycle": lambda: Meeting(
+        [posting(earned()), payable_by_cycle(), cycle_approved(APRIL)],
+        [cycle_run(APRIL, looks=False), cycle_run(APRIL, looks=False)],
+        [("posted", "nothing left")],
+        Steps.PHASES,
+    ),
+    "cycle and payout": lambda: Meeting(
+        [posting(earned()), payable_by_cycle(), cycle_approved(APRIL)],
+        [cycle_run(APRIL), posting(paid("b"))],
+        [("paid", "PAYABLE_EXCEEDED"), ("changed", "posted")],
+        Steps.PHASES,
+    ),
+    "hold and cycle": lambda: Meeting(
+        [posting(earned()), payable_by_cycle(), cycle_approved(APRIL)],
+        [cycle_run(APRIL), holding()],
+        [("paid", "on hold"), ("held", "on hold")],
+        Steps.PHASES,
+    ),
+    "return and cycle": lambda: Meeting(
+        [
+            *(posting(earned()), payable_by_cycle(), cycle_approved(APRIL), cycle_run(APRIL), cycle_sent(APRIL)),
+            *(posting(earned_again()), cycle_approved(MAY)),
+        ],
+        [cycle_run(MAY, proposal=2, known=3, looks=False), payment_returned(APRIL)],
+        [("posted", "returned")],
+        Steps.PHASES,
+    ),
+    "return and return": lambda: Meeting(
+        [posting(earned()), payable_by_cycle(), cycle_approved(APRIL), cycle_run(APRIL), cycle_sent(APRIL)],
+        [payment_returned(APRIL), payment_returned(APRIL)],
+        [("returned", "replayed")],
+        Steps.PHASES,
+    ),
     "three payouts": lambda: Meeting(
         [posting(earned())],
         [posting(paid("a")), posting(paid("b")), posting(paid("c"))],
@@ -334,7 +477,7 @@ async def wrong(database: AsyncEngine, book: str) -> list[str]:
     """What is broken in a book, and in the sums of all of them."""
     async with reading(database) as connection:
         broken = (await connection.execute(BROKEN, {"book": book})).scalars().all()
-        return [*broken, *map(str, await found_by(connection, "ledger.audit", "integrity.sql"))]
+        return [*broken, *map(str, await recomputed(connection))]
 
 
 def in_any_order(ends: Sequence[str]) -> tuple[str, ...]:

@@ -21,10 +21,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger.database import engine
 from ledger.errors import FileDamaged, FileKeyUnknown
+from ledger.sealing import NONCE_BYTES, KeysRefused, SealBroken, Sealed, Sealing, SealUnknown, read_keys
 from ledger.v1 import accounts_pb2 as accounts
 from reconciliation.files import Files
 from reconciliation.ingest import resume
-from reconciliation.sealing import NONCE_BYTES, KeysRefused, SealBroken, Sealed, Sealing, SealUnknown, read_keys
 from reconciliation.v1 import reconciliation_pb2 as pb
 from service.connecting import files_of
 from service.settings import SettingRefused, Settings

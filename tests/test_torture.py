@@ -17,7 +17,7 @@ from torture.processes import Postgres
 from service.postgres import Urls
 
 SHORT = {"ingest": 1, "server": 3, "pause": 1, "stop": 1, "network": 3, "commit": 1, "silence": 1, "rolling": 1}
-SHORT |= {"vanish": 6, "crowd": 1, "readers": 1, "migrate": 1}
+SHORT |= {"vanish": 6, "crowd": 1, "readers": 1, "migrate": 1, "cycle": 1}
 """How often each fault happens here."""
 OF_ITS_OWN = {"replica": 1, "archive": 1, "clocks": 1}
 """The same of those that bring a PostgreSQL."""

@@ -3,12 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger.approvals import messages, store
 from ledger.approvals.messages import Asked, LimitWanted, ReopeningWanted
 from ledger.approvals.proposal import Proposal
 from ledger.errors import IdempotencyKeyReused, Refusal
+from ledger.pay_cycles import proposing
+from ledger.pay_cycles.cycle import Plan
+from ledger.pay_cycles.messages import CycleWanted, PayeeWanted
 from ledger.periods import closing
 from ledger.periods import messages as periods
 from ledger.periods.period import written
@@ -23,28 +26,56 @@ from ledger.v1 import approvals_pb2 as pb
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What an act does, or has done: as text by field, as the wire shows it, and the entry where it is one."""
+    """What an act does, or has done: as text by field, as the wire shows it, and the entry where it is one.
+
+    A pay cycle has its plan too, which is kept beside the proposal.
+    """
 
     stated: dict[str, str]
     shown: pb.Preview
     request_hash: bytes
     entry: PostedEntry | None = None
+    plan: Plan | None = None
 
 
-async def preview(connection: AsyncConnection, head: Head, asked: Asked, maker: str) -> Done:
+async def prepared(database: AsyncEngine, book: str, asked: Asked) -> Plan | None:
+    """What of an act takes long, before the head is held: the plan of a pay cycle."""
+    return await proposing.planned(database, book, asked.wanted) if isinstance(asked.wanted, CycleWanted) else None
+
+
+async def preview(
+    connection: AsyncConnection, head: Head, asked: Asked, maker: str, made: Plan | None = None
+) -> Done:
     """What the act would do now. Records nothing. Raises what the books would refuse it for."""
+    if made is not None:
+        return Done(*await proposing.cycle_proposed(connection, head.book, made), plan=made)
+    if isinstance(asked.wanted, PayeeWanted):
+        return Done(*await proposing.payee_proposed(connection, head.book, asked.wanted, maker))
     if isinstance(asked.wanted, LimitWanted):
         return await _limited(connection, head, asked.wanted, maker, None)
     if isinstance(asked.wanted, ReopeningWanted):
         return await _reopened(connection, head, asked.wanted, maker, None)
+    assert not isinstance(asked.wanted, CycleWanted)
     request = await _request(connection, head.book, asked, asked.wanted, maker)
     [[outcome]] = await journal.preview(connection, head.book, [Submission([request])])
     return _entered(request, outcome)
 
 
+async def keep(connection: AsyncConnection, proposal: Proposal, done: Done) -> None:
+    """Keeps a plan beside its proposal."""
+    if done.plan is not None:
+        await proposing.keep(connection, proposal.book, proposal.number, done.plan)
+
+
 async def do(connection: AsyncConnection, head: Head, proposal: Proposal) -> Done:
     """Does what was proposed, in its maker's name. Raises what the books refuse it for now."""
     asked = messages.kept(proposal)
+    if isinstance(asked.wanted, CycleWanted):
+        shown = messages.kept_preview(proposal).pay_cycle
+        return Done(*await proposing.cycle_approved(connection, head.book, proposal.number, shown))
+    if isinstance(asked.wanted, PayeeWanted):
+        made = head.book, asked.wanted, proposal.proposed_by, proposal.number
+        return Done(*await proposing.payee_accepted(connection, *made))
     if isinstance(asked.wanted, LimitWanted):
         return await _limited(connection, head, asked.wanted, proposal.proposed_by, proposal.number)
     if isinstance(asked.wanted, ReopeningWanted):

@@ -12,6 +12,8 @@ from ledger.approvals.limit import LIMITED, ApprovalLimit
 from ledger.approvals.proposal import Json, Proposal, State
 from ledger.errors import AmountInvalid, FieldMissing, FieldsContradict, PageInvalid, Refusal
 from ledger.money import LARGEST, Amount
+from ledger.pay_cycles import messages as pay_cycles
+from ledger.pay_cycles.messages import CycleWanted, PayeeWanted
 from ledger.postings import messages as postings
 from ledger.postings.batch import Request
 from ledger.postings.entry import Kind
@@ -21,6 +23,8 @@ from ledger.v1 import postings_pb2
 _KINDS: Mapping[int, Kind] = {postings_pb2.Kind.Value(f"KIND_{kind.upper()}"): kind for kind in LIMITED}
 _STATES: Mapping[int, State] = {pb.ProposalState.Value(f"PROPOSAL_STATE_{one.upper()}"): one for one in State}
 _HASH_LENGTH = 32
+_UNKEYED = {"set_approval_limit", "reopen_period", "run_pay_cycle", "accept_payee"}
+"""Acts whose request has no idempotency key of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +45,9 @@ class ReopeningWanted:
     reason: str
 
 
-Wanted = LimitWanted | ReopeningWanted | Request | Callable[[int], Request]
-"""What an act is: a limit, a month, an entry, or a reversal, which must know how many postings the entry has."""
-
-_WITHOUT_KEY = {"set_approval_limit", "reopen_period"}
+Wanted = LimitWanted | ReopeningWanted | CycleWanted | PayeeWanted | Request | Callable[[int], Request]
+"""What an act is: a limit, a month, a pay cycle, bank details, an entry, or a reversal, which must know how many
+postings the entry has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +101,11 @@ def asked(request: pb.ProposeRequest) -> Asked:
     inner = getattr(act, name)
     try:
         _fill_in(inner, "book", request.book)
-        if name not in _WITHOUT_KEY:
+        if name not in _UNKEYED:
             keyed = inner.entry if name == "post_entry" else inner
             _fill_in(keyed, "idempotency_key", request.idempotency_key)
-            if inner.validate_only:
-                raise FieldsContradict("a proposal is not only validated", field="validate_only")
+        if getattr(inner, "validate_only", False):
+            raise FieldsContradict("a proposal is not only validated", field="validate_only")
         return Asked(name, act, wanted(name, inner))
     except Refusal as refusal:
         raise refusal.within(f"act.{name}") from None
@@ -129,6 +132,10 @@ def wanted(name: str, request: Any) -> Wanted:
             return postings.recover_denial(request)
         case "reopen_period":
             return ReopeningWanted(fields.month("month", request.month), reason(request.reason))
+        case "run_pay_cycle":
+            return pay_cycles.cycle_wanted(request)
+        case "accept_payee":
+            return pay_cycles.payee_wanted(request)
         case _:
             return limit_wanted(request)
 
@@ -137,6 +144,11 @@ def kept(proposal: Proposal) -> Asked:
     """The act of a proposal that was made before."""
     act = ParseDict(dict(proposal.asked), pb.Act())
     return Asked(proposal.act, act, wanted(proposal.act, getattr(act, proposal.act)))
+
+
+def kept_preview(proposal: Proposal) -> pb.Preview:
+    """What was shown of it."""
+    return ParseDict(dict(proposal.shown), pb.Preview())
 
 
 def as_json(message: pb.Act | pb.Preview) -> dict[str, Any]:
@@ -218,7 +230,7 @@ def proposal(found: Proposal) -> pb.Proposal:
         number=found.number,
         state=pb.ProposalState.Value(f"PROPOSAL_STATE_{found.state.upper()}"),
         act=ParseDict(dict(found.asked), pb.Act()),
-        preview=ParseDict(dict(found.shown), pb.Preview()),
+        preview=kept_preview(found),
         content_hash=found.content_hash,
         proposed_by=found.proposed_by,
         proposed_at=wire.moment(found.proposed_at),

@@ -1,5 +1,6 @@
 """How limits are set, and proposals made and decided: `ledger.v1.ApprovalsService`."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypedDict
 
@@ -23,6 +24,8 @@ from ledger.approvals.proposal import (
 )
 from ledger.database import reading
 from ledger.errors import FieldMissing, IdempotencyKeyReused, ProposalNotFound
+from ledger.pay_cycles.cycle import Plan
+from ledger.pay_cycles.messages import CycleWanted
 from ledger.postings import journal
 from ledger.postings import messages as entries
 from ledger.postings.batch import Head
@@ -71,13 +74,23 @@ class ApprovalsServicer(ApprovalsServiceServicer):
         """Keeps an act for a second person. Raises what the books would refuse it for now."""
         book, key = fields.book_name(request.book), messages.key(request)
         reason, asked, maker = messages.reason(request.reason), messages.asked(request), caller.actor.get()
+        same_key = (proposals.c.proposed_by == maker, proposals.c.idempotency_key == key)
+        made = await self._prepared(book, asked, same_key)
         async with journal.posting(self._database, book) as (connection, head):
-            same_key = (proposals.c.proposed_by == maker, proposals.c.idempotency_key == key)
             if earlier := await store.find_proposals(connection, book, *same_key):
                 _refuse_other(earlier[0], asked, reason)
                 return pb.ProposeResponse(proposal=messages.proposal(earlier[0]), replayed=True)
-            found = await _proposed(connection, head, asked, maker, key, reason)
+            found = await _proposed(connection, head, asked, maker, key, reason, made)
         return pb.ProposeResponse(proposal=messages.proposal(found))
+
+    async def _prepared(self, book: str, asked: Asked, same_key: Sequence[ColumnElement[bool]]) -> Plan | None:
+        """What takes long is found before the head is held, unless it was proposed before."""
+        if not isinstance(asked.wanted, CycleWanted):
+            return None
+        async with reading(self._database) as connection:
+            await existing_book(connection, book)
+            earlier = await store.find_proposals(connection, book, *same_key)
+        return None if earlier else await act.prepared(self._database, book, asked)
 
     async def GetProposal(self, request: pb.GetProposalRequest, context: Context) -> pb.GetProposalResponse:
         """One proposal, by its number or that of the entry that it has become. Raises ProposalNotFound."""
@@ -154,12 +167,12 @@ class _Ended(TypedDict):
 
 
 async def _proposed(
-    connection: AsyncConnection, head: Head, asked: Asked, maker: str, key: str, reason: str
+    connection: AsyncConnection, head: Head, asked: Asked, maker: str, key: str, reason: str, made: Plan | None
 ) -> Proposal:
     """Writes a proposal with its preview."""
-    done = await act.preview(connection, head, asked, maker)
+    done = await act.preview(connection, head, asked, maker, made)
     number = await store.next_number(connection, head.book)
-    made = Proposal(
+    new = Proposal(
         book=head.book,
         number=number,
         act=asked.name,
@@ -172,8 +185,9 @@ async def _proposed(
         idempotency_key=key,
         reason=reason,
     )
-    await store.insert_proposal(connection, made)
-    return made
+    await store.insert_proposal(connection, new)
+    await act.keep(connection, new, done)
+    return new
 
 
 def _refuse_other(earlier: Proposal, asked: Asked, reason: str) -> None:

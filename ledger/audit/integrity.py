@@ -9,7 +9,13 @@ from ledger.database import query
 
 async def faults(connection: AsyncConnection) -> list[Fault]:
     """Everything that is wrong with the books or their guards; empty while they are sound."""
-    found = [*await guards(connection), *await found_by(connection, "ledger.audit", "integrity.sql")]
+    return [*await guards(connection), *await recomputed(connection)]
+
+
+async def recomputed(connection: AsyncConnection) -> list[Fault]:
+    """What the entries say otherwise than what is kept beside them; empty while the books are sound."""
+    files = ("integrity.sql", "pay_cycles.sql")
+    found = [fault for name in files for fault in await found_by(connection, "ledger.audit", name)]
     return found + await proven.faults(connection)
 
 

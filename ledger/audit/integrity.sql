@@ -436,6 +436,13 @@ WITH lines AS (
         SELECT FROM approved AS a
         WHERE a.book = o.book AND a.entry_number = o.number AND a.decided_by <> a.proposed_by
     )
+        AND NOT EXISTS (
+            -- Payments of a pay cycle were approved with it.
+            SELECT FROM pay_cycle_results AS r
+            JOIN pay_cycles AS c ON c.book = r.book AND c.cycle = r.cycle
+            JOIN approved AS a ON a.book = c.book AND a.proposal = c.proposal AND a.decided_by <> a.proposed_by
+            WHERE r.book = o.book AND r.entry_number = o.number
+        )
 
     UNION ALL
     SELECT 'maker_is_not_checker', book, 'proposal ' || proposal, 'another than ' || proposed_by, decided_by

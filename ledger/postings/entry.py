@@ -29,6 +29,8 @@ class Kind(StrEnum):
     PAYMENT_REVERSED = "payment_reversed"
     PAYMENT_SUSPENDED = "payment_suspended"
     PROVIDER_LEVEL_ADJUSTED = "provider_level_adjusted"
+    PAYOUT_SETTLED = "payout_settled"
+    PAYOUT_RETURNED = "payout_returned"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from ledger.v1 import money_pb2 as _money_pb2
+from ledger.v1 import pay_cycles_pb2 as _pay_cycles_pb2
 from ledger.v1 import periods_pb2 as _periods_pb2
 from ledger.v1 import postings_pb2 as _postings_pb2
 import builtins as _builtins
@@ -224,6 +225,8 @@ class Act(_message.Message):
     RECOVER_DENIAL_FIELD_NUMBER: _builtins.int
     SET_APPROVAL_LIMIT_FIELD_NUMBER: _builtins.int
     REOPEN_PERIOD_FIELD_NUMBER: _builtins.int
+    RUN_PAY_CYCLE_FIELD_NUMBER: _builtins.int
+    ACCEPT_PAYEE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def post_entry(self) -> _postings_pb2.PostEntryRequest: ...
     @_builtins.property
@@ -240,6 +243,14 @@ class Act(_message.Message):
     def reopen_period(self) -> _periods_pb2.ReopenPeriodRequest:
         """Always needs a second person."""
 
+    @_builtins.property
+    def run_pay_cycle(self) -> _pay_cycles_pb2.RunPayCycleRequest:
+        """Always needs a second person. Approved, it is posted by RunPayCycle."""
+
+    @_builtins.property
+    def accept_payee(self) -> _pay_cycles_pb2.AcceptPayee:
+        """Bank details that were set and are not in force yet; proposed by whoever has set them."""
+
     def __init__(
         self,
         *,
@@ -250,12 +261,14 @@ class Act(_message.Message):
         recover_denial: _postings_pb2.RecoverDenialRequest | None = ...,
         set_approval_limit: Global___SetApprovalLimitRequest | None = ...,
         reopen_period: _periods_pb2.ReopenPeriodRequest | None = ...,
+        run_pay_cycle: _pay_cycles_pb2.RunPayCycleRequest | None = ...,
+        accept_payee: _pay_cycles_pb2.AcceptPayee | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["absorb_denial", b"absorb_denial", "pay_provider", b"pay_provider", "post_entry", b"post_entry", "recover_denial", b"recover_denial", "reopen_period", b"reopen_period", "request", b"request", "reverse_entry", b"reverse_entry", "set_approval_limit", b"set_approval_limit"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["absorb_denial", b"absorb_denial", "accept_payee", b"accept_payee", "pay_provider", b"pay_provider", "post_entry", b"post_entry", "recover_denial", b"recover_denial", "reopen_period", b"reopen_period", "request", b"request", "reverse_entry", b"reverse_entry", "run_pay_cycle", b"run_pay_cycle", "set_approval_limit", b"set_approval_limit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["absorb_denial", b"absorb_denial", "pay_provider", b"pay_provider", "post_entry", b"post_entry", "recover_denial", b"recover_denial", "reopen_period", b"reopen_period", "request", b"request", "reverse_entry", b"reverse_entry", "set_approval_limit", b"set_approval_limit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["absorb_denial", b"absorb_denial", "accept_payee", b"accept_payee", "pay_provider", b"pay_provider", "post_entry", b"post_entry", "recover_denial", b"recover_denial", "reopen_period", b"reopen_period", "request", b"request", "reverse_entry", b"reverse_entry", "run_pay_cycle", b"run_pay_cycle", "set_approval_limit", b"set_approval_limit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["post_entry", "reverse_entry", "pay_provider", "absorb_denial", "recover_denial", "set_approval_limit", "reopen_period"]  # noqa: Y015
+    _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["post_entry", "reverse_entry", "pay_provider", "absorb_denial", "recover_denial", "set_approval_limit", "reopen_period", "run_pay_cycle", "accept_payee"]  # noqa: Y015
     _WhichOneofArgType_request: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_request) -> _WhichOneofReturnType_request | None: ...
 
@@ -270,6 +283,8 @@ class Preview(_message.Message):
     ENTRY_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
     PERIOD_FIELD_NUMBER: _builtins.int
+    PAY_CYCLE_FIELD_NUMBER: _builtins.int
+    PAYEE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def entry(self) -> _postings_pb2.JournalEntry:
         """Without number, id, time and hash: it is not posted."""
@@ -278,18 +293,26 @@ class Preview(_message.Message):
     def limit(self) -> Global___LimitChange: ...
     @_builtins.property
     def period(self) -> Global___PeriodChange: ...
+    @_builtins.property
+    def pay_cycle(self) -> _pay_cycles_pb2.PayCycle:
+        """Its lines are asked for with GetPayCycle."""
+
+    @_builtins.property
+    def payee(self) -> Global___PayeeChange: ...
     def __init__(
         self,
         *,
         entry: _postings_pb2.JournalEntry | None = ...,
         limit: Global___LimitChange | None = ...,
         period: Global___PeriodChange | None = ...,
+        pay_cycle: _pay_cycles_pb2.PayCycle | None = ...,
+        payee: Global___PayeeChange | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "limit", b"limit", "outcome", b"outcome", "period", b"period"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "limit", b"limit", "outcome", b"outcome", "pay_cycle", b"pay_cycle", "payee", b"payee", "period", b"period"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "limit", b"limit", "outcome", b"outcome", "period", b"period"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "limit", b"limit", "outcome", b"outcome", "pay_cycle", b"pay_cycle", "payee", b"payee", "period", b"period"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["entry", "limit", "period"]  # noqa: Y015
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["entry", "limit", "period", "pay_cycle", "payee"]  # noqa: Y015
     _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
 
@@ -342,6 +365,32 @@ class LimitChange(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LimitChange: _TypeAlias = LimitChange  # noqa: Y015
+
+@_typing.final
+class PayeeChange(_message.Message):
+    """Without account numbers but for their last four digits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BEFORE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def before(self) -> _pay_cycles_pb2.Payee: ...
+    @_builtins.property
+    def after(self) -> _pay_cycles_pb2.Payee: ...
+    def __init__(
+        self,
+        *,
+        before: _pay_cycles_pb2.Payee | None = ...,
+        after: _pay_cycles_pb2.Payee | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PayeeChange: _TypeAlias = PayeeChange  # noqa: Y015
 
 @_typing.final
 class Proposal(_message.Message):

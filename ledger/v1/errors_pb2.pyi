@@ -230,6 +230,41 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """No such checkpoint in this book, or none at all, NOT_FOUND: {"checkpoint": "7"}."""
     REASON_TREE_SIZE_INVALID: _Reason.ValueType  # 143
     """The tree of this size does not hold what is to be proved, INVALID_ARGUMENT: {"field": "size", "value": "3"}."""
+    REASON_PAY_CALENDAR_INVALID: _Reason.ValueType  # 120
+    """--- pay cycles ---
+
+    Days that no calendar can have, INVALID_ARGUMENT: {"field": "days_of_month"}.
+    """
+    REASON_PAY_CALENDAR_NOT_SET: _Reason.ValueType  # 121
+    """The book has no pay calendar, FAILED_PRECONDITION."""
+    REASON_CUT_OFF_NOT_IN_CALENDAR: _Reason.ValueType  # 122
+    """The calendar has no such cut-off, FAILED_PRECONDITION: {"cut_off": "2026-04-14", "next": "2026-04-15"}."""
+    REASON_PAY_CYCLE_NOT_FOUND: _Reason.ValueType  # 123
+    """No such pay cycle in this book, or it names no such provider, NOT_FOUND: {"cycle": "2026-04-15"}."""
+    REASON_PAY_CYCLE_OUT_OF_ORDER: _Reason.ValueType  # 124
+    """Cycles follow one another: a later one is there, FAILED_PRECONDITION: {"cycle": …, "last": "2026-04-30"}."""
+    REASON_PAY_CYCLE_UNFINISHED: _Reason.ValueType  # 125
+    """A cycle is approved and not posted to its end: run it first, FAILED_PRECONDITION: {"cycle": "2026-04-15"}."""
+    REASON_PAY_CYCLE_EMPTY: _Reason.ValueType  # 126
+    """Nothing is due to anybody, FAILED_PRECONDITION: {"cycle": "2026-04-15"}."""
+    REASON_PAYEE_INVALID: _Reason.ValueType  # 127
+    """Bank details that no bank would take, INVALID_ARGUMENT: {"field": "routing_number"}."""
+    REASON_PAYEE_NOT_FOUND: _Reason.ValueType  # 128
+    """No such bank details, or none are in force, NOT_FOUND: {"provider": "PT-07"}; the company's own: {"provider": ""}."""
+    REASON_PAYEE_OUTDATED: _Reason.ValueType  # 129
+    """Bank details that need no approval any more, or are not the newest, FAILED_PRECONDITION: {"version": "2"}."""
+    REASON_PAYMENT_NOT_FOUND: _Reason.ValueType  # 130
+    """The cycle paid this provider nothing, NOT_FOUND: {"cycle": …, "provider": "PT-07"}."""
+    REASON_PAYMENT_NOT_SENT: _Reason.ValueType  # 131
+    """A payment is settled or returned only after it was sent, FAILED_PRECONDITION: {"provider": "PT-07"}."""
+    REASON_PAYMENT_CAME_BACK: _Reason.ValueType  # 132
+    """The payment came back, FAILED_PRECONDITION: {"provider": "PT-07"}."""
+    REASON_PAYMENT_FILE_CURRENCY: _Reason.ValueType  # 133
+    """NACHA files are in USD: ask for CSV, FAILED_PRECONDITION: {"currency": "EUR"}."""
+    REASON_PAYMENT_TOO_LARGE: _Reason.ValueType  # 134
+    """More than a field of the file can hold, FAILED_PRECONDITION: {"amount": …, "limit": "99999999.99"}."""
+    REASON_PAYMENT_FILE_DIFFERS: _Reason.ValueType  # 135
+    """The file would not be the one that was read before, FAILED_PRECONDITION: {"sha256": …}."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Why a request was refused. It travels in google.rpc.ErrorInfo.reason of the status details (without
@@ -449,6 +484,41 @@ REASON_CHECKPOINT_NOT_FOUND: Reason.ValueType  # 142
 """No such checkpoint in this book, or none at all, NOT_FOUND: {"checkpoint": "7"}."""
 REASON_TREE_SIZE_INVALID: Reason.ValueType  # 143
 """The tree of this size does not hold what is to be proved, INVALID_ARGUMENT: {"field": "size", "value": "3"}."""
+REASON_PAY_CALENDAR_INVALID: Reason.ValueType  # 120
+"""--- pay cycles ---
+
+Days that no calendar can have, INVALID_ARGUMENT: {"field": "days_of_month"}.
+"""
+REASON_PAY_CALENDAR_NOT_SET: Reason.ValueType  # 121
+"""The book has no pay calendar, FAILED_PRECONDITION."""
+REASON_CUT_OFF_NOT_IN_CALENDAR: Reason.ValueType  # 122
+"""The calendar has no such cut-off, FAILED_PRECONDITION: {"cut_off": "2026-04-14", "next": "2026-04-15"}."""
+REASON_PAY_CYCLE_NOT_FOUND: Reason.ValueType  # 123
+"""No such pay cycle in this book, or it names no such provider, NOT_FOUND: {"cycle": "2026-04-15"}."""
+REASON_PAY_CYCLE_OUT_OF_ORDER: Reason.ValueType  # 124
+"""Cycles follow one another: a later one is there, FAILED_PRECONDITION: {"cycle": …, "last": "2026-04-30"}."""
+REASON_PAY_CYCLE_UNFINISHED: Reason.ValueType  # 125
+"""A cycle is approved and not posted to its end: run it first, FAILED_PRECONDITION: {"cycle": "2026-04-15"}."""
+REASON_PAY_CYCLE_EMPTY: Reason.ValueType  # 126
+"""Nothing is due to anybody, FAILED_PRECONDITION: {"cycle": "2026-04-15"}."""
+REASON_PAYEE_INVALID: Reason.ValueType  # 127
+"""Bank details that no bank would take, INVALID_ARGUMENT: {"field": "routing_number"}."""
+REASON_PAYEE_NOT_FOUND: Reason.ValueType  # 128
+"""No such bank details, or none are in force, NOT_FOUND: {"provider": "PT-07"}; the company's own: {"provider": ""}."""
+REASON_PAYEE_OUTDATED: Reason.ValueType  # 129
+"""Bank details that need no approval any more, or are not the newest, FAILED_PRECONDITION: {"version": "2"}."""
+REASON_PAYMENT_NOT_FOUND: Reason.ValueType  # 130
+"""The cycle paid this provider nothing, NOT_FOUND: {"cycle": …, "provider": "PT-07"}."""
+REASON_PAYMENT_NOT_SENT: Reason.ValueType  # 131
+"""A payment is settled or returned only after it was sent, FAILED_PRECONDITION: {"provider": "PT-07"}."""
+REASON_PAYMENT_CAME_BACK: Reason.ValueType  # 132
+"""The payment came back, FAILED_PRECONDITION: {"provider": "PT-07"}."""
+REASON_PAYMENT_FILE_CURRENCY: Reason.ValueType  # 133
+"""NACHA files are in USD: ask for CSV, FAILED_PRECONDITION: {"currency": "EUR"}."""
+REASON_PAYMENT_TOO_LARGE: Reason.ValueType  # 134
+"""More than a field of the file can hold, FAILED_PRECONDITION: {"amount": …, "limit": "99999999.99"}."""
+REASON_PAYMENT_FILE_DIFFERS: Reason.ValueType  # 135
+"""The file would not be the one that was read before, FAILED_PRECONDITION: {"sha256": …}."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 @_typing.final

@@ -46,6 +46,10 @@ class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Kind.ValueType],
     """A payer's money that belongs to no claim known here."""
     KIND_PROVIDER_LEVEL_ADJUSTED: _Kind.ValueType  # 11
     """An adjustment of the whole payment rather than of a claim (835 PLB)."""
+    KIND_PAYOUT_SETTLED: _Kind.ValueType  # 25
+    """The bank has paid out what a pay cycle had sent."""
+    KIND_PAYOUT_RETURNED: _Kind.ValueType  # 26
+    """A payment of a pay cycle came back: it is payable again."""
 
 class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
     """What happened."""
@@ -67,6 +71,10 @@ KIND_PAYMENT_SUSPENDED: Kind.ValueType  # 10
 """A payer's money that belongs to no claim known here."""
 KIND_PROVIDER_LEVEL_ADJUSTED: Kind.ValueType  # 11
 """An adjustment of the whole payment rather than of a claim (835 PLB)."""
+KIND_PAYOUT_SETTLED: Kind.ValueType  # 25
+"""The bank has paid out what a pay cycle had sent."""
+KIND_PAYOUT_RETURNED: Kind.ValueType  # 26
+"""A payment of a pay cycle came back: it is payable again."""
 Global___Kind: _TypeAlias = Kind  # noqa: Y015
 
 @_typing.final

@@ -12,6 +12,7 @@ from random import Random
 
 from torture.clocks import ClocksJump
 from torture.crowd import Crowd
+from torture.cycle_killed import CycleKilled
 from torture.data_lost import DataLost
 from torture.disk_full import DiskFull
 from torture.exhausted import NoConnectionLeft, SlowReaders
@@ -38,6 +39,7 @@ FAULTS: dict[str, tuple[Kind, int]] = {
     "network": (BadNetwork, 40),
     "silence": (Silenced, 3),
     "ingest": (Ingested, 28),
+    "cycle": (CycleKilled, 20),
     "stop": (Stopped, 20),
     "rolling": (RollingRestart, 6),
     "pause": (Paused, 6),

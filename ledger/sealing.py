@@ -1,6 +1,7 @@
-"""How the bytes of files are sealed: AES-256 in GCM (NIST SP 800-38D), each part bound to its place. Pure.
+"""How bytes are sealed for their place in the database: AES-256 in GCM (NIST SP 800-38D). Pure.
 
-Files name patients, so whoever gets hold of the database or of a backup must not be able to read them.
+Remittance files name patients, and payees have bank accounts: whoever gets hold of the database or of a backup
+must not be able to read them.
 """
 
 import base64
