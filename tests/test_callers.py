@@ -74,6 +74,15 @@ TABLE = """
     GetReceivablesAging  . f a u .
     GetProviderPayables  . f a u .
     GetSessionMargin     . f a u .
+    GetBalanceSheet      . f a u .
+    GetIncomeStatement   . f a u .
+    GetLagTriangle       . f a u .
+    GetActors            . f a u .
+    ListGeneralLedger    . f a u .
+    ListEntriesByActor   . f a u .
+    ListReversedEntries  . f a u .
+    ListBackDatedEntries . f a u .
+    ListManualEntries    . f a u .
     IngestRemittance     p f . . .
     ReadDelivery         . f . u .
     GetRemittance        . f a u .

@@ -25,11 +25,11 @@ from ledger.audit import integrity
 from ledger.database import engine, migrate, reading
 from ledger.reports import export, report
 from ledger.reports.report import Question, columns
-from service import printing, server
+from service import server
 from service.demo.client import Client
 from service.demo.story import AS_OF, Story
 from service.postgres import Urls, embedded
-from service.printing import Format
+from service.printing import About, Tables, sentence
 from service.questions import EXCEPTIONS, RECEIVED
 
 BOOK = "demo"
@@ -114,10 +114,13 @@ async def _report(connection: AsyncConnection, question: Question) -> list[str]:
     day = date.fromisoformat(AS_OF) if of_books else datetime.now(UTC).date()
     found = await report.ask(connection, question, BOOK, day)
     shown = replace(found, rows=found.rows[:_SHOWN]) if question is _WORKLIST else found
-    printing.show(shown, Format.TABLE, BOOK, day)
+    tables = Tables(sys.stdout)
+    tables.begin(About(question.name, BOOK, day, shown.known, shown.columns))
+    tables.rows(shown.rows)
+    tables.end(shown.totals, shown.controls)
     if len(shown.rows) < len(found.rows):
         print(f"the first {_SHOWN} of {len(found.rows)} exceptions are shown; the total is of all of them")
-    return [printing.sentence(control) for control in found.controls if not control.ties]
+    return [sentence(control) for control in found.controls if not control.ties]
 
 
 async def _unsound(connection: AsyncConnection) -> list[str]:
