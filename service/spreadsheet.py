@@ -31,6 +31,17 @@ _OPTIONS = {
 _WIDE, _USUAL = 40, 16
 
 
+class _Sheet(Worksheet):  # type: ignore[misc]
+    """A worksheet whose numbers stand in the file as they are.
+
+    The library writes 16 digits, which makes 9650.530000000001 of 9650.53: another double, and another amount.
+    """
+
+    def _xml_number_element(self, number: float, attributes: Sequence[tuple[str, object]] = ()) -> None:
+        said = "".join(f' {name}="{value}"' for name, value in attributes)
+        self.fh.write(f"<c{said}><v>{number!r}</v></c>")
+
+
 class Digest:
     """SHA-256 of rows as our CSV has them: one file's content can be told from another's, whatever its form."""
 
@@ -58,7 +69,7 @@ class Xlsx:
     def __init__(self, path: Path, rows_a_sheet: int = ROWS_A_SHEET) -> None:
         """Begins the workbook; `rows_a_sheet` counts the line of headings."""
         self._book = xlsxwriter.Workbook(str(path), _OPTIONS)
-        self._control = self._book.add_worksheet("Control")
+        self._control = self._book.add_worksheet("Control", _Sheet)
         self._rows_a_sheet = rows_a_sheet
         self._digest = Digest()
         self._formats: dict[int, Format] = {}
@@ -126,7 +137,7 @@ class Xlsx:
     def _turn(self) -> None:
         """The next sheet, with the headings."""
         assert self._about
-        self._sheet = self._book.add_worksheet()
+        self._sheet = self._book.add_worksheet(None, _Sheet)
         self._sheet.freeze_panes(1, 0)
         for place, column in enumerate(self._about.columns):
             self._sheet.set_column(place, place, _width(column))
@@ -166,8 +177,7 @@ def exact_number(amount: Amount) -> float | None:
         return None
     text = plain(amount.minor_units, amount.currency)
     number = float(text)
-    written = f"{number:.16G}"  # as the file has it
-    return number if Decimal(written) == Decimal(text) and float(written) == number else None
+    return number if Decimal(repr(number)) == Decimal(text) else None
 
 
 def inert(text: str) -> str:
