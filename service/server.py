@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import QueuePool
 
 from ledger.accounts.servicer import AccountsServicer
+from ledger.allowances.servicer import AllowancesServicer
 from ledger.approvals.servicer import ApprovalsServicer
 from ledger.database import engine
 from ledger.errors import Refusal, TryAgain
@@ -25,8 +26,9 @@ from ledger.postings.group_commit import GroupCommit
 from ledger.postings.servicer import PostingsServicer
 from ledger.reads import Reads
 from ledger.reports.servicer import ReportsServicer
-from ledger.v1 import accounts_pb2, approvals_pb2, postings_pb2, reports_pb2
+from ledger.v1 import accounts_pb2, allowances_pb2, approvals_pb2, postings_pb2, reports_pb2
 from ledger.v1.accounts_pb2_grpc import add_AccountsServiceServicer_to_server
+from ledger.v1.allowances_pb2_grpc import add_AllowancesServiceServicer_to_server
 from ledger.v1.approvals_pb2_grpc import add_ApprovalsServiceServicer_to_server
 from ledger.v1.postings_pb2_grpc import add_PostingsServiceServicer_to_server
 from ledger.v1.reports_pb2_grpc import add_ReportsServiceServicer_to_server
@@ -57,6 +59,7 @@ DESCRIPTORS = (
     accounts_pb2.DESCRIPTOR.services_by_name["AccountsService"],
     postings_pb2.DESCRIPTOR.services_by_name["PostingsService"],
     approvals_pb2.DESCRIPTOR.services_by_name["ApprovalsService"],
+    allowances_pb2.DESCRIPTOR.services_by_name["AllowancesService"],
     reports_pb2.DESCRIPTOR.services_by_name["ReportsService"],
     reconciliation_pb2.DESCRIPTOR.services_by_name["ReconciliationService"],
 )
@@ -162,6 +165,7 @@ def _add_others(grpc_server: grpc.aio.Server, database: AsyncEngine, reads: Read
     """The services that need nothing but the database."""
     add_AccountsServiceServicer_to_server(AccountsServicer(database, reads), grpc_server)
     add_ApprovalsServiceServicer_to_server(ApprovalsServicer(database), grpc_server)
+    add_AllowancesServiceServicer_to_server(AllowancesServicer(database), grpc_server)
     add_ReportsServiceServicer_to_server(ReportsServicer(reads), grpc_server)
 
 

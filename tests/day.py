@@ -10,12 +10,13 @@ from test_approvals import PAID, approved, declining, limited, paying, proposed
 from ledger.accounts import recorded
 from ledger.database import engine, recording
 from ledger.v1 import accounts_pb2 as ac
+from ledger.v1 import allowances_pb2 as al
 from ledger.v1 import postings_pb2 as po
 from ledger.v1 import reports_pb2 as rp
 from reconciliation.v1 import reconciliation_pb2 as pb
 from service import upkeep
 
-EARLY, LATE, DENIED = "C-EARLY", "C-LATE", "C-DENIED"
+EARLY, LATE, DENIED, LOST = "C-EARLY", "C-LATE", "C-DENIED", "C-LOST"
 BARE = "Assets:Bare"
 """An account that nothing is posted to."""
 GONE = "Assets:Gone"
@@ -47,6 +48,7 @@ def worked(ledger: Ledger, book: str) -> None:
     accounts_opened(ledger, book)
     entries_posted(ledger, book)
     remittances_settled(ledger.of(book))
+    allowance_posted(ledger.of(book))
     proposals_decided(ledger.of(book))
     questions_answered(ledger, book)
     asyncio.run(kept_up(ledger.url))
@@ -103,6 +105,19 @@ def remittances_settled(books: Ledger) -> None:
     deliver(books, _BROKEN, books.book)
     asked = pb.ReadDeliveryRequest(book=books.book, file_sha256=sha256(_FIRST).digest(), reason="audit")
     assert b"".join(part.chunk for part in books.reconciliation.ReadDelivery(asked)) == _FIRST
+
+
+def allowance_posted(books: Ledger) -> None:
+    """A denial that stays absorbed, and what is to be expected of the claims that are open."""
+    books.postings.RecordSession(session(LOST, "2026-04-09", book=books.book))
+    absorbing = po.AbsorbDenialRequest(
+        book=books.book, idempotency_key=key(), claim=LOST, effective_date="2026-06-01", reason="too late"
+    )
+    books.postings.AbsorbDenial(absorbing)
+    terms = al.AllowanceTerms(currency_code="USD", age_buckets=[0], history_months=12, fewest_claims=1)
+    setting = al.SetAllowancePolicyRequest(book=books.book, on=True, terms=terms, reason="policy of 2026")
+    books.allowances.SetAllowancePolicy(setting)
+    books.allowances.PostAllowance(al.PostAllowanceRequest(book=books.book, month="2026-06"))
 
 
 def proposals_decided(books: Ledger) -> None:

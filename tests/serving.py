@@ -19,6 +19,7 @@ from ledger.v1 import accounts_pb2 as accounts
 from ledger.v1 import money_pb2
 from ledger.v1 import postings_pb2 as postings
 from ledger.v1.accounts_pb2_grpc import AccountsServiceStub
+from ledger.v1.allowances_pb2_grpc import AllowancesServiceStub
 from ledger.v1.approvals_pb2_grpc import ApprovalsServiceStub
 from ledger.v1.postings_pb2_grpc import PostingsServiceStub
 from ledger.v1.reports_pb2_grpc import ReportsServiceStub
@@ -78,6 +79,7 @@ class Ledger:
     reports: ReportsServiceStub
     reconciliation: ReconciliationServiceStub
     approvals: ApprovalsServiceStub
+    allowances: AllowancesServiceStub
     book: str = BOOK
 
     def of(self, book: str) -> "Ledger":
@@ -162,6 +164,7 @@ def client(loop: Loop, url: str, channel: grpc.Channel) -> Ledger:
         ReportsServiceStub(channel),
         ReconciliationServiceStub(channel),
         ApprovalsServiceStub(channel),
+        AllowancesServiceStub(channel),
     )
 
 

@@ -69,6 +69,11 @@ TABLE = """
     Approve              . . a . .
     Decline              . . a . .
     Withdraw             . f . . .
+    SetAllowancePolicy   . f . . .
+    ListAllowancePolicies . f a u .
+    PreviewAllowance     . f a u .
+    PostAllowance        . f . . .
+    GetAllowance         . f a u .
     GetTrialBalance      . f a u .
     GetStatement         . f a u .
     GetReceivablesAging  . f a u .

@@ -666,6 +666,12 @@ ELSEWHERE = {
     "PROPOSAL_DIFFERS": "test_approvals",
     "PROPOSAL_OUTDATED": "test_approvals",
     "SERVER_STOPPING": "test_stopping",
+    "ALLOWANCE_POLICY_MISSING": "test_allowances",
+    "ALLOWANCE_UNCHANGED": "test_allowances",
+    "ALLOWANCE_MONTH_OPEN": "test_allowances",
+    "MONTH_INVALID": "test_allowances",
+    "ALLOWANCE_TERMS_INVALID": "test_allowances",
+    "ALLOWANCE_NOT_FOUND": "test_allowances",
 }
 
 

@@ -29,6 +29,8 @@ class Kind(StrEnum):
     PAYMENT_REVERSED = "payment_reversed"
     PAYMENT_SUSPENDED = "payment_suspended"
     PROVIDER_LEVEL_ADJUSTED = "provider_level_adjusted"
+    ALLOWANCE_TRUED_UP = "allowance_trued_up"
+    ALLOWANCE_TAKEN_BACK = "allowance_taken_back"
 
 
 @dataclass(frozen=True, slots=True)

@@ -193,6 +193,21 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """PERMISSION_DENIED: whoever has made a proposal does not decide on it: {"proposal": "7"}."""
     REASON_NOT_THE_MAKER: _Reason.ValueType  # 93
     """PERMISSION_DENIED: only who has made a proposal withdraws it: {"proposal": "7"}."""
+    REASON_ALLOWANCE_POLICY_MISSING: _Reason.ValueType  # 150
+    """--- allowances ---
+
+    There is no policy, or it is off, FAILED_PRECONDITION: {"book": "CA-PC"}.
+    """
+    REASON_ALLOWANCE_UNCHANGED: _Reason.ValueType  # 151
+    """What stands is what is needed, so that there is nothing to post, FAILED_PRECONDITION: {"month": "2026-06"}."""
+    REASON_ALLOWANCE_MONTH_OPEN: _Reason.ValueType  # 152
+    """The month is not over by the database's clock (UTC), FAILED_PRECONDITION: {"month": "2026-12", "last_day": …}."""
+    REASON_MONTH_INVALID: _Reason.ValueType  # 153
+    """Not a month, written YYYY-MM, INVALID_ARGUMENT: {"field": "month", "value": "2026-13"}."""
+    REASON_ALLOWANCE_TERMS_INVALID: _Reason.ValueType  # 154
+    """Ages that do not rise from 0, or a number out of range, INVALID_ARGUMENT: {"field": "terms.age_buckets"}."""
+    REASON_ALLOWANCE_NOT_FOUND: _Reason.ValueType  # 155
+    """No allowance was posted for the month, NOT_FOUND: {"month": "2026-06"}."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Why a request was refused. It travels in google.rpc.ErrorInfo.reason of the status details (without
@@ -375,6 +390,21 @@ REASON_MAKER_IS_CHECKER: Reason.ValueType  # 92
 """PERMISSION_DENIED: whoever has made a proposal does not decide on it: {"proposal": "7"}."""
 REASON_NOT_THE_MAKER: Reason.ValueType  # 93
 """PERMISSION_DENIED: only who has made a proposal withdraws it: {"proposal": "7"}."""
+REASON_ALLOWANCE_POLICY_MISSING: Reason.ValueType  # 150
+"""--- allowances ---
+
+There is no policy, or it is off, FAILED_PRECONDITION: {"book": "CA-PC"}.
+"""
+REASON_ALLOWANCE_UNCHANGED: Reason.ValueType  # 151
+"""What stands is what is needed, so that there is nothing to post, FAILED_PRECONDITION: {"month": "2026-06"}."""
+REASON_ALLOWANCE_MONTH_OPEN: Reason.ValueType  # 152
+"""The month is not over by the database's clock (UTC), FAILED_PRECONDITION: {"month": "2026-12", "last_day": …}."""
+REASON_MONTH_INVALID: Reason.ValueType  # 153
+"""Not a month, written YYYY-MM, INVALID_ARGUMENT: {"field": "month", "value": "2026-13"}."""
+REASON_ALLOWANCE_TERMS_INVALID: Reason.ValueType  # 154
+"""Ages that do not rise from 0, or a number out of range, INVALID_ARGUMENT: {"field": "terms.age_buckets"}."""
+REASON_ALLOWANCE_NOT_FOUND: Reason.ValueType  # 155
+"""No allowance was posted for the month, NOT_FOUND: {"month": "2026-06"}."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 @_typing.final

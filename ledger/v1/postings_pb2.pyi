@@ -46,6 +46,10 @@ class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Kind.ValueType],
     """A payer's money that belongs to no claim known here."""
     KIND_PROVIDER_LEVEL_ADJUSTED: _Kind.ValueType  # 11
     """An adjustment of the whole payment rather than of a claim (835 PLB)."""
+    KIND_ALLOWANCE_TRUED_UP: _Kind.ValueType  # 30
+    """What of the receivables is not expected to come, at the end of a month."""
+    KIND_ALLOWANCE_TAKEN_BACK: _Kind.ValueType  # 31
+    """The same undone on the first of the next month, by itself."""
 
 class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
     """What happened."""
@@ -67,6 +71,10 @@ KIND_PAYMENT_SUSPENDED: Kind.ValueType  # 10
 """A payer's money that belongs to no claim known here."""
 KIND_PROVIDER_LEVEL_ADJUSTED: Kind.ValueType  # 11
 """An adjustment of the whole payment rather than of a claim (835 PLB)."""
+KIND_ALLOWANCE_TRUED_UP: Kind.ValueType  # 30
+"""What of the receivables is not expected to come, at the end of a month."""
+KIND_ALLOWANCE_TAKEN_BACK: Kind.ValueType  # 31
+"""The same undone on the first of the next month, by itself."""
 Global___Kind: _TypeAlias = Kind  # noqa: Y015
 
 @_typing.final
