@@ -3,7 +3,6 @@
 Needs the extra `parquet` (pyarrow), which is large and which few want.
 """
 
-import hashlib
 import json
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
@@ -127,9 +126,3 @@ def _value(column: Column, cell: Cell) -> Decimal | date | datetime | int | str 
     if isinstance(cell, str) and column.name in _DAYS:
         return date.fromisoformat(cell)
     return datetime.fromisoformat(cell) if isinstance(cell, str) and column.name in _TIMES else cell
-
-
-def sha256_of(path: Path) -> str:
-    """The digest of a file's bytes, read a piece at a time."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,5 +1,6 @@
 """`ledger export`: a whole book as another program's journal or as a table, in a file that is whole or absent."""
 
+import hashlib
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -73,10 +74,13 @@ async def write_file(connection: AsyncConnection, book: str, form: ExportFormat,
     if form.is_text:
         with path.open("w", encoding="utf-8") as file:
             await write(connection, book, form, file, went)
-        return
-    await existing_book(connection, book)
-    with (Xlsx if form is ExportFormat.XLSX else Parquet)(path) as writer:
-        await _write_table(connection, book, writer, went)
+    else:
+        await existing_book(connection, book)
+        with (Xlsx if form is ExportFormat.XLSX else Parquet)(path) as writer:
+            await _write_table(connection, book, writer, went)
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()  # read a piece at a time
+    print(f"SHA-256 of the file {digest}", file=sys.stderr)
 
 
 async def _write_table(connection: AsyncConnection, book: str, writer: Writer, went: Went) -> None:

@@ -5,6 +5,7 @@ import csv
 import hashlib
 import io
 import json
+import sys
 from collections.abc import Iterable, Iterator
 from datetime import date
 from decimal import Decimal
@@ -27,7 +28,8 @@ from ledger.reports.report import columns
 from ledger.v1 import accounts_pb2 as ac
 from ledger.v1 import postings_pb2 as po
 from service.columnar import Parquet
-from service.printing import About, like_a_formula
+from service.printing import About, Tables, like_a_formula
+from service.questions import QUESTIONS
 from service.spreadsheet import Xlsx, exact_number, inert
 
 HOSTILE = [
@@ -93,6 +95,7 @@ def exported(called: Called, books: Ledger, form: str, file: Path) -> None:
     code, said_ = called("export", "--format", form, "--output", str(file), database_url=books.url)
     assert code in (0, None), said_
     assert f"{len(books.entries())} entries with " in said_
+    assert f"SHA-256 of the file {hashlib.sha256(file.read_bytes()).hexdigest()}\n" in said_
 
 
 # --- exports ------------------------------------------------------------------------------------------
@@ -100,6 +103,7 @@ def exported(called: Called, books: Ledger, form: str, file: Path) -> None:
 
 def test_all_three_tables_hold_the_same_rows(called: Called, books: Ledger, tmp_path: Path) -> None:
     """And say so: the digest of the CSV stands in the other two."""
+    pq = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
     files = {}
     for form in ("csv", "xlsx", "parquet"):
         files[form] = tmp_path / f"book.{form}"
@@ -111,7 +115,7 @@ def test_all_three_tables_hold_the_same_rows(called: Called, books: Ledger, tmp_
     assert control_sheet(files["xlsx"])["SHA-256 of the rows as CSV"] == digest
     in_sheets = [[said(cell) for cell in row] for row in cells(files["xlsx"])]
     assert in_sheets == [[as_written(name, value) for name, value in row.items()] for row in rows]
-    check_parquet(files["parquet"], rows, digest)
+    check_parquet(pq, files["parquet"], rows, digest)
 
 
 def said(cell: Any) -> str:
@@ -133,8 +137,7 @@ def as_written(name: str, value: str) -> str:
     return inert(bare) if name == "description" else bare
 
 
-def check_parquet(path: Path, rows: list[dict[str, str]], digest: str) -> None:
-    pq = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
+def check_parquet(pq: Any, path: Path, rows: list[dict[str, str]], digest: str) -> None:
     table = pq.read_table(path)
     about = json.loads(pq.read_metadata(path).metadata[b"session_ledger"])
     assert (about["sha256_of_rows_as_csv"], about["rows"]) == (digest, len(rows))
@@ -222,6 +225,52 @@ def test_a_full_sheet_is_followed_by_the_next(tmp_path: Path) -> None:
     assert [row[3].value for row in cells(path)] == [*range(10)]
 
 
+def test_without_pyarrow_it_says_how_to_have_it(
+    called: Called, ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    arguments = ("export", "--format", "parquet", "--output", str(tmp_path / "a"))
+    code, said_ = called(*arguments, database_url=ledger.url)
+    assert (code, said_) == (1, "ledger: Parquet needs pyarrow: pip install 'session-ledger[parquet]'\n")
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_every_report_is_json_and_ties(called: Called, books: Ledger, tmp_path: Path) -> None:
+    """All that can be asked by name, written as it is read."""
+    needed = {"statement": ["--account", "Assets:Cash"], "income-statement": ["--effective-from", "2026-01-01"]}
+    for name in QUESTIONS:
+        file = tmp_path / f"{name}.json"
+        dated = ["--as-of", "2026-12-31"] if QUESTIONS[name].dated else []
+        words = ["report", name, *needed.get(name, []), *dated, "--format", "json", "--output", str(file)]
+        code, said_ = called(*words, database_url=books.url)
+        assert code in (0, None), said_
+        found = json.loads(file.read_text())
+        assert all(control["ties"] for control in found["controls"]), name
+        assert found["controls"] or not (QUESTIONS[name].ties and found["totals"])
+        assert {*found["rows"][0]} <= {c.name for c in QUESTIONS[name].columns} if found["rows"] else True
+
+
+def test_a_margin_shows_what_it_is_grouped_by(called: Called, books: Ledger, tmp_path: Path) -> None:
+    file = tmp_path / "margin.csv"
+    words = ("report", "session-margin", "--as-of", "2026-12-31", "--by", "plan", "--by", "month")
+    called(*words, "--format", "csv", "--output", str(file), database_url=books.url)
+    [row] = csv.DictReader(io.StringIO(file.read_text()))
+    assert (row["plan"], row["month"], row["session_count"]) == ("'@plan", "2026-04", "1")
+    assert not row.keys() & {"payer", "state", "licence_type"}
+
+
+def test_a_long_table_goes_on_in_the_next() -> None:
+    """So that no more than a thousand rows are held, and every one is under its headings."""
+    out = io.StringIO()
+    tables = Tables(out)
+    tables.begin(About("many", "main", date(2026, 1, 1), 1, SMALL))
+    for _ in range(3):
+        tables.rows(rows(Amount(n, "USD") for n in range(600)))
+    tables.end([], [])
+    assert (out.getvalue().count("Many of main"), out.getvalue().count("continued")) == (3, 2)
+    assert out.getvalue().count("row 599 ") == 3
+
+
 def test_row_groups_are_written_as_they_fill(tmp_path: Path) -> None:
     pq = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
     path, written = tmp_path / "many.parquet", rows(Amount(n, "JPY") for n in range(10))
@@ -243,7 +292,7 @@ def test_a_number_in_a_sheet_is_the_amount_or_text(units: int, currency: str) ->
 
 
 def test_an_empty_book_has_headings(called: Called, ledger: Ledger, tmp_path: Path) -> None:
-    for form in ("csv", "xlsx", "parquet"):
+    for form in ("csv", "xlsx"):
         file = tmp_path / f"book.{form}"
         exported(called, ledger, form, file)
     assert (tmp_path / "book.csv").read_text() == ",".join(column.name for column in JOURNAL.columns) + "\n"
