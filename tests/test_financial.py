@@ -312,6 +312,85 @@ def test_a_margin_by_anything(book: Ledger) -> None:
     assert refused(book.reports.GetSessionMargin, wrong).reason == "CHOICE_INVALID"
 
 
+events = st.lists(
+    st.one_of(
+        st.tuples(st.just("session"), st.sampled_from(DAYS), st.integers(1, 99)),
+        st.tuples(st.just("payout"), st.sampled_from(DAYS), st.integers(1, 120)),
+        st.tuples(st.just("undo"), st.sampled_from(DAYS), st.integers(0, 99)),
+        st.tuples(st.just("owed"), st.sampled_from(DAYS), st.integers(1, 50)),
+    ),
+    min_size=1,
+    max_size=14,
+)
+BUCKETS = ("days_0_30", "days_31_60", "days_61_90", "over_90_days")
+
+
+@FEW
+@given(history=events, as_of=st.sampled_from(DAYS[4:]))
+def test_ages_of_payables_are_a_queue(server: Ledger, history: list[Any], as_of: str) -> None:
+    """Whatever is earned, paid, undone or owed for another reason: by a queue in Python, cent by cent."""
+    book = fresh(server)
+    queue, paid = told_of_provider(book, history, as_of)
+    wanted: Counter[str] = Counter()
+    for day, units in sorted(queue.items()):
+        taken = min(units, paid)
+        paid -= taken
+        age = (date.fromisoformat(as_of) - date.fromisoformat(day)).days
+        wanted[BUCKETS[min(max(age - 1, 0) // 30, 3)]] += units - taken
+    rows = book.reports.GetProviderPayables(pb.GetProviderPayablesRequest(book=book.book, as_of=as_of)).rows
+    found = {name: sum(getattr(row, name).minor_units for row in rows) for name in BUCKETS}
+    assert found == {name: wanted[name] for name in BUCKETS}
+    assert sum(row.overpaid.minor_units for row in rows) == -paid
+
+
+def told_of_provider(book: Ledger, history: list[Any], as_of: str) -> tuple[Counter[str], int]:
+    """Posts what happened; what stands in the queue by day then, and what was paid or taken off."""
+    earned, others, paid, undone = Counter[str](), Counter[str](), 0, set[int]()
+    done: list[tuple[str, str, int, int]] = []
+    for what, day, units in history:
+        if what == "session":
+            asked = session(key(), day, book=book.book, allowed="1.00", rate=f"0.{units:02}")
+            number = book.postings.RecordSession(asked).entry.number
+        elif what == "owed":
+            line = dr("Assets:Cash", f"0.{units:02}"), cr("Liabilities:Payable:Provider:ada", f"0.{units:02}")
+            number = book.post(day, *line).number
+        elif what == "payout":
+            lines_ = (
+                dr("Liabilities:Payable:Provider:ada", written(minor(units))),
+                cr("Assets:Cash", written(minor(units))),
+            )
+            number = book.post(day, *lines_).number
+        else:
+            open_ = [one for one in done if one[3] not in undone]
+            if open_:
+                what, _, units, number = open_[units % len(open_)]
+                undone.add(number)
+                asked_ = po.ReverseEntryRequest(
+                    book=book.book, idempotency_key=key(), number=number, effective_date=day, reason="wrong"
+                )
+                book.postings.ReverseEntry(asked_)
+                if day <= as_of:
+                    first = next(one for one in done if one[3] == number)[1]
+                    if what == "session":
+                        earned[first] -= units
+                    else:
+                        others[day] += units if what == "payout" else -units
+            continue
+        done.append((what, day, units, number))
+        if day <= as_of:
+            if what == "session":
+                earned[day] += units
+            else:
+                others[day] += units if what == "owed" else -units
+    queue = Counter[str]()
+    for day, units in [*earned.items(), *others.items()]:
+        if units > 0:
+            queue[day] += units
+        else:
+            paid -= units
+    return queue, paid
+
+
 def test_what_is_paid_settles_the_oldest_sessions_first(book: Ledger) -> None:
     """Against a queue: sessions stand in it by day, and each payout takes from its head."""
     queue: Counter[str] = Counter()
@@ -356,6 +435,49 @@ def test_the_lag_triangle_says_what_became_of_each_month(book: Ledger) -> None:
         "AETNA 2026-01 3 0.00 0.00 0.00 100.00 -1.00 -99.00 30.00 20.00 50.00",
     ]
     assert [written(one) for one in found.control] == ["1.00"]
+
+
+CAUSES = {
+    "paid": "Assets:RemittanceClearing:AETNA:T1",
+    "adjusted": "Revenue:ContractualAdjustments",
+    "absorbed": "Expenses:DenialsAbsorbed",
+    "other": "Expenses:Rent",
+}
+fates = st.lists(
+    st.tuples(
+        st.sampled_from("AB"), st.sampled_from([*CAUSES]), st.sampled_from(DAYS), st.integers(-50, 50).filter(bool)
+    ),
+    max_size=12,
+)
+
+
+@FEW
+@given(history=fates, as_of=st.sampled_from(DAYS[5:]))
+def test_the_lag_triangle_adds_up_what_entries_did(server: Ledger, history: list[Any], as_of: str) -> None:
+    book = fresh(server)
+    served = {"A": "2025-11-14", "B": "2025-12-23"}
+    wanted: Counter[tuple[str, int, str]] = Counter()
+    for claim, day in served.items():
+        book.postings.RecordSession(session(claim, day, book=book.book, allowed="100.00"))
+        wanted[day[:7], 0, "earned"] += 10_000
+    for claim, cause, day, units in history:
+        receivable = po.Posting(account="Assets:Receivable:Insurer:AETNA", amount=minor(abs(units)), item=claim)
+        other = po.Posting(account=CAUSES[cause], amount=minor(abs(units)))
+        receivable.side, other.side = (CR, DR) if units > 0 else (DR, CR)
+        book.post(day, receivable, other)
+        if day <= as_of:
+            month = served[claim][:7]
+            lag = max((int(day[:4]) - int(month[:4])) * 12 + int(day[5:7]) - int(month[5:]), 0)
+            wanted[month, lag, cause] += units
+    found = book.reports.GetLagTriangle(pb.GetLagTriangleRequest(book=book.book, as_of=as_of))
+    told = {
+        (row.month, row.months_since, name): getattr(row, name).minor_units
+        for row in found.rows
+        for name in ("earned", *CAUSES)
+    }
+    assert {place: units for place, units in told.items() if units} == {p: u for p, u in wanted.items() if u}
+    [open_] = [control.minor_units for control in found.control]
+    assert open_ == sum(row.change.minor_units for row in found.rows)
 
 
 # --- refusals -----------------------------------------------------------------------------------------
