@@ -4,7 +4,7 @@ import csv
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 from textwrap import indent
@@ -35,19 +35,24 @@ class Format(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a report is of, and its columns. `known` is the last entry it knows of, where it can be asked so."""
+    """What a report is of, and its columns. `known` is the last entry it knows of, where it can be asked so.
+
+    `narrowed` is what it is narrowed to, such as a first day or an account.
+    """
 
     name: str
     book: str
     as_of: date
     known: int | None
     columns: Sequence[Column]
+    narrowed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
         """In one line."""
         known = "" if self.known is None else f", as known at entry {self.known}"
-        return f"{self.name.replace('-', ' ').capitalize()} of {self.book}, as of {self.as_of}{known}"
+        narrowed = "".join(f", {_heading(name)} {printable(said)}" for name, said in self.narrowed.items())
+        return f"{self.name.replace('-', ' ').capitalize()} of {self.book}, as of {self.as_of}{known}{narrowed}"
 
 
 class Writer(Protocol):
@@ -145,6 +150,7 @@ class Json:
         """All that comes before the rows."""
         self._columns = about.columns
         said: dict[str, Any] = {"report": about.name, "book": about.book, "as_of": about.as_of.isoformat()}
+        said |= about.narrowed
         if about.known is not None:
             said["as_known_at_number"] = about.known
         self._out.write(json.dumps(said, indent=2, ensure_ascii=False).removesuffix("\n}") + ',\n  "rows": [')

@@ -142,7 +142,7 @@ async def _write_whole(
 
 def _about(wanted: Asked, known: int | None) -> About:
     columns = report.shown(wanted.question, wanted.narrowed)
-    return About(wanted.question.name, wanted.book, wanted.as_of, known, columns)
+    return About(wanted.question.name, wanted.book, wanted.as_of, known, columns, wanted.narrowed)
 
 
 def refuse_untied(controls: Iterable[Control]) -> None:

@@ -114,10 +114,11 @@ class Xlsx:
         """The sheet of control totals."""
         assert self._about
         known = self._about.known
-        said: list[Sequence[Cell]] = [
+        lines: list[Sequence[Cell]] = [
             [self._about.title],
             ["book", self._about.book],
             ["as of", self._about.as_of.isoformat()],
+            *([name.replace("_", " "), said] for name, said in self._about.narrowed.items()),
             ["as known at entry", "what is known now" if known is None else str(known)],
             ["read at", self._read_at.isoformat(timespec="seconds")],
             ["rows", str(self.count)],
@@ -129,7 +130,7 @@ class Xlsx:
             ["control totals", "ties"],
             *([sentence(control), "yes" if control.ties else "NO"] for control in controls),
         ]
-        for number, line in enumerate(said):
+        for number, line in enumerate(lines):
             for place, cell in enumerate(line):
                 self._write(self._control, number, place, cell)
         self._control.set_column(0, 0, _WIDE)

@@ -5,6 +5,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import date
@@ -27,6 +28,7 @@ from ledger.reports.export import JOURNAL
 from ledger.reports.report import columns
 from ledger.v1 import accounts_pb2 as ac
 from ledger.v1 import postings_pb2 as po
+from ledger.v1 import reports_pb2
 from service.columnar import Parquet
 from service.printing import About, Tables, like_a_formula
 from service.questions import QUESTIONS
@@ -201,6 +203,15 @@ def test_the_control_sheet_says_what_it_is(called: Called, books: Ledger, tmp_pa
     assert found["SHA-256 of the rows as CSV"] == hashlib.sha256((tmp_path / "trial.csv").read_bytes()).hexdigest()
 
 
+def test_the_table_of_reports_is_complete() -> None:
+    """Every name and every method stands in docs/reports.md, and nothing else does."""
+    table = (Path(__file__).parents[1] / "docs" / "reports.md").read_text()
+    rows_ = re.findall(r"^\| .* \| `([a-z-]+)` \| (?:`(\w+)`|–) \| .* \|$", table, re.MULTILINE)
+    assert {name for name, _ in rows_} == QUESTIONS.keys()
+    methods = {method.name for method in reports_pb2.DESCRIPTOR.services_by_name["ReportsService"].methods}
+    assert {rpc for _, rpc in rows_} == methods | {"ListProposals", "ListExceptions", ""}
+
+
 # --- the forms by themselves --------------------------------------------------------------------------
 
 
@@ -238,6 +249,7 @@ def test_without_pyarrow_it_says_how_to_have_it(
 def test_every_report_is_json_and_ties(called: Called, books: Ledger, tmp_path: Path) -> None:
     """All that can be asked by name, written as it is read."""
     needed = {"statement": ["--account", "Assets:Cash"], "income-statement": ["--effective-from", "2026-01-01"]}
+    needed["general-ledger"] = ["--account", "Assets", "--effective-from", "2026-02-01"]
     for name in QUESTIONS:
         file = tmp_path / f"{name}.json"
         dated = ["--as-of", "2026-12-31"] if QUESTIONS[name].dated else []
@@ -245,6 +257,9 @@ def test_every_report_is_json_and_ties(called: Called, books: Ledger, tmp_path: 
         code, said_ = called(*words, database_url=books.url)
         assert code in (0, None), said_
         found = json.loads(file.read_text())
+        assert [found[word.removeprefix("--").replace("-", "_")] for word in needed.get(name, [])[::2]] == (
+            needed.get(name, [])[1::2]
+        )
         assert all(control["ties"] for control in found["controls"]), name
         assert found["controls"] or not (QUESTIONS[name].ties and found["totals"])
         assert {*found["rows"][0]} <= {c.name for c in QUESTIONS[name].columns} if found["rows"] else True
