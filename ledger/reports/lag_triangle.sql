@@ -11,9 +11,18 @@
 -- receivable is told by its other accounts: a session earned it; clearing, cash or a liability: paid; a revenue
 -- account or the patient: adjusted; Expenses:DenialsAbsorbed: absorbed (a recovery takes off again). Where an entry
 -- touches several receivables or claims, it is not told, and is other.
--- MATERIALIZED: found once, even while PostgreSQL has no statistics of a book that was just filled.
-WITH counted AS MATERIALIZED (
-    SELECT p.entry_number, p.account, coalesce(p.item, '') AS claim, p.currency, p.effective_date, sum(p.amount) AS amount
+-- By windows rather than by joins: a plan made while PostgreSQL has no statistics of a book that was just filled would
+-- compare everything with everything. MATERIALIZED: found once.
+WITH facts AS (
+    SELECT
+        p.entry_number,
+        p.account,
+        coalesce(p.item, '') AS claim,
+        p.currency,
+        p.effective_date,
+        p.amount,
+        'receivable' AS cause,
+        CAST(NULL AS date) AS service_date
     FROM postings AS p
     WHERE p.book = :'book' AND p.effective_date <= CAST(:'as_of' AS date)
         AND p.entry_number <= CAST(:'as_known_at' AS bigint)
@@ -21,79 +30,106 @@ WITH counted AS MATERIALIZED (
             p.account = 'Assets:Receivable:Insurer'
             OR (p.account > 'Assets:Receivable:Insurer:' AND p.account < 'Assets:Receivable:Insurer;')
         )
-    GROUP BY p.entry_number, p.account, coalesce(p.item, ''), p.currency, p.effective_date
-), served AS MATERIALIZED (
-    SELECT s.claim, min(s.service_date) AS service_date
+    UNION ALL
+    -- The other side, debit positive: it adds up to what the receivable lost.
+    SELECT
+        p.entry_number,
+        NULL,
+        NULL,
+        p.currency,
+        p.effective_date,
+        p.amount,
+        CASE
+            WHEN p.account = 'Expenses:DenialsAbsorbed' THEN 'absorbed'
+            WHEN p.account IN ('Assets:Receivable:Patient', 'Liabilities:PatientRefunds')
+                OR (p.account > 'Revenue:' AND p.account < 'Revenue;') THEN 'adjusted'
+            ELSE 'paid'
+        END,
+        NULL
+    FROM postings AS p
+    WHERE p.book = :'book' AND p.effective_date <= CAST(:'as_of' AS date)
+        AND p.entry_number <= CAST(:'as_known_at' AS bigint)
+        AND (
+            p.account IN ('Expenses:DenialsAbsorbed', 'Assets:Receivable:Patient', 'Assets:Cash')
+            OR (p.account > 'Assets:Cash:' AND p.account < 'Assets:Cash;')
+            OR (p.account > 'Assets:RemittanceClearing:' AND p.account < 'Assets:RemittanceClearing;')
+            OR (p.account > 'Liabilities:' AND p.account < 'Liabilities;')
+            OR (p.account > 'Revenue:' AND p.account < 'Revenue;')
+        )
+    UNION ALL
+    -- The sessions of the claims.
+    SELECT NULL, NULL, s.claim, NULL, NULL, NULL, NULL, s.service_date
     FROM entries AS s
     WHERE s.book = :'book' AND s.kind = 'session_earned' AND s.effective_date <= CAST(:'as_of' AS date)
         AND s.number <= CAST(:'as_known_at' AS bigint)
-    GROUP BY s.claim
-), cohorts AS MATERIALIZED (
+), told AS (
     SELECT
-        c.account,
-        c.claim,
-        CAST(date_trunc('month', CAST(coalesce(min(s.service_date), min(c.effective_date)) AS timestamp)) AS date)
-            AS month
-    FROM counted AS c
-    LEFT JOIN served AS s ON s.claim = c.claim
-    GROUP BY c.account, c.claim
-), alone AS MATERIALIZED (
-    SELECT entry_number FROM counted GROUP BY entry_number HAVING count(*) = 1
-), causes AS MATERIALIZED (
-    -- The other side of an entry, debit positive: it adds up to what the receivable lost.
+        entry_number,
+        currency,
+        effective_date,
+        amount,
+        cause,
+        service_date,
+        coalesce(account, CASE WHEN entry_number IS NOT NULL THEN max(account) OVER entry END) AS account,
+        coalesce(claim, max(claim) OVER entry) AS claim,
+        min(account) OVER entry = max(account) OVER entry AND min(claim) OVER entry = max(claim) OVER entry AS is_alone
+    FROM facts
+    WINDOW entry AS (PARTITION BY entry_number)
+), served AS (
     SELECT
-        p.entry_number,
-        sum(p.amount) FILTER (
-            WHERE (p.account >= 'Assets:Cash' AND p.account < 'Assets:Cash;')
-                OR (p.account >= 'Assets:RemittanceClearing' AND p.account < 'Assets:RemittanceClearing;')
-                OR (
-                    p.account >= 'Liabilities:' AND p.account < 'Liabilities;'
-                    AND p.account NOT IN ('Liabilities:PatientRefunds')
-                )
-        ) AS paid,
-        sum(p.amount) FILTER (
-            WHERE (p.account >= 'Revenue:' AND p.account < 'Revenue;')
-                OR p.account IN ('Assets:Receivable:Patient', 'Liabilities:PatientRefunds')
-        ) AS adjusted,
-        sum(p.amount) FILTER (WHERE p.account = 'Expenses:DenialsAbsorbed') AS absorbed
-    FROM postings AS p
-    WHERE p.book = :'book' AND p.entry_number IN (SELECT entry_number FROM alone)
-    GROUP BY p.entry_number
+        entry_number,
+        account,
+        claim,
+        currency,
+        effective_date,
+        amount,
+        cause,
+        min(service_date) OVER (PARTITION BY claim) AS service_date
+    FROM told
+    WHERE cause IS NULL OR cause = 'receivable' OR is_alone
+), dated AS MATERIALIZED (
+    SELECT
+        *,
+        CAST(
+            date_trunc(
+                'month',
+                CAST(coalesce(service_date, min(effective_date) OVER (PARTITION BY account, claim)) AS timestamp)
+            ) AS date
+        ) AS month
+    FROM served
+    WHERE account IS NOT NULL
 ), changes AS (
     SELECT
-        c.account,
-        c.currency,
-        o.month,
+        d.account,
+        d.currency,
+        d.month,
         greatest(
             CAST(
-                (extract(year FROM c.effective_date) - extract(year FROM o.month)) * 12
-                    + extract(month FROM c.effective_date) - extract(month FROM o.month) AS integer
+                (extract(year FROM d.effective_date) - extract(year FROM d.month)) * 12
+                    + extract(month FROM d.effective_date) - extract(month FROM d.month) AS integer
             ), 0
         ) AS months_since,
-        c.amount,
-        coalesce(original.kind, e.kind) = 'session_earned' AS is_earned,
-        coalesce(k.paid, 0) AS paid,
-        coalesce(k.adjusted, 0) AS adjusted,
-        coalesce(k.absorbed, 0) AS absorbed
-    FROM counted AS c
-    JOIN cohorts AS o ON o.account = c.account AND o.claim = c.claim
-    JOIN entries AS e ON e.book = :'book' AND e.number = c.entry_number
+        d.amount,
+        d.cause,
+        coalesce(original.kind, e.kind) = 'session_earned' AS is_earned
+    FROM dated AS d
+    JOIN entries AS e ON e.book = :'book' AND e.number = d.entry_number
     LEFT JOIN entries AS original ON original.book = e.book AND original.number = e.reverses AND e.kind = 'reversal'
-    LEFT JOIN causes AS k ON k.entry_number = c.entry_number
 ), months AS (
     SELECT
         account,
         currency,
         month,
         months_since,
-        coalesce(sum(amount) FILTER (WHERE is_earned), 0) AS earned,
-        coalesce(sum(paid) FILTER (WHERE NOT is_earned), 0) AS paid,
-        coalesce(sum(adjusted) FILTER (WHERE NOT is_earned), 0) AS adjusted,
-        coalesce(sum(absorbed) FILTER (WHERE NOT is_earned), 0) AS absorbed,
-        coalesce(-sum(amount + paid + adjusted + absorbed) FILTER (WHERE NOT is_earned), 0) AS other,
-        sum(amount) AS change
+        coalesce(sum(amount) FILTER (WHERE is_earned AND cause = 'receivable'), 0) AS earned,
+        coalesce(sum(amount) FILTER (WHERE NOT is_earned AND cause = 'paid'), 0) AS paid,
+        coalesce(sum(amount) FILTER (WHERE NOT is_earned AND cause = 'adjusted'), 0) AS adjusted,
+        coalesce(sum(amount) FILTER (WHERE NOT is_earned AND cause = 'absorbed'), 0) AS absorbed,
+        coalesce(-sum(amount) FILTER (WHERE NOT is_earned), 0) AS other,
+        coalesce(sum(amount) FILTER (WHERE cause = 'receivable'), 0) AS change
     FROM changes
     GROUP BY account, currency, month, months_since
+    HAVING count(*) FILTER (WHERE cause = 'receivable') > 0
 ), payers AS MATERIALIZED (
     -- The payer as the sessions on its account name it.
     SELECT p.account, CASE WHEN min(e.payer) = max(e.payer) THEN min(e.payer) END AS payer

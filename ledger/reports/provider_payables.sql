@@ -52,28 +52,26 @@ WITH changes AS (
     ) AS dated
     GROUP BY account, currency, kind = 'session_earned', kind = 'provider_paid', day
 ), stacked AS (
+    -- By windows rather than by joins: a plan made without statistics would compare everything with everything.
     SELECT
         account,
         currency,
         coalesce(day, CAST(:'as_of' AS date)) AS day,
         amount,
-        sum(amount) OVER (
+        sum(greatest(amount, 0)) OVER (
             PARTITION BY account, currency ORDER BY day NULLS LAST ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-        ) AS so_far
+        ) AS so_far,
+        -sum(least(amount, 0)) OVER (PARTITION BY account, currency) AS settled
     FROM layers
-    WHERE amount > 0
-), settled AS (
-    SELECT account, currency, -sum(amount) AS amount FROM layers WHERE amount < 0 GROUP BY account, currency
 ), unpaid AS (
     SELECT
-        s.account,
-        s.currency,
-        s.day,
-        CAST(:'as_of' AS date) - s.day AS days,
-        least(s.amount, s.so_far - coalesce(d.amount, 0)) AS amount
-    FROM stacked AS s
-    LEFT JOIN settled AS d ON d.account = s.account AND d.currency = s.currency
-    WHERE s.so_far > coalesce(d.amount, 0)
+        account,
+        currency,
+        day,
+        CAST(:'as_of' AS date) - day AS days,
+        least(amount, so_far - settled) AS amount
+    FROM stacked
+    WHERE amount > 0 AND so_far > settled
 ), aged AS MATERIALIZED (
     SELECT
         account,
