@@ -18,7 +18,7 @@ from service.spreadsheet import Digest
 
 DIGITS, SCALE = 38, 4
 """No currency of ISO 4217 has more than four decimals: every amount is exact in one type."""
-ROWS_A_GROUP = 50_000
+ROWS_A_GROUP = 20_000
 
 
 class ParquetMissing(Exception):
