@@ -64,7 +64,7 @@ sbom: $(STAMP)
 	$(BIN)/python -m supply.sbom dist/session-ledger.cdx.json
 
 lock: $(STAMP)
-	echo 'setuptools>=77' | $(BIN)/uv pip compile pyproject.toml - --extra dev --extra otel --universal --python-version 3.11 --generate-hashes \
+	echo 'setuptools>=77' | $(BIN)/uv pip compile pyproject.toml - --extra dev --extra otel --extra parquet --universal --python-version 3.11 --generate-hashes \
 	  --upgrade --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 	  --quiet --output-file constraints.txt
 

@@ -347,6 +347,33 @@ class NotTheMaker(Forbidden):
     """Only who has made a proposal withdraws it."""
 
 
+# --- allowances ---------------------------------------------------------------------------------------
+
+
+class AllowancePolicyMissing(NotAllowedNow):
+    """There is no policy for allowances, or it is off."""
+
+
+class AllowanceUnchanged(NotAllowedNow):
+    """What stands is what is needed: there is nothing to post."""
+
+
+class AllowanceMonthOpen(NotAllowedNow):
+    """The month is not over."""
+
+
+class MonthInvalid(Invalid):
+    """Not a month, written YYYY-MM."""
+
+
+class AllowanceTermsInvalid(Invalid):
+    """Ages that do not rise from 0, or a number that is out of range."""
+
+
+class AllowanceNotFound(NotThere):
+    """No allowance was posted for this month."""
+
+
 class FileKeyUnknown(NotAllowedNow):
     """A file is sealed under a key that the service was not given."""
 
@@ -356,10 +383,6 @@ class FileDamaged(NotAllowedNow):
 
 
 # --- months of a book ---------------------------------------------------------------------------------
-
-
-class MonthInvalid(Invalid):
-    """Not a month of the calendar, written YYYY-MM."""
 
 
 class PeriodNotFound(NotThere):

@@ -182,6 +182,31 @@ approval_limits = Table(
     column("proposal", BigInteger, null=True),
 )
 
+allowance_policies = Table(
+    "allowance_policies",
+    metadata,
+    column("book", Text, key=True),
+    column("version", Integer, key=True),
+    column("is_on", Boolean),
+    column("terms", JSONB),
+    column("reason", Text),
+    column("set_by", Text),
+    column("set_at", _moment),
+)
+
+allowances = Table(
+    "allowances",
+    metadata,
+    column("book", Text, key=True),
+    column("month", Date, key=True),
+    column("policy", Integer),
+    column("entry_number", BigInteger),
+    column("reversal_number", BigInteger),
+    column("evidence", JSONB),
+    column("posted_by", Text),
+    column("posted_at", _moment),
+)
+
 recorded_levels = Table(
     "recorded_levels",
     metadata,

@@ -22,9 +22,9 @@ from service import (
     backup,
     demo,
     exporting,
+    forms,
     ingesting,
     periods,
-    printing,
     reporting,
     running,
     server,
@@ -34,6 +34,7 @@ from service import (
 )
 from service.admission import admission
 from service.auditing import audit
+from service.columnar import ParquetMissing
 from service.connecting import (
     files_of,
     looked_up,
@@ -78,6 +79,7 @@ class CommandFailed(Exception):
 FAILURES = (
     *(CommandFailed, Refusal, SettingRefused, DatabaseUnfit, PostgresUnavailable),
     *(server.AddressRefused, backup.BackupFailed, reporting.ReportRefused),
+    *(exporting.ExportRefused, ParquetMissing),
 )
 
 
@@ -184,10 +186,21 @@ def report_command(
     as_known_at: Annotated[
         str | None, typer.Option(help="What was known then: a time, or an entry's number; all if left out.")
     ] = None,
-    account: Annotated[str | None, typer.Option(help="Of a statement: the account.")] = None,
+    account: Annotated[
+        str | None, typer.Option(help="Of a statement: the account. Of the general ledger: it and all below.")
+    ] = None,
     item: Annotated[str | None, typer.Option(help="Of a statement: the open item, such as a claim.")] = None,
-    effective_from: Annotated[str | None, typer.Option(help="Of a statement: the first day.")] = None,
+    effective_from: Annotated[
+        str | None, typer.Option(help="The first day, YYYY-MM-DD, of a statement, a period or a list.")
+    ] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(help="Of session-margin: payer, plan, state, licence-type or month; may be said again."),
+    ] = None,
+    actor: Annotated[str | None, typer.Option(help="Of entries-by-actor: whose.")] = None,
+    days: Annotated[str | None, typer.Option(help="Of back-dated-entries: more than so many days.")] = None,
     form: Annotated[Format, typer.Option("--format", help="How it is written.")] = Format.TABLE,
+    output: Annotated[Path | None, typer.Option(help="The file to write, instead of showing it.")] = None,
 ) -> None:
     """Print a report, with control totals that tie it to the accounts.
 
@@ -195,12 +208,11 @@ def report_command(
 
     Example: ledger report receivables-aging --as-of 2026-03-31 --format csv
     """
-    narrowed = {"account": account, "item": item, "effective_from": effective_from}
-    wanted = reporting.asked(name, book or settings.read().book, as_of, as_known_at, narrowed)
-    with noted(f"report {name}", wanted.book):
-        found = looked_up(reporting.answered, wanted)
-    printing.show(found, form, wanted.book, wanted.as_of)
-    reporting.refuse_untied(found)
+    narrowed = {"account": account, "item": item, "effective_from": effective_from, "actor": actor, "days": days}
+    wanted = reporting.asked(name, book or settings.read().book, as_of, as_known_at, narrowed, by or ())
+    with noted(f"report {name}", wanted.book), forms.written(form, output) as writer:
+        controls = looked_up(reporting.write, wanted, writer)
+    reporting.refuse_untied(controls)
 
 
 @app.command()
@@ -276,21 +288,24 @@ def seal() -> None:
 def export_command(
     book: Book = None,
     form: Annotated[
-        exporting.ExportFormat, typer.Option("--format", help="Whose journal to write.")
+        exporting.ExportFormat, typer.Option("--format", help="Whose journal, or which table, to write.")
     ] = exporting.ExportFormat.BEANCOUNT,
     output: Annotated[Path | None, typer.Option(help="The file to write, instead of showing it.")] = None,
 ) -> None:
-    """Write a whole book as a journal that beancount or hledger reads.
+    """Write a whole book as a journal that beancount or hledger reads, or as a table of its postings.
+
+    Control totals tie it to the accounts; the exit code is not zero where they do not. A file is whole or absent.
 
     Example: ledger export --format hledger --output main.journal
     """
     wanted = fields.book_name(book or settings.read().book)
     with noted("export", wanted):
         if output is None:
-            looked_up(exporting.write, wanted, form, sys.stdout)
+            exporting.refuse_binary(form)
+            looked_up(exporting.write, wanted, form, sys.stdout, exporting.quietly)
             return
-        with exporting.whole_file(output) as file:
-            looked_up(exporting.write, wanted, form, file)
+        with exporting.whole_path(output) as unfinished, exporting.bar() as went:
+            looked_up(exporting.write_file, wanted, form, unfinished, went)
 
 
 @books.command("open")

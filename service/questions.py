@@ -1,6 +1,6 @@
 """Every report that can be asked for by name: those of the books and those of the mail room."""
 
-from ledger.reports import report
+from ledger.reports import financial, report
 from ledger.reports.report import Question, Tie, columns
 
 EXCEPTIONS = Question(
@@ -24,5 +24,13 @@ PROPOSALS = Question(
     columns=columns("number proposed_at proposed_by act currency amount:money days_open:count reason"),
 )
 QUESTIONS = {
-    question.name: question for question in (*report.QUESTIONS, report.STATEMENT, EXCEPTIONS, RECEIVED, PROPOSALS)
+    question.name: question
+    for question in (
+        *report.QUESTIONS,
+        report.STATEMENT,
+        *financial.QUESTIONS,
+        EXCEPTIONS,
+        RECEIVED,
+        PROPOSALS,
+    )
 }

@@ -1,17 +1,21 @@
 """`ledger report`: what is asked for on the command line, the answer from one view of the books, how it ends."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger import fields
+from ledger.accounts.account import account_prefix
 from ledger.accounts.known import ALL, KnownAt, entry_known
-from ledger.reports import report
-from ledger.reports.report import Question, Report
-from service.printing import sentence
+from ledger.reports import account_statement, report
+from ledger.reports.paging import Walk
+from ledger.reports.report import Control, Question
+from service.printing import About, Writer, sentence
 from service.questions import QUESTIONS
+
+_NOT_A_NUMBER = "--days is how many days, such as 30"
 
 
 class ReportRefused(Exception):
@@ -30,7 +34,12 @@ class Asked:
 
 
 def asked(
-    name: str, book: str, as_of: str | None, as_known_at: str | None, narrowed: Mapping[str, str | None]
+    name: str,
+    book: str,
+    as_of: str | None,
+    as_known_at: str | None,
+    narrowed: Mapping[str, str | None],
+    groups: Iterable[str] = (),
 ) -> Asked:
     """The question that words on the command line are. Raises ReportRefused or a Refusal of a single word."""
     if name not in QUESTIONS:
@@ -45,9 +54,38 @@ def asked(
         raise ReportRefused(f"{name} is not narrowed to this: leave out --{word.replace('_', '-')}")
     if question is report.STATEMENT and not given.keys() & {"account", "item"}:
         raise ReportRefused("a statement is of an account or an item: name it with --account or --item")
+    for word in question.needs:
+        if word not in given:
+            raise ReportRefused(f"{name} is of a period: say --{word.replace('_', '-')}")
+    day = _day(as_of)
+    _refuse_malformed(given, day, question)
+    wanted = given | _grouped(question, groups)
+    return Asked(question, fields.book_name(book), day, _known_at(as_known_at), wanted)
+
+
+def _refuse_malformed(given: Mapping[str, str], as_of: date, question: Question) -> None:
     if "effective_from" in given:
-        fields.day("--effective-from", given["effective_from"])
-    return Asked(question, fields.book_name(book), _day(as_of), _known_at(as_known_at), given)
+        first = fields.day("--effective-from", given["effective_from"])
+        if first > as_of and question.needs:
+            raise ReportRefused(f"the period ends on {as_of}, before it begins on {first}")
+    if "account" in given and question.place:
+        account_prefix(given["account"])
+    if "days" in given and not (given["days"].isascii() and given["days"].isdigit() and len(given["days"]) < 7):
+        raise ReportRefused(f"{_NOT_A_NUMBER}, not {given['days'][:20]!r}")
+
+
+def _grouped(question: Question, groups: Iterable[str]) -> dict[str, str]:
+    """What a report is broken down by, as its file takes it."""
+    found = {}
+    for group in groups:
+        column = group.replace("-", "_")
+        if column not in question.groups:
+            known = ", ".join(name.replace("_", "-") for name in question.groups)
+            raise ReportRefused(
+                f"{question.name} is not grouped by {group}: it is grouped by {known or 'nothing'}"
+            )
+        found[question.groups[column]] = "yes"
+    return found
 
 
 def _day(as_of: str | None) -> date:
@@ -69,14 +107,46 @@ def _known_at(words: str | None) -> KnownAt:
     return KnownAt(time=time if time.tzinfo else time.replace(tzinfo=UTC))
 
 
-async def answered(connection: AsyncConnection, wanted: Asked) -> Report:
-    """The answer. Raises BookNotFound, TimeInFuture or NumberBeyondHead."""
+async def write(connection: AsyncConnection, wanted: Asked, writer: Writer) -> Sequence[Control]:
+    """Writes the answer page by page, and returns its control totals.
+
+    Raises BookNotFound, AccountNotFound, TimeInFuture or NumberBeyondHead before anything is written.
+    """
     known = await entry_known(connection, wanted.book, wanted.known)
-    return await report.ask(connection, wanted.question, wanted.book, wanted.as_of, known, wanted.narrowed)
+    if wanted.question is report.STATEMENT:
+        walk: Walk | account_statement.Walk = await account_statement.walk(
+            connection, wanted.book, wanted.as_of, known, wanted.narrowed
+        )
+    elif wanted.question.place:
+        walk = Walk(connection, wanted.question, wanted.book, wanted.as_of, known, wanted.narrowed)
+    else:
+        return await _write_whole(connection, wanted, known, writer)
+    writer.begin(_about(wanted, known))
+    async for rows in walk.pages():
+        writer.rows(rows)
+    controls = await walk.controls()
+    writer.end(walk.sums.rows(), controls)
+    return controls
 
 
-def refuse_untied(found: Report) -> None:
+async def _write_whole(
+    connection: AsyncConnection, wanted: Asked, known: int, writer: Writer
+) -> Sequence[Control]:
+    """A report that does not grow with the books: it is asked in one go."""
+    found = await report.ask(connection, wanted.question, wanted.book, wanted.as_of, known, wanted.narrowed)
+    writer.begin(replace(_about(wanted, found.known), columns=found.columns))
+    writer.rows(found.rows)
+    writer.end(found.totals, found.controls)
+    return found.controls
+
+
+def _about(wanted: Asked, known: int | None) -> About:
+    columns = report.shown(wanted.question, wanted.narrowed)
+    return About(wanted.question.name, wanted.book, wanted.as_of, known, columns, wanted.narrowed)
+
+
+def refuse_untied(controls: Iterable[Control]) -> None:
     """Raises ReportRefused where a control total is not what it must be."""
-    for control in found.controls:
+    for control in controls:
         if not control.ties:
             raise ReportRefused(f"the report does not tie: {sentence(control)}; run ledger check")

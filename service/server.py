@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import QueuePool
 
 from ledger.accounts.servicer import AccountsServicer
+from ledger.allowances.servicer import AllowancesServicer
 from ledger.approvals.servicer import ApprovalsServicer
 from ledger.audit.checkpoint import NO_KEY, Signing
 from ledger.audit.servicer import AuditServicer
@@ -32,6 +33,7 @@ from ledger.reports.servicer import ReportsServicer
 from ledger.sealing import Sealing
 from ledger.v1 import (
     accounts_pb2,
+    allowances_pb2,
     approvals_pb2,
     audit_pb2,
     pay_cycles_pb2,
@@ -40,6 +42,7 @@ from ledger.v1 import (
     reports_pb2,
 )
 from ledger.v1.accounts_pb2_grpc import add_AccountsServiceServicer_to_server
+from ledger.v1.allowances_pb2_grpc import add_AllowancesServiceServicer_to_server
 from ledger.v1.approvals_pb2_grpc import add_ApprovalsServiceServicer_to_server
 from ledger.v1.audit_pb2_grpc import add_AuditServiceServicer_to_server
 from ledger.v1.pay_cycles_pb2_grpc import add_PayCyclesServiceServicer_to_server
@@ -75,6 +78,7 @@ DESCRIPTORS = (
     postings_pb2.DESCRIPTOR.services_by_name["PostingsService"],
     approvals_pb2.DESCRIPTOR.services_by_name["ApprovalsService"],
     pay_cycles_pb2.DESCRIPTOR.services_by_name["PayCyclesService"],
+    allowances_pb2.DESCRIPTOR.services_by_name["AllowancesService"],
     reports_pb2.DESCRIPTOR.services_by_name["ReportsService"],
     periods_pb2.DESCRIPTOR.services_by_name["PeriodsService"],
     audit_pb2.DESCRIPTOR.services_by_name["AuditService"],
@@ -186,6 +190,7 @@ def _add_others(
     add_PayCyclesServiceServicer_to_server(PayCyclesServicer(database, sealing), grpc_server)
     add_AccountsServiceServicer_to_server(AccountsServicer(database, reads), grpc_server)
     add_ApprovalsServiceServicer_to_server(ApprovalsServicer(database), grpc_server)
+    add_AllowancesServiceServicer_to_server(AllowancesServicer(database), grpc_server)
     add_ReportsServiceServicer_to_server(ReportsServicer(reads), grpc_server)
     add_PeriodsServiceServicer_to_server(PeriodsServicer(database, reads, old_exceptions), grpc_server)
     add_AuditServiceServicer_to_server(AuditServicer(database, reads, signing), grpc_server)

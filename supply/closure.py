@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 OWN = "session-ledger"
-EXTRAS = ("otel",)
+EXTRAS = ("otel", "parquet")
 """What may be installed beside it where it runs."""
 
 ALLOWED = {

@@ -12,7 +12,7 @@ from test_approvals import MAKER
 Row = dict[str, Any]
 UUID = "01890000-0000-7000-8000-000000000001"
 HASH = "\\x" + "ab" * 32
-NEW = 22
+NEW = 26
 """The number of the next entry; the one before was approved."""
 PROPOSAL = 9
 """The number of a proposal that is not there."""
@@ -38,6 +38,8 @@ FRESH: dict[str, Row] = {
     "periods": {"version": 9},
     "period_balances": {"account": BARE},
     "period_findings": {"line": 9},
+    "allowance_policies": {"version": 9},
+    "allowances": {"month": "2001-01-31"},
     "balances": {"account": BARE},
     "daily_totals": {"effective_date": "2001-01-01"},
     "recorded_levels": {"size": 8, "fewest": 1, "number": 0},
@@ -98,6 +100,11 @@ CHECKS: dict[str, Row] = {
     "approval_limits_reason_check": {"reason": ""},
     "approval_limits_set_by_check": {"set_by": ""},
     "approval_limits_version_check": {"version": 0},
+    "allowance_policies_reason_check": {"reason": ""},
+    "allowance_policies_set_by_check": {"set_by": ""},
+    "allowance_policies_version_check": {"version": 0},
+    "allowances_month_check": {"month": "2001-01-30"},
+    "allowances_posted_by_check": {"posted_by": ""},
     "balances_credits_check": {"credits": -1},
     "balances_debits_check": {"debits": -1},
     "books_book_check": {"book": "no book"},
@@ -207,6 +214,7 @@ CHECKS: dict[str, Row] = {
     "periods_version_check": {"version": 0},
     "postings_amount_check": {"amount": 0},
     "postings_line_check": {"line": 0},
+    "reversed_after_it_was_posted": {"entry_number": 2, "reversal_number": 2},
     "proposal_decisions_check": {"entry_number": 1},
     "proposal_decisions_decided_by_check": {"decided_by": ""},
     "proposal_decisions_reason_check": {"reason": ""},
@@ -236,6 +244,10 @@ CHECKS: dict[str, Row] = {
 # The same for what must be found elsewhere.
 FOREIGN_KEYS: dict[str, Row] = {
     "accounts_book_fkey": {"book": "nowhere"},
+    "allowance_policies_book_fkey": {"book": "nowhere"},
+    "allowances_book_entry_number_fkey": {"entry_number": 0},
+    "allowances_book_policy_fkey": {"policy": 9},
+    "allowances_book_reversal_number_fkey": {"reversal_number": NEW},
     "approval_limits_book_fkey": {"book": "nowhere"},
     "approval_limits_book_proposal_fkey": {"proposal": PROPOSAL},
     "balances_book_account_fkey": {"account": "Assets:Nowhere"},
@@ -299,6 +311,8 @@ KEYS: dict[str, Row] = {
     "accounts_case": {"code": "Assets:CASH"},
     "accounts_pkey": {},
     "alembic_version_pkc": {},
+    "allowance_policies_pkey": {},
+    "allowances_pkey": {},
     "approval_limits_pkey": {},
     "balances_pkey": {},
     "books_pkey": {},
@@ -453,6 +467,8 @@ TRIGGERS: dict[str, dict[str, Sequence[Sequence[str]]]] = {
         "TRUNCATE": [[OWNER, f"TRUNCATE {table} CASCADE"]],
     }
     for table in (
+        "allowance_policies",
+        "allowances",
         "approval_limits",
         "checkpoints",
         "entry_keys",
@@ -499,7 +515,9 @@ BESIDE = {
         "entry_reversals_never_change",
         "proposal_decisions_never_change",
         *_DECISIONS,
+        "allowances_never_change",
     ],
+    "allowance_policies_never_change": ["allowances_never_change"],
     "entries_number_check": ["postings_are_whole"],
     "entries_posting_count_check": ["entries_are_whole"],
     "postings_amount_check": ["postings_are_whole"],

@@ -12,6 +12,7 @@ from ledger.accounts import recorded
 from ledger.audit import tree
 from ledger.database import engine, recording
 from ledger.v1 import accounts_pb2 as ac
+from ledger.v1 import allowances_pb2 as al
 from ledger.v1 import audit_pb2 as au
 from ledger.v1 import periods_pb2 as pe
 from ledger.v1 import postings_pb2 as po
@@ -19,7 +20,7 @@ from ledger.v1 import reports_pb2 as rp
 from reconciliation.v1 import reconciliation_pb2 as pb
 from service import upkeep
 
-EARLY, LATE, DENIED = "C-EARLY", "C-LATE", "C-DENIED"
+EARLY, LATE, DENIED, LOST = "C-EARLY", "C-LATE", "C-DENIED", "C-LOST"
 BARE = "Assets:Bare"
 """An account that nothing is posted to."""
 GONE = "Assets:Gone"
@@ -52,6 +53,7 @@ def worked(ledger: Ledger, book: str) -> None:
     entries_posted(ledger, book)
     remittances_settled(ledger.of(book))
     months_closed(ledger.of(book))
+    allowance_posted(ledger.of(book))
     cycle_paid(ledger.of(book))
     proposals_decided(ledger.of(book))
     questions_answered(ledger, book)
@@ -136,6 +138,19 @@ def cycle_paid(books: Ledger) -> None:
     cycles.returned(books, "2026-04-15", "pia")
     cycles.lines(books, cycle="2026-04-15")
     cycles.statement(books, "2026-04-15", "pia")
+
+
+def allowance_posted(books: Ledger) -> None:
+    """A denial that stays absorbed, and what is to be expected of the claims that are open."""
+    books.postings.RecordSession(session(LOST, "2026-04-09", book=books.book))
+    absorbing = po.AbsorbDenialRequest(
+        book=books.book, idempotency_key=key(), claim=LOST, effective_date="2026-06-01", reason="too late"
+    )
+    books.postings.AbsorbDenial(absorbing)
+    terms = al.AllowanceTerms(currency_code="USD", age_buckets=[0], history_months=12, fewest_claims=1)
+    setting = al.SetAllowancePolicyRequest(book=books.book, on=True, terms=terms, reason="policy of 2026")
+    books.allowances.SetAllowancePolicy(setting)
+    books.allowances.PostAllowance(al.PostAllowanceRequest(book=books.book, month="2026-06"))
 
 
 def proposals_decided(books: Ledger) -> None:

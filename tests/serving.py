@@ -21,6 +21,7 @@ from ledger.v1 import accounts_pb2 as accounts
 from ledger.v1 import money_pb2
 from ledger.v1 import postings_pb2 as postings
 from ledger.v1.accounts_pb2_grpc import AccountsServiceStub
+from ledger.v1.allowances_pb2_grpc import AllowancesServiceStub
 from ledger.v1.approvals_pb2_grpc import ApprovalsServiceStub
 from ledger.v1.audit_pb2_grpc import AuditServiceStub
 from ledger.v1.pay_cycles_pb2_grpc import PayCyclesServiceStub
@@ -88,6 +89,7 @@ class Ledger:
     periods: PeriodsServiceStub
     audit: AuditServiceStub
     pay_cycles: PayCyclesServiceStub
+    allowances: AllowancesServiceStub
     book: str = BOOK
 
     def of(self, book: str) -> "Ledger":
@@ -141,6 +143,10 @@ class Ledger:
         return tuple(map(str, books)), tuple(map(str, self.codes()))
 
 
+AT_REST: dict[str, Any] = {"signing": SIGNING, "guard_seconds": 600, "upkeep_seconds": 600}
+"""A server that does nothing by itself but at its start: a test may hold or drop whatever it wants."""
+
+
 @contextmanager
 def serving(
     loop: Loop,
@@ -151,7 +157,7 @@ def serving(
     **limits: Any,
 ) -> Iterator[Ledger]:
     """A server on a database, and a client of it; both gone after the block."""
-    server = loop.run(start(url, "127.0.0.1:0", door, files, **{"signing": SIGNING} | limits))
+    server = loop.run(start(url, "127.0.0.1:0", door, files, **AT_REST | limits))
     where = f"localhost:{server.port}"
     channel = grpc.secure_channel(where, trust) if trust else grpc.insecure_channel(where)
     try:
@@ -175,6 +181,7 @@ def client(loop: Loop, url: str, channel: grpc.Channel) -> Ledger:
         PeriodsServiceStub(channel),
         AuditServiceStub(channel),
         PayCyclesServiceStub(channel),
+        AllowancesServiceStub(channel),
     )
 
 

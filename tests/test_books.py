@@ -14,6 +14,8 @@ A line is what happened; it may begin with its day, which then holds for the lin
     closed 2026-04                                  nothing may; also: override="cfo knows" days=10
     reopened 2026-04 a session was forgotten        proposed by one, approved by another
     identified AETNA as "Aetna Health"              how remittances call a payer
+    policy ages=0,31 matured=90 fewest=2            how allowances for denials are computed, from then on
+    allowance 2026-06                               posted for the end of the month, and taken back by itself
     book NV-PC                                      the lines after it are about another book
     remitted AETNA trace=EFT1 -> settled            an 835 arrives, made of the lines below it
         claim C1 paid=100.00 CO-45=30.00 PR-3=20.00 -> paid_in_full
@@ -58,6 +60,7 @@ from serving import (
 from test_approvals import approved, proposed
 
 from ledger.v1 import accounts_pb2 as ac
+from ledger.v1 import allowances_pb2 as al
 from ledger.v1 import periods_pb2 as pe
 from ledger.v1 import postings_pb2 as po
 from ledger.v1 import reports_pb2 as rp
@@ -258,6 +261,29 @@ class Story:
         home = self.ledger.book.partition("-of-")[2] or self.ledger.book
         self.ledger = self.ledger.of(home if told == "main" else f"{told}-of-{home}")
         open_book(self.ledger, self.ledger.book)
+
+    def policy(self, told: str) -> None:
+        """How allowances for denials are computed."""
+        _, named = words(told)
+        terms = al.AllowanceTerms(
+            currency_code="USD",
+            age_buckets=map(int, named["ages"].split(",")),
+            matured_after_days=int(named["matured"]),
+            history_months=12,
+            fewest_claims=int(named["fewest"]),
+        )
+        setting = al.SetAllowancePolicyRequest(book=self.ledger.book, on=True, terms=terms, reason="as decided")
+        self.ledger.allowances.SetAllowancePolicy(setting)
+
+    def allowance(self, told: str) -> None:
+        """The allowance of a month; asked for again, it posts nothing new."""
+        asked = al.PostAllowanceRequest(book=self.ledger.book, month=told)
+        assert not self.ledger.allowances.PostAllowance(asked).replayed
+
+        def again() -> None:
+            assert self.ledger.allowances.PostAllowance(asked).replayed
+
+        self.last = again
 
     def again(self, told: str) -> None:
         """The line before is sent again."""

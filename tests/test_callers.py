@@ -83,6 +83,11 @@ TABLE = """
     MarkSettled          . f . . .
     ReturnPayment        . f . . .
     GetProviderStatement . f a u .
+    SetAllowancePolicy   . f . . .
+    ListAllowancePolicies . f a u .
+    PreviewAllowance     . f a u .
+    PostAllowance        . f . . .
+    GetAllowance         . f a u .
     GetTrialBalance      . f a u .
     GetStatement         . f a u .
     GetReceivablesAging  . f a u .
@@ -99,6 +104,15 @@ TABLE = """
     GetInclusionProof    . f a u .
     GetConsistencyProof  . f a u .
     ListVerifierKeys     . f a u .
+    GetBalanceSheet      . f a u .
+    GetIncomeStatement   . f a u .
+    GetLagTriangle       . f a u .
+    GetActors            . f a u .
+    ListGeneralLedger    . f a u .
+    ListEntriesByActor   . f a u .
+    ListReversedEntries  . f a u .
+    ListBackDatedEntries . f a u .
+    ListManualEntries    . f a u .
     IngestRemittance     p f . . .
     ReadDelivery         . f . u .
     GetRemittance        . f a u .

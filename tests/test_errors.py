@@ -778,6 +778,11 @@ ELSEWHERE = {
     "PAYMENT_FILE_CURRENCY": "test_pay_cycles",
     "PAYMENT_TOO_LARGE": "test_pay_cycles",
     "PAYMENT_FILE_DIFFERS": "test_pay_cycles",
+    "ALLOWANCE_POLICY_MISSING": "test_allowances",
+    "ALLOWANCE_UNCHANGED": "test_allowances",
+    "ALLOWANCE_MONTH_OPEN": "test_allowances",
+    "ALLOWANCE_TERMS_INVALID": "test_allowances",
+    "ALLOWANCE_NOT_FOUND": "test_allowances",
 }
 
 

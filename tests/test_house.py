@@ -25,6 +25,7 @@ PURE = (
     "ledger/psql.py",
     "ledger/accounts/account.py",
     "ledger/accounts/chart.py",
+    "ledger/allowances/allowance.py",
     "ledger/approvals/limit.py",
     "ledger/approvals/proposal.py",
     "ledger/periods/period.py",

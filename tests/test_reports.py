@@ -12,7 +12,7 @@ from serving import Ledger, cr, dr, key, payout, refused, session, set_by_hand, 
 
 from ledger.accounts import chart
 from ledger.accounts.store import ALL_RECORDED
-from ledger.reports import report
+from ledger.reports import financial, report
 from ledger.v1 import accounts_pb2 as accounts
 from ledger.v1 import money_pb2
 from ledger.v1 import postings_pb2 as postings
@@ -20,7 +20,10 @@ from ledger.v1 import reports_pb2 as pb
 
 MARCH, JUNE, FAR = "2026-03-31", "2026-06-30", "2027-01-31"
 ANY_CASH = {"account": "Assets:Cash", "item": "", "effective_from": "-infinity"}
-OPEN_TO_ALL = ("GetTrialBalance", "GetReceivablesAging", "GetProviderPayables", "GetSessionMargin")
+OPEN_TO_ALL = (
+    *("GetTrialBalance", "GetReceivablesAging", "GetProviderPayables", "GetSessionMargin"),
+    *("GetBalanceSheet", "GetLagTriangle"),
+)
 
 
 def asked(rpc: str, as_of: str, book: str = "main") -> Any:
@@ -181,41 +184,53 @@ def test_aging_keeps_credits_in_their_bucket_and_dates_the_unknown_by_its_postin
 
 def test_provider_payables(books: Ledger) -> None:
     march = answer(books, "GetProviderPayables", MARCH)
-    assert lines(march.rows) == ["ada 195.00 150.00 45.00 0.00", "bob 470.00 0.00 470.00 0.00"]
-    found = answer(books, "GetProviderPayables", JUNE)
-    assert lines(found.rows) == [
-        "Dr. Eve 50.00 0.00 50.00 0.00",
-        "ada 225.00 150.00 85.00 10.00",
-        "bob 70.00 0.00 70.00 0.00",
+    # ada was paid 150.00, which settles C1 of January and 45.00 of C2, which is 39 days old.
+    assert lines(march.rows) == [
+        "ada 195.00 150.00 45.00 0.00 0.00 45.00 0.00 0.00 0.00 2026-02-20",
+        "bob 470.00 0.00 470.00 0.00 470.00 0.00 0.00 0.00 0.00 2026-03-01",
     ]
-    assert lines(found.totals) == ["- 345.00 150.00 205.00 10.00"]
+    found = answer(books, "GetProviderPayables", JUNE)
+    # The 10.00 that came by hand are as old as their entry; bob's reversed session and payout leave nothing.
+    assert lines(found.rows) == [
+        "Dr. Eve 50.00 0.00 50.00 0.00 50.00 0.00 0.00 0.00 0.00 2026-05-31",
+        "ada 225.00 150.00 85.00 10.00 30.00 0.00 10.00 45.00 0.00 2026-02-20",
+        "bob 70.00 0.00 70.00 0.00 0.00 0.00 0.00 70.00 0.00 2026-03-31",
+    ]
+    assert lines(found.totals) == ["- 345.00 150.00 205.00 10.00 80.00 0.00 10.00 115.00 0.00 -"]
     assert lines(found.control) == ["USD 20500"]
+
+
+def margins(rows: Iterable[Message]) -> list[str]:
+    """Rows by payer alone: they say nothing of plan, state, licence type and month."""
+    found = lines(rows)
+    assert all(line.endswith(" - - - -") for line in found)
+    return [line.removesuffix(" - - - -") for line in found]
 
 
 def test_session_margin(books: Ledger) -> None:
     books.post("2026-06-30", dr("Assets:Cash", "7.00"), cr("Revenue:Sessions", "7.00"))
     march = answer(books, "GetSessionMargin", MARCH)
-    assert lines(march.rows) == [
+    assert margins(march.rows) == [
         "AETNA 2 200.00 195.00 5.00 0.00 0.00 5.00",
         "CIGNA 1 100.00 70.00 30.00 0.00 0.00 30.00",
         "UHC 1 500.00 400.00 100.00 0.00 0.00 100.00",
     ]
     found = answer(books, "GetSessionMargin", JUNE)
-    assert lines(found.rows) == [
+    assert margins(found.rows) == [
         "- 0 7.00 0.00 7.00 5.00 0.00 2.00",
         "AETNA 2 200.00 195.00 5.00 0.00 30.00 -25.00",
         "Blue Cross, CA 1 60.00 50.00 10.00 0.00 0.00 10.00",
         "CIGNA 1 100.00 70.00 30.00 0.00 0.00 30.00",
         "UHC 1 40.00 30.00 10.00 0.00 0.00 10.00",
     ]
-    assert lines(found.totals) == ["- 5 407.00 345.00 62.00 5.00 30.00 27.00"]
+    assert margins(found.totals) == ["- 5 407.00 345.00 62.00 5.00 30.00 27.00"]
     assert books.balance("Revenue:Sessions", JUNE) == "407.00 Cr"
 
 
 def test_a_session_that_only_costs_is_counted(ledger: Ledger) -> None:
     ledger.postings.RecordSession(session("C1", allowed="0.00", rate="105.00"))
     found = answer(ledger, "GetSessionMargin", JUNE)
-    assert lines(found.rows) == ["AETNA 1 0.00 105.00 -105.00 0.00 0.00 -105.00"]
+    assert margins(found.rows) == ["AETNA 1 0.00 105.00 -105.00 0.00 0.00 -105.00"]
 
 
 def test_currencies_stay_apart(books: Ledger) -> None:
@@ -272,12 +287,18 @@ def test_one_book_does_not_see_another(books: Ledger) -> None:
     assert not answer(books, "GetTrialBalance", FAR, "other").rows
 
 
-@pytest.mark.parametrize("question", [*report.QUESTIONS, report.STATEMENT], ids=lambda question: question.name)
+ALL = [*report.QUESTIONS, report.STATEMENT, *financial.QUESTIONS]
+
+
+@pytest.mark.parametrize("question", ALL, ids=lambda question: question.name)
 def test_an_auditor_can_paste_it_into_psql(books: Ledger, question: report.Question) -> None:
     """What psql does with its variables is done here by hand: the file itself must be whole as it is."""
     sql = files(question.package).joinpath(f"{question.name.replace('-', '_')}.sql").read_text()
     assert sql.rstrip().endswith(";")
-    filled = set_by_hand(sql, book="main", as_of=JUNE, as_known_at=str(ALL_RECORDED), **ANY_CASH)
+    said = question.narrowed | (ANY_CASH if question is report.STATEMENT else {})
+    said |= {"effective_from": "2026-01-01"} if question.needs else {}
+    place = {f"after_{name}": value for name, value in question.place.items()} | {"page_size": "1000"}
+    filled = set_by_hand(sql, book="main", as_of="2026-12-31", as_known_at=str(ALL_RECORDED), **said, **place)
     with psycopg.connect(books.url.replace("+psycopg", "")) as connection:
         cursor = connection.execute(filled)
         assert [column.name for column in cursor.description or ()] == [c.name for c in question.columns]

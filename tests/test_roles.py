@@ -43,6 +43,8 @@ PROGRAM = {
     "periods": "si",
     "period_balances": "si",
     "period_findings": "si",
+    "allowance_policies": "si",
+    "allowances": "si",
     "payer_identifiers": "si",
     "deliveries": "si finished_at",
     "delivery_parts": "si",
@@ -214,16 +216,20 @@ ASKED = {
     "as_known_at": "1",
     "account": "Revenue:Sessions",
     "item": "",
-    "effective_from": "-infinity",
+    "effective_from": "2026-01-01",
+    **dict.fromkeys(("by_payer", "by_plan", "by_state", "by_licence_type", "by_month", "actor"), ""),
+    "days": "0",
+    "after_account": "",
+    "after_effective_date": "-infinity",
+    "after_entry_number": "0",
+    "after_line": "0",
+    "page_size": "10",
 }
 REPORTS = [
-    "trial_balance",
-    "statement",
-    "receivables_aging",
-    "provider_payables",
-    "session_margin",
     "service_months",
-    "proposals",
+    *("trial_balance", "statement", "receivables_aging", "provider_payables", "session_margin", "proposals"),
+    *("balance_sheet", "income_statement", "general_ledger", "lag_triangle", "actors", "entries_by_actor"),
+    "back_dated_entries",
 ]
 
 

@@ -7,11 +7,12 @@ each payer, provider and remittance. Any other account is opened by hand.
 import hashlib
 import re
 
-from ledger.accounts.account import Account, Side, type_of, usual_side
+from ledger.accounts.account import Account, type_of, usual_side
 
 CASH = "Assets:Cash"
 INSURER_RECEIVABLES = "Assets:Receivable:Insurer"
 PATIENT_RECEIVABLE = "Assets:Receivable:Patient"
+DENIAL_ALLOWANCES = "Assets:Allowance:Denials"
 REMITTANCE_CLEARING = "Assets:RemittanceClearing"
 PROVIDER_PAYABLES = "Liabilities:Payable:Provider"
 PAYOUTS_IN_TRANSIT = "Liabilities:PayoutsInTransit"
@@ -26,6 +27,7 @@ PAYER_ADJUSTMENTS = "Revenue:PayerAdjustments"
 INTEREST = "Revenue:Interest"
 PROVIDER_SERVICES = "Expenses:ProviderServices"
 DENIALS_ABSORBED = "Expenses:DenialsAbsorbed"
+DENIAL_ALLOWANCE = "Expenses:DenialAllowance"
 
 _FIXED = {
     CASH,
@@ -39,15 +41,17 @@ _FIXED = {
     INTEREST,
     PROVIDER_SERVICES,
     DENIALS_ABSORBED,
+    DENIAL_ALLOWANCE,
 }
 _ONE_A_PARTY = {
     INSURER_RECEIVABLES,
+    DENIAL_ALLOWANCES,
     PROVIDER_PAYABLES,
     PAYER_OVERPAYMENTS,
     FORWARD_BALANCES,
     SUSPENSE,
 }
-_CONTRA = {CONTRACTUAL_ADJUSTMENTS}
+_CONTRA = {CONTRACTUAL_ADJUSTMENTS, DENIAL_ALLOWANCES}
 _BY_ITEM = {INSURER_RECEIVABLES, PATIENT_RECEIVABLE}
 
 _SEGMENT_LENGTH = 50
@@ -57,6 +61,11 @@ _SUFFIXED = re.compile(r"-[0-9a-f]{8}\Z")
 def receivable(payer: str) -> str:
     """What a payer owes; each posting names its claim."""
     return f"{INSURER_RECEIVABLES}:{segment(payer)}"
+
+
+def allowance(receivable: str) -> str:
+    """What of a payer's receivable is not expected to come; it stands on the credit side."""
+    return f"{DENIAL_ALLOWANCES}:{receivable.rpartition(':')[2]}"
 
 
 def payable(provider: str) -> str:
@@ -103,7 +112,7 @@ def opened_by_rule(code: str, currency: str) -> Account | None:
     if group is None:
         return None
     usual = usual_side(type_of(code))
-    side = Side.DEBIT if group in _CONTRA else usual
+    side = usual.opposite if group in _CONTRA else usual
     return Account(code, currency, side, item_required=group in _BY_ITEM)
 
 

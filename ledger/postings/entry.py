@@ -31,6 +31,8 @@ class Kind(StrEnum):
     PROVIDER_LEVEL_ADJUSTED = "provider_level_adjusted"
     PAYOUT_SETTLED = "payout_settled"
     PAYOUT_RETURNED = "payout_returned"
+    ALLOWANCE_TRUED_UP = "allowance_trued_up"
+    ALLOWANCE_TAKEN_BACK = "allowance_taken_back"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,9 @@
 -- Receivables aging: what each payer owes on a day, by the days since the service.
--- For psql, say first which book and which day:
+-- For psql, say first which book, day and entry:
 -- \set book 'main'
 -- \set as_of '2026-03-31'
+-- \set as_known_at '9223372036854775807'
+-- An entry at or beyond the head means all that is recorded; ledger/accounts/known_at.sql finds the entry of a time.
 -- Amounts are whole minor units (cents). The rows of a currency add up to its accounts at and below
 -- Assets:Receivable:Insurer. A credit stays in the bucket of its claim; a service after the day counts as 0 days.
 -- MATERIALIZED: found once, even while PostgreSQL has no statistics of a book that was just filled.
@@ -10,6 +12,7 @@ WITH facts AS (
     FROM postings AS p
     JOIN entries AS e ON e.book = p.book AND e.number = p.entry_number
     WHERE p.book = :'book' AND e.effective_date <= CAST(:'as_of' AS date)
+        AND p.entry_number <= CAST(:'as_known_at' AS bigint)
         AND (
             p.account = 'Assets:Receivable:Insurer'
             OR (p.account > 'Assets:Receivable:Insurer:' AND p.account < 'Assets:Receivable:Insurer;')
@@ -19,9 +22,11 @@ WITH facts AS (
     SELECT s.claim, NULL, NULL, NULL, NULL, s.service_date
     FROM entries AS s
     WHERE s.book = :'book' AND s.kind = 'session_earned' AND s.effective_date <= CAST(:'as_of' AS date)
+        AND s.number <= CAST(:'as_known_at' AS bigint)
         AND NOT EXISTS (
             SELECT FROM entries AS r
             WHERE r.book = s.book AND r.reverses = s.number AND r.effective_date <= CAST(:'as_of' AS date)
+                AND r.number <= CAST(:'as_known_at' AS bigint)
         )
 ), served AS (
     SELECT claim, account, currency, amount, effective_date,

@@ -1,8 +1,8 @@
 """Runs a report kept as a .sql file: typed rows, their sums, and the control totals that they must tie to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
@@ -11,7 +11,7 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.accounts import chart, store
-from ledger.accounts.account import Side
+from ledger.accounts.account import ROOTS, Side, Totals
 from ledger.database import query
 from ledger.money import Amount
 
@@ -44,17 +44,23 @@ class Column:
 class Tie:
     """What a column must add up to: the accounts at and below a code, or other columns together.
 
-    `side` is the side of the account on which the column is positive.
+    `side` is the side of the account on which the column is positive; `moved`: the column is not what the accounts
+    stand at, but what moved them from the report's first day on. `turnover`: the column is all that was posted on
+    the side, in all accounts, or in those that the report is narrowed to.
     """
 
     column: str
     account: str = ""
     side: Side = Side.DEBIT
     others: tuple[str, ...] = ()
+    moved: bool = False
+    turnover: bool = False
 
     @property
     def against(self) -> str:
         """What it is held against, as people see it."""
+        if self.turnover:
+            return f"all {self.side}s of the accounts"
         return self.account or " + ".join(self.others)
 
 
@@ -63,7 +69,11 @@ class Question:
     """A report as it can be asked for. Its file is its name with underscores, in `package`.
 
     One that is not `dated` says how things stand now, whatever the day. One that `knows` can be asked as known at
-    an entry; `narrowed` are the further variables of its file, each with what stands for all.
+    an entry; `narrowed` are the further variables of its file, each with what stands for all. `needs` are those of
+    them that must be said. `groups` are columns that are shown where the variable beside them says so.
+
+    One that grows with the books has a `place`: the columns by which its pages are found, each with what comes
+    before all; its file has a variable `after_…` for each of them, and `page_size`.
     """
 
     name: str
@@ -73,6 +83,9 @@ class Question:
     dated: bool = True
     knows: bool = False
     narrowed: Mapping[str, str] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
+    groups: Mapping[str, str] = field(default_factory=dict)
+    place: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,19 +154,26 @@ RECEIVABLES_AGING = Question(
         "total:money claim_count:count"
     ),
     ties=(Tie("total", chart.INSURER_RECEIVABLES),),
+    knows=True,
 )
+AGES_OF_PAYABLES = ("days_0_30", "days_31_60", "days_61_90", "over_90_days", "overpaid")
 PROVIDER_PAYABLES = Question(
     name="provider-payables",
     package="ledger.reports",
-    columns=columns("provider currency earned:money paid:money other_changes:money payable:money"),
-    ties=(Tie("payable", chart.PROVIDER_PAYABLES, Side.CREDIT),),
+    columns=columns(
+        "provider currency earned:money paid:money other_changes:money payable:money days_0_30:money "
+        "days_31_60:money days_61_90:money over_90_days:money overpaid:money oldest_unpaid"
+    ),
+    ties=(Tie("payable", chart.PROVIDER_PAYABLES, Side.CREDIT), Tie("payable", others=AGES_OF_PAYABLES)),
+    knows=True,
 )
+MARGIN_GROUPS = ("payer", "plan", "state", "licence_type", "month")
 SESSION_MARGIN = Question(
     name="session-margin",
     package="ledger.reports",
     columns=columns(
-        "payer currency session_count:count revenue:money provider_cost:money margin:money "
-        "contractual_adjustments:money denials_absorbed:money margin_after_losses:money"
+        "payer plan state licence_type month currency session_count:count revenue:money provider_cost:money "
+        "margin:money contractual_adjustments:money denials_absorbed:money margin_after_losses:money"
     ),
     ties=(
         Tie("revenue", chart.SESSIONS, Side.CREDIT),
@@ -161,6 +181,9 @@ SESSION_MARGIN = Question(
         Tie("contractual_adjustments", chart.CONTRACTUAL_ADJUSTMENTS),
         Tie("denials_absorbed", chart.DENIALS_ABSORBED),
     ),
+    knows=True,
+    narrowed={f"by_{name}": "" for name in MARGIN_GROUPS},
+    groups={name: f"by_{name}" for name in MARGIN_GROUPS},
 )
 SERVICE_MONTHS = Question(
     name="service-months",
@@ -194,13 +217,26 @@ async def ask(
     """
     head = (await store.existing_book(connection, book)).last_number
     known = (head if known is None else known) if question.knows else None
+    rows = await found(connection, question, {"book": book, "as_of": as_of, "as_known_at": known, **narrowed})
+    sums = Sums(question)
+    sums.add(rows)
+    controls = await tied(connection, question, sums.rows(), scope(book, as_of, known, narrowed))
+    return Report(question.name, shown(question, narrowed), rows, sums.rows(), controls, known)
+
+
+async def found(
+    connection: AsyncConnection, question: Question, asked: Mapping[str, object]
+) -> list[dict[str, Cell]]:
+    """What the file of a question finds, as typed rows; variables that are not said stand for all."""
     sql = query(question.package, f"{question.name.replace('-', '_')}.sql")
-    asked = {"book": book, "as_of": as_of, "as_known_at": known, **question.narrowed, **narrowed}
-    found = await connection.execute(sql, asked)
-    rows = [_cells(question, row) for row in found]
-    totals = _totals(question, rows)
-    controls = [c for tie in question.ties for c in await _controls(connection, tie, totals, book, as_of)]
-    return Report(question.name, question.columns, rows, totals, controls, known)
+    return [_cells(question, row) for row in await connection.execute(sql, {**question.narrowed, **asked})]
+
+
+def shown(question: Question, narrowed: Mapping[str, str]) -> tuple[Column, ...]:
+    """The columns of an answer: those of groups only where they are grouped by; with no group said, the first."""
+    said = [name for name, variable in question.groups.items() if narrowed.get(variable)]
+    hidden = question.groups.keys() - (said or [*question.groups][:1])
+    return tuple(column for column in question.columns if column.name not in hidden)
 
 
 def _cells(question: Question, row: Row[Any]) -> dict[str, Cell]:
@@ -220,36 +256,88 @@ def _cell(kind: ColumnKind, value: Any, currency: str | None) -> Cell:
             return Amount(int(value), currency) if currency else None
 
 
-def _totals(question: Question, rows: Sequence[Mapping[str, Cell]]) -> list[dict[str, Cell]]:
-    """One row for each currency; its texts are empty but for the currency."""
-    sums: dict[str, dict[str, Cell]] = {}
-    for currency in sorted({str(row["currency"]) for row in rows if row["currency"]}):
-        of_currency = [row for row in rows if row["currency"] == currency]
-        sums[currency] = {column.name: _sum(column, of_currency, currency) for column in question.columns}
-        sums[currency]["currency"] = currency
-    return list(sums.values())
+class Sums:
+    """The sums of a report's columns, by currency, whatever comes in how many pages."""
+
+    def __init__(self, question: Question) -> None:
+        """Begins with nothing added up."""
+        self._columns = question.columns
+        self._sums: dict[str, dict[str, Cell]] = {}
+
+    def add(self, rows: Iterable[Mapping[str, Cell]]) -> None:
+        """Adds rows; one without a currency has nothing to add."""
+        for row in rows:
+            currency = row["currency"]
+            if isinstance(currency, str) and currency:
+                before = self._sums.setdefault(currency, self._nothing(currency))
+                for column in self._columns:
+                    before[column.name] = _plus(before[column.name], row[column.name])
+
+    def rows(self) -> list[dict[str, Cell]]:
+        """One row for each currency; its texts are empty but for the currency."""
+        return [self._sums[currency] for currency in sorted(self._sums)]
+
+    def _nothing(self, currency: str) -> dict[str, Cell]:
+        zeros: dict[ColumnKind, Cell] = {
+            ColumnKind.TEXT: "",
+            ColumnKind.MONEY: Amount(0, currency),
+            ColumnKind.COUNT: 0,
+        }
+        return {column.name: zeros.get(column.kind) for column in self._columns} | {"currency": currency}
 
 
-def _sum(column: Column, rows: Sequence[Mapping[str, Cell]], currency: str) -> Cell:
-    cells = [row[column.name] for row in rows]
-    match column.kind:
-        case ColumnKind.MONEY:
-            return Amount(sum(cell.minor_units for cell in cells if isinstance(cell, Amount)), currency)
-        case ColumnKind.COUNT:
-            return sum(cell for cell in cells if isinstance(cell, int))
-        case ColumnKind.TEXT:
-            return ""
-        case ColumnKind.STANDING | ColumnKind.NUMBER:
-            return None
+def _plus(total: Cell, cell: Cell) -> Cell:
+    """Amounts and counts are added up; the rest has no sum."""
+    if isinstance(total, Amount) and isinstance(cell, Amount):
+        return total + cell
+    if isinstance(total, int) and isinstance(cell, int):
+        return total + cell
+    return total
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a report is about, for its control totals.
+
+    `first` is the first day of a report on a period, `account` the accounts that it is narrowed to; of a report
+    that is narrowed to an `actor` there is nothing in the accounts to hold it against.
+    """
+
+    book: str
+    as_of: date
+    known: int
+    first: date | None = None
+    account: str = ""
+    actor: str = ""
+
+
+def scope(book: str, as_of: date, known: int | None, narrowed: Mapping[str, str]) -> Scope:
+    """The scope of a report as it was asked for."""
+    said = narrowed.get("effective_from", "")
+    return Scope(
+        book,
+        as_of,
+        store.ALL_RECORDED if known is None else known,
+        date.fromisoformat(said) if said not in ("", "-infinity") else None,
+        narrowed.get("account", ""),
+        narrowed.get("actor", ""),
+    )
+
+
+async def tied(
+    connection: AsyncConnection, question: Question, totals: Sequence[Mapping[str, Cell]], about: Scope
+) -> list[Control]:
+    """The control totals of a report, from the books themselves."""
+    ties = (tie for tie in question.ties if not (tie.turnover and about.actor))
+    return [control for tie in ties for control in await _controls(connection, tie, totals, about)]
 
 
 async def _controls(
-    connection: AsyncConnection, tie: Tie, totals: Sequence[Mapping[str, Cell]], book: str, as_of: date
+    connection: AsyncConnection, tie: Tie, totals: Sequence[Mapping[str, Cell]], about: Scope
 ) -> list[Control]:
     reported = _by_currency(totals, tie.column)
-    if tie.account:
-        sums, _ = await store.sums(connection, book, tie.account, as_of, below=True)
-        expected = {currency: tie.side.sign * found.balance for currency, found in sums.items()}
+    if tie.account or tie.turnover:
+        expected = await _expected(connection, tie, about)
     else:
         expected = _by_currency(totals, *tie.others)
     return [
@@ -261,6 +349,29 @@ async def _controls(
         )
         for currency in sorted(reported.keys() | expected.keys())
     ]
+
+
+async def _expected(connection: AsyncConnection, tie: Tie, about: Scope) -> dict[str, int]:
+    """What the accounts of a tie stand at, or by how much they moved, by currency."""
+    expected: dict[str, int] = {}
+    for code in [tie.account or about.account] if tie.account or about.account else ROOTS:
+        for sign, day in _days(tie, about):
+            sums, _ = await store.sums(connection, about.book, code, day, about.known, below=True)
+            for currency, totals in sums.items():
+                amount = _posted(tie.side, totals) if tie.turnover else tie.side.sign * totals.balance
+                expected[currency] = expected.get(currency, 0) + sign * amount
+    return expected
+
+
+def _days(tie: Tie, about: Scope) -> list[tuple[int, date]]:
+    """Up to which days the accounts are added up, and taken off again."""
+    is_moved = (tie.moved or tie.turnover) and about.first is not None and about.first > date.min
+    before = [(-1, about.first - timedelta(days=1))] if is_moved and about.first else []
+    return [(1, about.as_of), *before]
+
+
+def _posted(side: Side, totals: Totals) -> int:
+    return totals.debits if side is Side.DEBIT else totals.credits
 
 
 def _by_currency(totals: Sequence[Mapping[str, Cell]], *names: str) -> dict[str, int]:

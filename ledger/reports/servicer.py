@@ -1,20 +1,29 @@
 """How reports are asked for: `ledger.v1.ReportsService`."""
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeAlias
 
 from ledger import fields, wire
-from ledger.accounts.account import Totals
+from ledger.accounts import chart
+from ledger.accounts.account import Totals, account_prefix
 from ledger.accounts.known import ALL, KnownAt, entry_known, known_at
 from ledger.money import Amount
 from ledger.reads import Reads
-from ledger.reports import messages, report
+from ledger.reports import financial, messages, report, rows
+from ledger.reports.paging import page as page_of
 from ledger.reports.report import Cell, Question, Report
 from ledger.reports.statement import page
-from ledger.v1 import money_pb2
 from ledger.v1 import reports_pb2 as pb
 from ledger.v1.reports_pb2_grpc import ReportsServiceServicer
 from ledger.wire import Context
+
+_PagedRequest: TypeAlias = (
+    pb.ListGeneralLedgerRequest
+    | pb.ListEntriesByActorRequest
+    | pb.ListReversedEntriesRequest
+    | pb.ListBackDatedEntriesRequest
+    | pb.ListManualEntriesRequest
+)
 
 
 class Asked(Protocol):
@@ -45,10 +54,11 @@ class ReportsServicer(ReportsServiceServicer):
         """
         found = await self._ask(report.TRIAL_BALANCE, request, known_at(request))
         totals = [
-            pb.TrialBalanceTotal(debits=t["debits"], credits=t["credits"]) for t in map(_cells, found.totals)
+            pb.TrialBalanceTotal(debits=t["debits"], credits=t["credits"])
+            for t in map(rows.plain_row, found.totals)
         ]
-        rows = map(_trial_balance_row, found.rows)
-        return pb.GetTrialBalanceResponse(rows=rows, totals=totals, as_known_at_number=found.known or 0)
+        accounts = map(_trial_balance_row, found.rows)
+        return pb.GetTrialBalanceResponse(rows=accounts, totals=totals, as_known_at_number=found.known or 0)
 
     async def GetStatement(self, request: pb.GetStatementRequest, context: Context) -> pb.GetStatementResponse:
         """A page of what was posted to an account, or under an item.
@@ -67,49 +77,152 @@ class ReportsServicer(ReportsServiceServicer):
     async def GetReceivablesAging(
         self, request: pb.GetReceivablesAgingRequest, context: Context
     ) -> pb.GetReceivablesAgingResponse:
-        """What payers owe, by days since the service. Raises BookNotFound."""
-        found = await self._ask(report.RECEIVABLES_AGING, request)
+        """What payers owe, by days since the service. Raises BookNotFound or what as_known_at is refused for."""
+        found = await self._ask(report.RECEIVABLES_AGING, request, known_at(request))
         return pb.GetReceivablesAgingResponse(
-            rows=(pb.ReceivablesAgingRow(**_cells(row)) for row in found.rows),
-            totals=(pb.ReceivablesAgingRow(**_cells(row)) for row in found.totals),
-            control=_control(found),
+            rows=(pb.ReceivablesAgingRow(**rows.plain_row(row)) for row in found.rows),
+            totals=(pb.ReceivablesAgingRow(**rows.plain_row(row)) for row in found.totals),
+            control=rows.control(found, "total"),
+            as_known_at_number=found.known or 0,
         )
 
     async def GetProviderPayables(
         self, request: pb.GetProviderPayablesRequest, context: Context
     ) -> pb.GetProviderPayablesResponse:
-        """What each provider has earned, was paid and is owed. Raises BookNotFound."""
-        found = await self._ask(report.PROVIDER_PAYABLES, request)
+        """What each provider has earned, was paid and is owed, and how long. Raises the same."""
+        found = await self._ask(report.PROVIDER_PAYABLES, request, known_at(request))
         return pb.GetProviderPayablesResponse(
-            rows=(pb.ProviderPayablesRow(**_cells(row)) for row in found.rows),
-            totals=(pb.ProviderPayablesRow(**_cells(row)) for row in found.totals),
-            control=_control(found),
+            rows=(pb.ProviderPayablesRow(**rows.plain_row(row)) for row in found.rows),
+            totals=(pb.ProviderPayablesRow(**rows.plain_row(row)) for row in found.totals),
+            control=[wire.money(one.expected) for one in found.controls if one.against == chart.PROVIDER_PAYABLES],
+            as_known_at_number=found.known or 0,
         )
 
     async def GetSessionMargin(
         self, request: pb.GetSessionMarginRequest, context: Context
     ) -> pb.GetSessionMarginResponse:
-        """Revenue less what providers earned, by payer. Raises BookNotFound."""
-        found = await self._ask(report.SESSION_MARGIN, request)
+        """Revenue less what providers earned, by what the caller groups by. Raises the same, or ChoiceInvalid."""
+        found = await self._ask(report.SESSION_MARGIN, request, known_at(request), rows.groups(request))
         return pb.GetSessionMarginResponse(
-            rows=(pb.SessionMarginRow(**_cells(row)) for row in found.rows),
-            totals=(pb.SessionMarginRow(**_cells(row)) for row in found.totals),
+            rows=(pb.SessionMarginRow(**rows.plain_row(row)) for row in found.rows),
+            totals=(pb.SessionMarginRow(**rows.plain_row(row)) for row in found.totals),
+            as_known_at_number=found.known or 0,
         )
 
-    async def _ask(self, question: Question, request: Asked, known: KnownAt = ALL) -> Report:
+    async def GetBalanceSheet(
+        self, request: pb.GetBalanceSheetRequest, context: Context
+    ) -> pb.GetBalanceSheetResponse:
+        """Assets, liabilities and equity with the result to date. Raises the same."""
+        first = fields.optional_day("effective_from", request.effective_from)
+        narrowed = {"effective_from": first.isoformat()} if first else {}
+        found = await self._ask(financial.BALANCE_SHEET, request, known_at(request), narrowed)
+        return pb.GetBalanceSheetResponse(
+            rows=map(rows.balance_sheet_row, found.rows),
+            totals=map(rows.balance_sheet_total, found.totals),
+            as_known_at_number=found.known or 0,
+        )
+
+    async def GetIncomeStatement(
+        self, request: pb.GetIncomeStatementRequest, context: Context
+    ) -> pb.GetIncomeStatementResponse:
+        """Revenue and expenses of a period and of the one before. Raises the same."""
+        fields.book_name(request.book)
+        narrowed = {"effective_from": rows.whole_period(request.effective_from, request.as_of)}
+        found = await self._ask(financial.INCOME_STATEMENT, request, known_at(request), narrowed)
+        return pb.GetIncomeStatementResponse(
+            rows=(pb.IncomeStatementRow(**rows.plain_row(row)) for row in found.rows),
+            totals=(pb.IncomeStatementRow(**rows.plain_row(row)) for row in found.totals),
+            as_known_at_number=found.known or 0,
+        )
+
+    async def GetLagTriangle(
+        self, request: pb.GetLagTriangleRequest, context: Context
+    ) -> pb.GetLagTriangleResponse:
+        """What became of receivables in the months after the service. Raises the same."""
+        found = await self._ask(financial.LAG_TRIANGLE, request, known_at(request))
+        return pb.GetLagTriangleResponse(
+            rows=(pb.LagTriangleRow(**rows.plain_row(row)) for row in found.rows),
+            totals=(pb.LagTriangleRow(**rows.plain_row(row)) for row in found.totals),
+            control=rows.control(found, "change"),
+            as_known_at_number=found.known or 0,
+        )
+
+    async def GetActors(self, request: pb.GetActorsRequest, context: Context) -> pb.GetActorsResponse:
+        """Who posted how many entries of which kind. Raises the same."""
+        found = await self._ask(financial.ACTORS, request, known_at(request))
+        return pb.GetActorsResponse(rows=map(rows.actor, found.rows), as_known_at_number=found.known or 0)
+
+    async def ListGeneralLedger(
+        self, request: pb.ListGeneralLedgerRequest, context: Context
+    ) -> pb.ListGeneralLedgerResponse:
+        """Every posting, account by account, a page at a time. Raises PageInvalid as well."""
+        narrowed = {"account": account_prefix(request.account)} if request.account else {}
+        question = financial.GENERAL_LEDGER
+        return pb.ListGeneralLedgerResponse(**await self._page(question, request, rows.general_ledger, narrowed))
+
+    async def ListEntriesByActor(
+        self, request: pb.ListEntriesByActorRequest, context: Context
+    ) -> pb.ListEntriesByActorResponse:
+        """Every entry with who posted it, or those of one actor. Raises the same."""
+        narrowed = {"actor": fields.text("actor", request.actor)}
+        question = financial.ENTRIES_BY_ACTOR
+        return pb.ListEntriesByActorResponse(**await self._page(question, request, rows.entry, narrowed))
+
+    async def ListReversedEntries(
+        self, request: pb.ListReversedEntriesRequest, context: Context
+    ) -> pb.ListReversedEntriesResponse:
+        """Entries that were undone, with what undid them. Raises the same."""
+        question = financial.REVERSED_ENTRIES
+        return pb.ListReversedEntriesResponse(**await self._page(question, request, rows.reversed_entry))
+
+    async def ListBackDatedEntries(
+        self, request: pb.ListBackDatedEntriesRequest, context: Context
+    ) -> pb.ListBackDatedEntriesResponse:
+        """Entries effective before the day on which they were recorded. Raises the same."""
+        question, narrowed = financial.BACK_DATED_ENTRIES, {"days": str(fields.number("days", request.days))}
+        return pb.ListBackDatedEntriesResponse(
+            **await self._page(question, request, rows.back_dated_entry, narrowed)
+        )
+
+    async def ListManualEntries(
+        self, request: pb.ListManualEntriesRequest, context: Context
+    ) -> pb.ListManualEntriesResponse:
+        """What was posted by hand, why and by whom. Raises the same."""
+        question = financial.MANUAL_ENTRIES
+        return pb.ListManualEntriesResponse(**await self._page(question, request, rows.manual_entry))
+
+    async def _ask(
+        self,
+        question: Question,
+        request: Asked,
+        known: KnownAt = ALL,
+        narrowed: Mapping[str, str] = report.NOTHING,
+    ) -> Report:
         book, as_of = fields.book_name(request.book), fields.day("as_of", request.as_of)
         async with self._reads.view() as connection:
             number = await entry_known(connection, book, known, is_replica=self._reads.is_replica)
-            return await report.ask(connection, question, book, as_of, number)
+            return await report.ask(connection, question, book, as_of, number, narrowed)
 
-
-def _cells(row: Mapping[str, Cell]) -> dict[str, Any]:
-    """A row as the wire has it: the fields are named as the columns, and money names its own currency."""
-    return {
-        name: wire.money(cell) if isinstance(cell, Amount) else cell
-        for name, cell in row.items()
-        if name != "currency"
-    }
+    async def _page(
+        self,
+        question: Question,
+        request: _PagedRequest,
+        row: Callable[[Mapping[str, Cell]], Any],
+        narrowed: Mapping[str, str] = report.NOTHING,
+    ) -> dict[str, Any]:
+        """A page of a report that grows with the books, as the wire has it."""
+        book, (first, as_of) = fields.book_name(request.book), rows.period(request)
+        size, start = wire.page_size(request.page_size), rows.start(request, question)
+        known = KnownAt(number=start[0]) if start else known_at(request)
+        async with self._reads.view() as connection:
+            number = await entry_known(connection, book, known, is_replica=self._reads.is_replica)
+            asked = {"book": book, "as_of": as_of, "as_known_at": number, **first, **narrowed}
+            found = await page_of(connection, question, asked, start[1] if start else None, size)
+        return {
+            "rows": map(row, found.rows),
+            "as_known_at_number": number,
+            "next_page_token": rows.more(request, number, found),
+        }
 
 
 def _trial_balance_row(row: Mapping[str, Cell]) -> pb.TrialBalanceRow:
@@ -118,7 +231,3 @@ def _trial_balance_row(row: Mapping[str, Cell]) -> pb.TrialBalanceRow:
     assert isinstance(credits_, Amount)
     balance = wire.balance(Totals(debits.minor_units, credits_.minor_units), debits.currency)
     return pb.TrialBalanceRow(account=str(row["account"]), balance=balance)
-
-
-def _control(found: Report) -> list[money_pb2.Money]:
-    return [wire.money(control.expected) for control in found.controls]

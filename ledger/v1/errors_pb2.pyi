@@ -265,6 +265,19 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """More than a field of the file can hold, FAILED_PRECONDITION: {"amount": …, "limit": "99999999.99"}."""
     REASON_PAYMENT_FILE_DIFFERS: _Reason.ValueType  # 135
     """The file would not be the one that was read before, FAILED_PRECONDITION: {"sha256": …}."""
+    REASON_ALLOWANCE_POLICY_MISSING: _Reason.ValueType  # 150
+    """--- allowances ---
+
+    There is no policy, or it is off, FAILED_PRECONDITION: {"book": "CA-PC"}.
+    """
+    REASON_ALLOWANCE_UNCHANGED: _Reason.ValueType  # 151
+    """What stands is what is needed, so that there is nothing to post, FAILED_PRECONDITION: {"month": "2026-06"}."""
+    REASON_ALLOWANCE_MONTH_OPEN: _Reason.ValueType  # 152
+    """The month is not over by the database's clock (UTC), FAILED_PRECONDITION: {"month": "2026-12", "last_day": …}."""
+    REASON_ALLOWANCE_TERMS_INVALID: _Reason.ValueType  # 154
+    """Ages that do not rise from 0, or a number out of range, INVALID_ARGUMENT: {"field": "terms.age_buckets"}."""
+    REASON_ALLOWANCE_NOT_FOUND: _Reason.ValueType  # 155
+    """No allowance was posted for the month, NOT_FOUND: {"month": "2026-06"}."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Why a request was refused. It travels in google.rpc.ErrorInfo.reason of the status details (without
@@ -519,6 +532,19 @@ REASON_PAYMENT_TOO_LARGE: Reason.ValueType  # 134
 """More than a field of the file can hold, FAILED_PRECONDITION: {"amount": …, "limit": "99999999.99"}."""
 REASON_PAYMENT_FILE_DIFFERS: Reason.ValueType  # 135
 """The file would not be the one that was read before, FAILED_PRECONDITION: {"sha256": …}."""
+REASON_ALLOWANCE_POLICY_MISSING: Reason.ValueType  # 150
+"""--- allowances ---
+
+There is no policy, or it is off, FAILED_PRECONDITION: {"book": "CA-PC"}.
+"""
+REASON_ALLOWANCE_UNCHANGED: Reason.ValueType  # 151
+"""What stands is what is needed, so that there is nothing to post, FAILED_PRECONDITION: {"month": "2026-06"}."""
+REASON_ALLOWANCE_MONTH_OPEN: Reason.ValueType  # 152
+"""The month is not over by the database's clock (UTC), FAILED_PRECONDITION: {"month": "2026-12", "last_day": …}."""
+REASON_ALLOWANCE_TERMS_INVALID: Reason.ValueType  # 154
+"""Ages that do not rise from 0, or a number out of range, INVALID_ARGUMENT: {"field": "terms.age_buckets"}."""
+REASON_ALLOWANCE_NOT_FOUND: Reason.ValueType  # 155
+"""No allowance was posted for the month, NOT_FOUND: {"month": "2026-06"}."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 @_typing.final

@@ -50,6 +50,10 @@ class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Kind.ValueType],
     """The bank has paid out what a pay cycle had sent."""
     KIND_PAYOUT_RETURNED: _Kind.ValueType  # 26
     """A payment of a pay cycle came back: it is payable again."""
+    KIND_ALLOWANCE_TRUED_UP: _Kind.ValueType  # 30
+    """What of the receivables is not expected to come, at the end of a month."""
+    KIND_ALLOWANCE_TAKEN_BACK: _Kind.ValueType  # 31
+    """The same undone on the first of the next month, by itself."""
 
 class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
     """What happened."""
@@ -75,6 +79,10 @@ KIND_PAYOUT_SETTLED: Kind.ValueType  # 25
 """The bank has paid out what a pay cycle had sent."""
 KIND_PAYOUT_RETURNED: Kind.ValueType  # 26
 """A payment of a pay cycle came back: it is payable again."""
+KIND_ALLOWANCE_TRUED_UP: Kind.ValueType  # 30
+"""What of the receivables is not expected to come, at the end of a month."""
+KIND_ALLOWANCE_TAKEN_BACK: Kind.ValueType  # 31
+"""The same undone on the first of the next month, by itself."""
 Global___Kind: _TypeAlias = Kind  # noqa: Y015
 
 @_typing.final

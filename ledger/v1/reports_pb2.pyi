@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from ledger.v1 import accounts_pb2 as _accounts_pb2
 from ledger.v1 import money_pb2 as _money_pb2
 from ledger.v1 import postings_pb2 as _postings_pb2
@@ -21,6 +22,59 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _MarginGroup:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MarginGroupEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MarginGroup.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MARGIN_GROUP_UNSPECIFIED: _MarginGroup.ValueType  # 0
+    MARGIN_GROUP_PAYER: _MarginGroup.ValueType  # 1
+    MARGIN_GROUP_PLAN: _MarginGroup.ValueType  # 2
+    MARGIN_GROUP_STATE: _MarginGroup.ValueType  # 3
+    MARGIN_GROUP_LICENCE_TYPE: _MarginGroup.ValueType  # 4
+    MARGIN_GROUP_MONTH: _MarginGroup.ValueType  # 5
+    """Of service."""
+
+class MarginGroup(_MarginGroup, metaclass=_MarginGroupEnumTypeWrapper):
+    """What a margin is broken down by."""
+
+MARGIN_GROUP_UNSPECIFIED: MarginGroup.ValueType  # 0
+MARGIN_GROUP_PAYER: MarginGroup.ValueType  # 1
+MARGIN_GROUP_PLAN: MarginGroup.ValueType  # 2
+MARGIN_GROUP_STATE: MarginGroup.ValueType  # 3
+MARGIN_GROUP_LICENCE_TYPE: MarginGroup.ValueType  # 4
+MARGIN_GROUP_MONTH: MarginGroup.ValueType  # 5
+"""Of service."""
+Global___MarginGroup: _TypeAlias = MarginGroup  # noqa: Y015
+
+class _BalanceSheetSection:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _BalanceSheetSectionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BalanceSheetSection.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    BALANCE_SHEET_SECTION_UNSPECIFIED: _BalanceSheetSection.ValueType  # 0
+    BALANCE_SHEET_SECTION_ASSETS: _BalanceSheetSection.ValueType  # 1
+    BALANCE_SHEET_SECTION_LIABILITIES: _BalanceSheetSection.ValueType  # 2
+    BALANCE_SHEET_SECTION_EQUITY: _BalanceSheetSection.ValueType  # 3
+    BALANCE_SHEET_SECTION_RETAINED_RESULT: _BalanceSheetSection.ValueType  # 4
+    """Revenue less expenses before the current year. There are no closing entries, so it is computed; equity."""
+    BALANCE_SHEET_SECTION_CURRENT_RESULT: _BalanceSheetSection.ValueType  # 5
+    """Revenue less expenses of the current year to date; equity."""
+
+class BalanceSheetSection(_BalanceSheetSection, metaclass=_BalanceSheetSectionEnumTypeWrapper): ...
+
+BALANCE_SHEET_SECTION_UNSPECIFIED: BalanceSheetSection.ValueType  # 0
+BALANCE_SHEET_SECTION_ASSETS: BalanceSheetSection.ValueType  # 1
+BALANCE_SHEET_SECTION_LIABILITIES: BalanceSheetSection.ValueType  # 2
+BALANCE_SHEET_SECTION_EQUITY: BalanceSheetSection.ValueType  # 3
+BALANCE_SHEET_SECTION_RETAINED_RESULT: BalanceSheetSection.ValueType  # 4
+"""Revenue less expenses before the current year. There are no closing entries, so it is computed; equity."""
+BALANCE_SHEET_SECTION_CURRENT_RESULT: BalanceSheetSection.ValueType  # 5
+"""Revenue less expenses of the current year to date; equity."""
+Global___BalanceSheetSection: _TypeAlias = BalanceSheetSection  # noqa: Y015
 
 @_typing.final
 class GetTrialBalanceRequest(_message.Message):
@@ -303,20 +357,29 @@ class GetReceivablesAgingRequest(_message.Message):
 
     BOOK_FIELD_NUMBER: _builtins.int
     AS_OF_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_TIME_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_NUMBER_FIELD_NUMBER: _builtins.int
     book: _builtins.str
     as_of: _builtins.str
     """Effective date, YYYY-MM-DD; days are counted from the service to this date."""
+    as_known_at_number: _builtins.int
+    @_builtins.property
+    def as_known_at_time(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
         self,
         *,
         book: _builtins.str = ...,
         as_of: _builtins.str = ...,
+        as_known_at_time: _timestamp_pb2.Timestamp | None = ...,
+        as_known_at_number: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at", "as_known_at_number", b"as_known_at_number", "as_known_at_time", b"as_known_at_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "book", b"book"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at", "as_known_at_number", b"as_known_at_number", "as_known_at_time", b"as_known_at_time", "as_of", b"as_of", "book", b"book"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_as_known_at: _TypeAlias = _typing.Literal["as_known_at_time", "as_known_at_number"]  # noqa: Y015
+    _WhichOneofArgType_as_known_at: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_as_known_at) -> _WhichOneofReturnType_as_known_at | None: ...
 
 Global___GetReceivablesAgingRequest: _TypeAlias = GetReceivablesAgingRequest  # noqa: Y015
 
@@ -327,6 +390,9 @@ class GetReceivablesAgingResponse(_message.Message):
     ROWS_FIELD_NUMBER: _builtins.int
     TOTALS_FIELD_NUMBER: _builtins.int
     CONTROL_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_NUMBER_FIELD_NUMBER: _builtins.int
+    as_known_at_number: _builtins.int
+    """The last entry that the answer knows of: asked with it, the same question has the same answer for ever."""
     @_builtins.property
     def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReceivablesAgingRow]:
         """One per payer and currency."""
@@ -345,10 +411,11 @@ class GetReceivablesAgingResponse(_message.Message):
         rows: _abc.Iterable[Global___ReceivablesAgingRow] | None = ...,
         totals: _abc.Iterable[Global___ReceivablesAgingRow] | None = ...,
         control: _abc.Iterable[_money_pb2.Money] | None = ...,
+        as_known_at_number: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["control", b"control", "rows", b"rows", "totals", b"totals"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_known_at_number", b"as_known_at_number", "control", b"control", "rows", b"rows", "totals", b"totals"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -407,20 +474,29 @@ class GetProviderPayablesRequest(_message.Message):
 
     BOOK_FIELD_NUMBER: _builtins.int
     AS_OF_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_TIME_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_NUMBER_FIELD_NUMBER: _builtins.int
     book: _builtins.str
     as_of: _builtins.str
     """Effective date, YYYY-MM-DD."""
+    as_known_at_number: _builtins.int
+    @_builtins.property
+    def as_known_at_time(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
         self,
         *,
         book: _builtins.str = ...,
         as_of: _builtins.str = ...,
+        as_known_at_time: _timestamp_pb2.Timestamp | None = ...,
+        as_known_at_number: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at", "as_known_at_number", b"as_known_at_number", "as_known_at_time", b"as_known_at_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "book", b"book"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at", "as_known_at_number", b"as_known_at_number", "as_known_at_time", b"as_known_at_time", "as_of", b"as_of", "book", b"book"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_as_known_at: _TypeAlias = _typing.Literal["as_known_at_time", "as_known_at_number"]  # noqa: Y015
+    _WhichOneofArgType_as_known_at: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_as_known_at) -> _WhichOneofReturnType_as_known_at | None: ...
 
 Global___GetProviderPayablesRequest: _TypeAlias = GetProviderPayablesRequest  # noqa: Y015
 
@@ -431,6 +507,8 @@ class GetProviderPayablesResponse(_message.Message):
     ROWS_FIELD_NUMBER: _builtins.int
     CONTROL_FIELD_NUMBER: _builtins.int
     TOTALS_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_NUMBER_FIELD_NUMBER: _builtins.int
+    as_known_at_number: _builtins.int
     @_builtins.property
     def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProviderPayablesRow]: ...
     @_builtins.property
@@ -447,10 +525,11 @@ class GetProviderPayablesResponse(_message.Message):
         rows: _abc.Iterable[Global___ProviderPayablesRow] | None = ...,
         control: _abc.Iterable[_money_pb2.Money] | None = ...,
         totals: _abc.Iterable[Global___ProviderPayablesRow] | None = ...,
+        as_known_at_number: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["control", b"control", "rows", b"rows", "totals", b"totals"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_known_at_number", b"as_known_at_number", "control", b"control", "rows", b"rows", "totals", b"totals"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -465,7 +544,15 @@ class ProviderPayablesRow(_message.Message):
     PAID_FIELD_NUMBER: _builtins.int
     PAYABLE_FIELD_NUMBER: _builtins.int
     OTHER_CHANGES_FIELD_NUMBER: _builtins.int
+    DAYS_0_30_FIELD_NUMBER: _builtins.int
+    DAYS_31_60_FIELD_NUMBER: _builtins.int
+    DAYS_61_90_FIELD_NUMBER: _builtins.int
+    OVER_90_DAYS_FIELD_NUMBER: _builtins.int
+    OVERPAID_FIELD_NUMBER: _builtins.int
+    OLDEST_UNPAID_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
+    oldest_unpaid: _builtins.str
+    """YYYY-MM-DD: the oldest visit that is not paid in full; empty where all are."""
     @_builtins.property
     def earned(self) -> _money_pb2.Money:
         """By sessions, less those reversed."""
@@ -482,6 +569,20 @@ class ProviderPayablesRow(_message.Message):
     def other_changes(self) -> _money_pb2.Money:
         """All else, such as a payout that the bank returned; credit positive."""
 
+    @_builtins.property
+    def days_0_30(self) -> _money_pb2.Money:
+        """The payable by days since the visit: what was paid settles the oldest sessions first."""
+
+    @_builtins.property
+    def days_31_60(self) -> _money_pb2.Money: ...
+    @_builtins.property
+    def days_61_90(self) -> _money_pb2.Money: ...
+    @_builtins.property
+    def over_90_days(self) -> _money_pb2.Money: ...
+    @_builtins.property
+    def overpaid(self) -> _money_pb2.Money:
+        """What was paid beyond all that was earned: negative or zero. With the four before it adds up to the payable."""
+
     def __init__(
         self,
         *,
@@ -490,10 +591,16 @@ class ProviderPayablesRow(_message.Message):
         paid: _money_pb2.Money | None = ...,
         payable: _money_pb2.Money | None = ...,
         other_changes: _money_pb2.Money | None = ...,
+        days_0_30: _money_pb2.Money | None = ...,
+        days_31_60: _money_pb2.Money | None = ...,
+        days_61_90: _money_pb2.Money | None = ...,
+        over_90_days: _money_pb2.Money | None = ...,
+        overpaid: _money_pb2.Money | None = ...,
+        oldest_unpaid: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["earned", b"earned", "other_changes", b"other_changes", "paid", b"paid", "payable", b"payable"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["days_0_30", b"days_0_30", "days_31_60", b"days_31_60", "days_61_90", b"days_61_90", "earned", b"earned", "other_changes", b"other_changes", "over_90_days", b"over_90_days", "overpaid", b"overpaid", "paid", b"paid", "payable", b"payable"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["earned", b"earned", "other_changes", b"other_changes", "paid", b"paid", "payable", b"payable", "provider", b"provider"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["days_0_30", b"days_0_30", "days_31_60", b"days_31_60", "days_61_90", b"days_61_90", "earned", b"earned", "oldest_unpaid", b"oldest_unpaid", "other_changes", b"other_changes", "over_90_days", b"over_90_days", "overpaid", b"overpaid", "paid", b"paid", "payable", b"payable", "provider", b"provider"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -505,20 +612,35 @@ class GetSessionMarginRequest(_message.Message):
 
     BOOK_FIELD_NUMBER: _builtins.int
     AS_OF_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_TIME_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_NUMBER_FIELD_NUMBER: _builtins.int
+    GROUP_BY_FIELD_NUMBER: _builtins.int
     book: _builtins.str
     as_of: _builtins.str
     """Effective date, YYYY-MM-DD."""
+    as_known_at_number: _builtins.int
+    @_builtins.property
+    def as_known_at_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def group_by(self) -> _containers.RepeatedScalarFieldContainer[Global___MarginGroup.ValueType]:
+        """Rows for each of these together, each named once. Empty: by payer."""
+
     def __init__(
         self,
         *,
         book: _builtins.str = ...,
         as_of: _builtins.str = ...,
+        as_known_at_time: _timestamp_pb2.Timestamp | None = ...,
+        as_known_at_number: _builtins.int = ...,
+        group_by: _abc.Iterable[Global___MarginGroup.ValueType] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at", "as_known_at_number", b"as_known_at_number", "as_known_at_time", b"as_known_at_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "book", b"book"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at", "as_known_at_number", b"as_known_at_number", "as_known_at_time", b"as_known_at_time", "as_of", b"as_of", "book", b"book", "group_by", b"group_by"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_as_known_at: _TypeAlias = _typing.Literal["as_known_at_time", "as_known_at_number"]  # noqa: Y015
+    _WhichOneofArgType_as_known_at: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_as_known_at) -> _WhichOneofReturnType_as_known_at | None: ...
 
 Global___GetSessionMarginRequest: _TypeAlias = GetSessionMarginRequest  # noqa: Y015
 
@@ -528,6 +650,8 @@ class GetSessionMarginResponse(_message.Message):
 
     ROWS_FIELD_NUMBER: _builtins.int
     TOTALS_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_NUMBER_FIELD_NUMBER: _builtins.int
+    as_known_at_number: _builtins.int
     @_builtins.property
     def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___SessionMarginRow]:
         """One per payer and currency."""
@@ -541,10 +665,11 @@ class GetSessionMarginResponse(_message.Message):
         *,
         rows: _abc.Iterable[Global___SessionMarginRow] | None = ...,
         totals: _abc.Iterable[Global___SessionMarginRow] | None = ...,
+        as_known_at_number: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["rows", b"rows", "totals", b"totals"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_known_at_number", b"as_known_at_number", "rows", b"rows", "totals", b"totals"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -562,10 +687,19 @@ class SessionMarginRow(_message.Message):
     CONTRACTUAL_ADJUSTMENTS_FIELD_NUMBER: _builtins.int
     DENIALS_ABSORBED_FIELD_NUMBER: _builtins.int
     MARGIN_AFTER_LOSSES_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    LICENCE_TYPE_FIELD_NUMBER: _builtins.int
+    MONTH_FIELD_NUMBER: _builtins.int
     payer: _builtins.str
-    """Empty for what was posted without a payer."""
+    """Empty for what was posted without a payer, or where it is not grouped by; so are the other groups below."""
     session_count: _builtins.int
     """Less those reversed."""
+    plan: _builtins.str
+    state: _builtins.str
+    licence_type: _builtins.str
+    month: _builtins.str
+    """YYYY-MM, of service."""
     @_builtins.property
     def revenue(self) -> _money_pb2.Money: ...
     @_builtins.property
@@ -593,11 +727,1038 @@ class SessionMarginRow(_message.Message):
         contractual_adjustments: _money_pb2.Money | None = ...,
         denials_absorbed: _money_pb2.Money | None = ...,
         margin_after_losses: _money_pb2.Money | None = ...,
+        plan: _builtins.str = ...,
+        state: _builtins.str = ...,
+        licence_type: _builtins.str = ...,
+        month: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["contractual_adjustments", b"contractual_adjustments", "denials_absorbed", b"denials_absorbed", "margin", b"margin", "margin_after_losses", b"margin_after_losses", "provider_cost", b"provider_cost", "revenue", b"revenue"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["contractual_adjustments", b"contractual_adjustments", "denials_absorbed", b"denials_absorbed", "margin", b"margin", "margin_after_losses", b"margin_after_losses", "payer", b"payer", "provider_cost", b"provider_cost", "revenue", b"revenue", "session_count", b"session_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contractual_adjustments", b"contractual_adjustments", "denials_absorbed", b"denials_absorbed", "licence_type", b"licence_type", "margin", b"margin", "margin_after_losses", b"margin_after_losses", "month", b"month", "payer", b"payer", "plan", b"plan", "provider_cost", b"provider_cost", "revenue", b"revenue", "session_count", b"session_count", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SessionMarginRow: _TypeAlias = SessionMarginRow  # noqa: Y015
+
+@_typing.final
+class GetBalanceSheetRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOOK_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_TIME_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_NUMBER_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_FROM_FIELD_NUMBER: _builtins.int
+    book: _builtins.str
+    as_of: _builtins.str
+    """Effective date, YYYY-MM-DD."""
+    as_known_at_number: _builtins.int
+    effective_from: _builtins.str
+    """First day of the year whose result is shown apart, YYYY-MM-DD. Empty: 1 January."""
+    @_builtins.property
+    def as_known_at_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        book: _builtins.str = ...,
+        as_of: _builtins.str = ...,
+        as_known_at_time: _timestamp_pb2.Timestamp | None = ...,
+        as_known_at_number: _builtins.int = ...,
+        effective_from: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at", "as_known_at_number", b"as_known_at_number", "as_known_at_time", b"as_known_at_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at", "as_known_at_number", b"as_known_at_number", "as_known_at_time", b"as_known_at_time", "as_of", b"as_of", "book", b"book", "effective_from", b"effective_from"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_as_known_at: _TypeAlias = _typing.Literal["as_known_at_time", "as_known_at_number"]  # noqa: Y015
+    _WhichOneofArgType_as_known_at: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_as_known_at) -> _WhichOneofReturnType_as_known_at | None: ...
+
+Global___GetBalanceSheetRequest: _TypeAlias = GetBalanceSheetRequest  # noqa: Y015
+
+@_typing.final
+class GetBalanceSheetResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROWS_FIELD_NUMBER: _builtins.int
+    TOTALS_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_NUMBER_FIELD_NUMBER: _builtins.int
+    as_known_at_number: _builtins.int
+    """The last entry that the answer knows of: asked with it, the same question has the same answer for ever."""
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___BalanceSheetRow]:
+        """Accounts that are not at zero, and the result, in the order of the sections."""
+
+    @_builtins.property
+    def totals(self) -> _containers.RepeatedCompositeFieldContainer[Global___BalanceSheetTotal]:
+        """One per currency."""
+
+    def __init__(
+        self,
+        *,
+        rows: _abc.Iterable[Global___BalanceSheetRow] | None = ...,
+        totals: _abc.Iterable[Global___BalanceSheetTotal] | None = ...,
+        as_known_at_number: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_known_at_number", b"as_known_at_number", "rows", b"rows", "totals", b"totals"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetBalanceSheetResponse: _TypeAlias = GetBalanceSheetResponse  # noqa: Y015
+
+@_typing.final
+class BalanceSheetRow(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SECTION_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    section: Global___BalanceSheetSection.ValueType
+    account: _builtins.str
+    """Empty where it is a result, which no account holds."""
+    @_builtins.property
+    def amount(self) -> _money_pb2.Money:
+        """Positive on the side of its section: an asset's debit, anybody else's credit. A contra account is negative."""
+
+    def __init__(
+        self,
+        *,
+        section: Global___BalanceSheetSection.ValueType = ...,
+        account: _builtins.str = ...,
+        amount: _money_pb2.Money | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "amount", b"amount", "section", b"section"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BalanceSheetRow: _TypeAlias = BalanceSheetRow  # noqa: Y015
+
+@_typing.final
+class BalanceSheetTotal(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSETS_FIELD_NUMBER: _builtins.int
+    LIABILITIES_FIELD_NUMBER: _builtins.int
+    EQUITY_FIELD_NUMBER: _builtins.int
+    DIFFERENCE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def assets(self) -> _money_pb2.Money: ...
+    @_builtins.property
+    def liabilities(self) -> _money_pb2.Money: ...
+    @_builtins.property
+    def equity(self) -> _money_pb2.Money:
+        """With the results."""
+
+    @_builtins.property
+    def difference(self) -> _money_pb2.Money:
+        """Assets less liabilities and equity: zero, or the books are broken."""
+
+    def __init__(
+        self,
+        *,
+        assets: _money_pb2.Money | None = ...,
+        liabilities: _money_pb2.Money | None = ...,
+        equity: _money_pb2.Money | None = ...,
+        difference: _money_pb2.Money | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["assets", b"assets", "difference", b"difference", "equity", b"equity", "liabilities", b"liabilities"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assets", b"assets", "difference", b"difference", "equity", b"equity", "liabilities", b"liabilities"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BalanceSheetTotal: _TypeAlias = BalanceSheetTotal  # noqa: Y015
+
+@_typing.final
+class GetIncomeStatementRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOOK_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_FROM_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_TIME_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_NUMBER_FIELD_NUMBER: _builtins.int
+    book: _builtins.str
+    effective_from: _builtins.str
+    """First and last effective date, YYYY-MM-DD."""
+    as_of: _builtins.str
+    as_known_at_number: _builtins.int
+    @_builtins.property
+    def as_known_at_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        book: _builtins.str = ...,
+        effective_from: _builtins.str = ...,
+        as_of: _builtins.str = ...,
+        as_known_at_time: _timestamp_pb2.Timestamp | None = ...,
+        as_known_at_number: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at", "as_known_at_number", b"as_known_at_number", "as_known_at_time", b"as_known_at_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at", "as_known_at_number", b"as_known_at_number", "as_known_at_time", b"as_known_at_time", "as_of", b"as_of", "book", b"book", "effective_from", b"effective_from"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_as_known_at: _TypeAlias = _typing.Literal["as_known_at_time", "as_known_at_number"]  # noqa: Y015
+    _WhichOneofArgType_as_known_at: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_as_known_at) -> _WhichOneofReturnType_as_known_at | None: ...
+
+Global___GetIncomeStatementRequest: _TypeAlias = GetIncomeStatementRequest  # noqa: Y015
+
+@_typing.final
+class GetIncomeStatementResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROWS_FIELD_NUMBER: _builtins.int
+    TOTALS_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_NUMBER_FIELD_NUMBER: _builtins.int
+    as_known_at_number: _builtins.int
+    """The last entry that the answer knows of: asked with it, the same question has the same answer for ever."""
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___IncomeStatementRow]: ...
+    @_builtins.property
+    def totals(self) -> _containers.RepeatedCompositeFieldContainer[Global___IncomeStatementRow]:
+        """The sums of the rows, one per currency."""
+
+    def __init__(
+        self,
+        *,
+        rows: _abc.Iterable[Global___IncomeStatementRow] | None = ...,
+        totals: _abc.Iterable[Global___IncomeStatementRow] | None = ...,
+        as_known_at_number: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_known_at_number", b"as_known_at_number", "rows", b"rows", "totals", b"totals"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetIncomeStatementResponse: _TypeAlias = GetIncomeStatementResponse  # noqa: Y015
+
+@_typing.final
+class IncomeStatementRow(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    REVENUE_FIELD_NUMBER: _builtins.int
+    EXPENSES_FIELD_NUMBER: _builtins.int
+    RESULT_FIELD_NUMBER: _builtins.int
+    REVENUE_BEFORE_FIELD_NUMBER: _builtins.int
+    EXPENSES_BEFORE_FIELD_NUMBER: _builtins.int
+    RESULT_BEFORE_FIELD_NUMBER: _builtins.int
+    CHANGE_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """Empty in totals."""
+    @_builtins.property
+    def revenue(self) -> _money_pb2.Money:
+        """Credit positive."""
+
+    @_builtins.property
+    def expenses(self) -> _money_pb2.Money:
+        """Debit positive."""
+
+    @_builtins.property
+    def result(self) -> _money_pb2.Money:
+        """Revenue less expenses."""
+
+    @_builtins.property
+    def revenue_before(self) -> _money_pb2.Money:
+        """Of the period before: as many whole months, where the period is made of whole months, or else as many days."""
+
+    @_builtins.property
+    def expenses_before(self) -> _money_pb2.Money: ...
+    @_builtins.property
+    def result_before(self) -> _money_pb2.Money: ...
+    @_builtins.property
+    def change(self) -> _money_pb2.Money:
+        """Result less the result before."""
+
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+        revenue: _money_pb2.Money | None = ...,
+        expenses: _money_pb2.Money | None = ...,
+        result: _money_pb2.Money | None = ...,
+        revenue_before: _money_pb2.Money | None = ...,
+        expenses_before: _money_pb2.Money | None = ...,
+        result_before: _money_pb2.Money | None = ...,
+        change: _money_pb2.Money | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "expenses", b"expenses", "expenses_before", b"expenses_before", "result", b"result", "result_before", b"result_before", "revenue", b"revenue", "revenue_before", b"revenue_before"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "change", b"change", "expenses", b"expenses", "expenses_before", b"expenses_before", "result", b"result", "result_before", b"result_before", "revenue", b"revenue", "revenue_before", b"revenue_before"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IncomeStatementRow: _TypeAlias = IncomeStatementRow  # noqa: Y015
+
+@_typing.final
+class GetLagTriangleRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOOK_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_TIME_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_NUMBER_FIELD_NUMBER: _builtins.int
+    book: _builtins.str
+    as_of: _builtins.str
+    """Effective date, YYYY-MM-DD."""
+    as_known_at_number: _builtins.int
+    @_builtins.property
+    def as_known_at_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        book: _builtins.str = ...,
+        as_of: _builtins.str = ...,
+        as_known_at_time: _timestamp_pb2.Timestamp | None = ...,
+        as_known_at_number: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at", "as_known_at_number", b"as_known_at_number", "as_known_at_time", b"as_known_at_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at", "as_known_at_number", b"as_known_at_number", "as_known_at_time", b"as_known_at_time", "as_of", b"as_of", "book", b"book"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_as_known_at: _TypeAlias = _typing.Literal["as_known_at_time", "as_known_at_number"]  # noqa: Y015
+    _WhichOneofArgType_as_known_at: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_as_known_at) -> _WhichOneofReturnType_as_known_at | None: ...
+
+Global___GetLagTriangleRequest: _TypeAlias = GetLagTriangleRequest  # noqa: Y015
+
+@_typing.final
+class GetLagTriangleResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROWS_FIELD_NUMBER: _builtins.int
+    TOTALS_FIELD_NUMBER: _builtins.int
+    CONTROL_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_NUMBER_FIELD_NUMBER: _builtins.int
+    as_known_at_number: _builtins.int
+    """The last entry that the answer knows of: asked with it, the same question has the same answer for ever."""
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___LagTriangleRow]: ...
+    @_builtins.property
+    def totals(self) -> _containers.RepeatedCompositeFieldContainer[Global___LagTriangleRow]:
+        """The sums of the rows, one per currency."""
+
+    @_builtins.property
+    def control(self) -> _containers.RepeatedCompositeFieldContainer[_money_pb2.Money]:
+        """The control account Assets:Receivable:Insurer, one per currency: equal to the totals' change."""
+
+    def __init__(
+        self,
+        *,
+        rows: _abc.Iterable[Global___LagTriangleRow] | None = ...,
+        totals: _abc.Iterable[Global___LagTriangleRow] | None = ...,
+        control: _abc.Iterable[_money_pb2.Money] | None = ...,
+        as_known_at_number: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_known_at_number", b"as_known_at_number", "control", b"control", "rows", b"rows", "totals", b"totals"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetLagTriangleResponse: _TypeAlias = GetLagTriangleResponse  # noqa: Y015
+
+@_typing.final
+class LagTriangleRow(_message.Message):
+    """What became of a payer's receivable of a month of service, in one month after it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAYER_FIELD_NUMBER: _builtins.int
+    MONTH_FIELD_NUMBER: _builtins.int
+    MONTHS_SINCE_FIELD_NUMBER: _builtins.int
+    EARNED_FIELD_NUMBER: _builtins.int
+    PAID_FIELD_NUMBER: _builtins.int
+    ADJUSTED_FIELD_NUMBER: _builtins.int
+    ABSORBED_FIELD_NUMBER: _builtins.int
+    OTHER_FIELD_NUMBER: _builtins.int
+    CHANGE_FIELD_NUMBER: _builtins.int
+    PAID_SHARE_FIELD_NUMBER: _builtins.int
+    ADJUSTED_SHARE_FIELD_NUMBER: _builtins.int
+    ABSORBED_SHARE_FIELD_NUMBER: _builtins.int
+    payer: _builtins.str
+    month: _builtins.str
+    """YYYY-MM, of service."""
+    months_since: _builtins.int
+    paid_share: _builtins.str
+    """Up to and with this month, of all that was earned, in percent: "85.00", to be read. Empty where nothing was earned."""
+    adjusted_share: _builtins.str
+    absorbed_share: _builtins.str
+    @_builtins.property
+    def earned(self) -> _money_pb2.Money:
+        """By sessions, less those reversed."""
+
+    @_builtins.property
+    def paid(self) -> _money_pb2.Money: ...
+    @_builtins.property
+    def adjusted(self) -> _money_pb2.Money:
+        """By contract, or to the patient."""
+
+    @_builtins.property
+    def absorbed(self) -> _money_pb2.Money:
+        """Denials absorbed, less those recovered."""
+
+    @_builtins.property
+    def other(self) -> _money_pb2.Money: ...
+    @_builtins.property
+    def change(self) -> _money_pb2.Money:
+        """Earned less paid, adjusted, absorbed and other."""
+
+    def __init__(
+        self,
+        *,
+        payer: _builtins.str = ...,
+        month: _builtins.str = ...,
+        months_since: _builtins.int = ...,
+        earned: _money_pb2.Money | None = ...,
+        paid: _money_pb2.Money | None = ...,
+        adjusted: _money_pb2.Money | None = ...,
+        absorbed: _money_pb2.Money | None = ...,
+        other: _money_pb2.Money | None = ...,
+        change: _money_pb2.Money | None = ...,
+        paid_share: _builtins.str = ...,
+        adjusted_share: _builtins.str = ...,
+        absorbed_share: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["absorbed", b"absorbed", "adjusted", b"adjusted", "change", b"change", "earned", b"earned", "other", b"other", "paid", b"paid"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["absorbed", b"absorbed", "absorbed_share", b"absorbed_share", "adjusted", b"adjusted", "adjusted_share", b"adjusted_share", "change", b"change", "earned", b"earned", "month", b"month", "months_since", b"months_since", "other", b"other", "paid", b"paid", "paid_share", b"paid_share", "payer", b"payer"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LagTriangleRow: _TypeAlias = LagTriangleRow  # noqa: Y015
+
+@_typing.final
+class GetActorsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOOK_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_TIME_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_NUMBER_FIELD_NUMBER: _builtins.int
+    book: _builtins.str
+    as_of: _builtins.str
+    """Effective date, YYYY-MM-DD."""
+    as_known_at_number: _builtins.int
+    @_builtins.property
+    def as_known_at_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        book: _builtins.str = ...,
+        as_of: _builtins.str = ...,
+        as_known_at_time: _timestamp_pb2.Timestamp | None = ...,
+        as_known_at_number: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at", "as_known_at_number", b"as_known_at_number", "as_known_at_time", b"as_known_at_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at", "as_known_at_number", b"as_known_at_number", "as_known_at_time", b"as_known_at_time", "as_of", b"as_of", "book", b"book"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_as_known_at: _TypeAlias = _typing.Literal["as_known_at_time", "as_known_at_number"]  # noqa: Y015
+    _WhichOneofArgType_as_known_at: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_as_known_at) -> _WhichOneofReturnType_as_known_at | None: ...
+
+Global___GetActorsRequest: _TypeAlias = GetActorsRequest  # noqa: Y015
+
+@_typing.final
+class GetActorsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROWS_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_NUMBER_FIELD_NUMBER: _builtins.int
+    as_known_at_number: _builtins.int
+    """The last entry that the answer knows of: asked with it, the same question has the same answer for ever."""
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___ActorRow]:
+        """One per actor, kind and currency."""
+
+    def __init__(
+        self,
+        *,
+        rows: _abc.Iterable[Global___ActorRow] | None = ...,
+        as_known_at_number: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_known_at_number", b"as_known_at_number", "rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetActorsResponse: _TypeAlias = GetActorsResponse  # noqa: Y015
+
+@_typing.final
+class ActorRow(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACTOR_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    ENTRY_COUNT_FIELD_NUMBER: _builtins.int
+    DEBITS_FIELD_NUMBER: _builtins.int
+    FIRST_ENTRY_FIELD_NUMBER: _builtins.int
+    LAST_ENTRY_FIELD_NUMBER: _builtins.int
+    actor: _builtins.str
+    kind: _postings_pb2.Kind.ValueType
+    entry_count: _builtins.int
+    first_entry: _builtins.int
+    last_entry: _builtins.int
+    @_builtins.property
+    def debits(self) -> _money_pb2.Money: ...
+    def __init__(
+        self,
+        *,
+        actor: _builtins.str = ...,
+        kind: _postings_pb2.Kind.ValueType = ...,
+        entry_count: _builtins.int = ...,
+        debits: _money_pb2.Money | None = ...,
+        first_entry: _builtins.int = ...,
+        last_entry: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["debits", b"debits"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "debits", b"debits", "entry_count", b"entry_count", "first_entry", b"first_entry", "kind", b"kind", "last_entry", b"last_entry"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ActorRow: _TypeAlias = ActorRow  # noqa: Y015
+
+@_typing.final
+class ListGeneralLedgerRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOOK_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_FROM_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_TIME_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_NUMBER_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    book: _builtins.str
+    account: _builtins.str
+    """An account and all below it. Empty: all accounts."""
+    effective_from: _builtins.str
+    """First effective date, YYYY-MM-DD. Empty: from the beginning."""
+    as_of: _builtins.str
+    """Last effective date, YYYY-MM-DD. Empty: to the end."""
+    as_known_at_number: _builtins.int
+    page_size: _builtins.int
+    """At most 1,000; 0 means 100."""
+    page_token: _builtins.str
+    @_builtins.property
+    def as_known_at_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        book: _builtins.str = ...,
+        account: _builtins.str = ...,
+        effective_from: _builtins.str = ...,
+        as_of: _builtins.str = ...,
+        as_known_at_time: _timestamp_pb2.Timestamp | None = ...,
+        as_known_at_number: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at", "as_known_at_number", b"as_known_at_number", "as_known_at_time", b"as_known_at_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "as_known_at", b"as_known_at", "as_known_at_number", b"as_known_at_number", "as_known_at_time", b"as_known_at_time", "as_of", b"as_of", "book", b"book", "effective_from", b"effective_from", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_as_known_at: _TypeAlias = _typing.Literal["as_known_at_time", "as_known_at_number"]  # noqa: Y015
+    _WhichOneofArgType_as_known_at: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_as_known_at) -> _WhichOneofReturnType_as_known_at | None: ...
+
+Global___ListGeneralLedgerRequest: _TypeAlias = ListGeneralLedgerRequest  # noqa: Y015
+
+@_typing.final
+class ListGeneralLedgerResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROWS_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_NUMBER_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    as_known_at_number: _builtins.int
+    """The last entry that the answer knows of: asked with it, the same question has the same answer for ever."""
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___GeneralLedgerRow]: ...
+    def __init__(
+        self,
+        *,
+        rows: _abc.Iterable[Global___GeneralLedgerRow] | None = ...,
+        as_known_at_number: _builtins.int = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_known_at_number", b"as_known_at_number", "next_page_token", b"next_page_token", "rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListGeneralLedgerResponse: _TypeAlias = ListGeneralLedgerResponse  # noqa: Y015
+
+@_typing.final
+class GeneralLedgerRow(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EFFECTIVE_DATE_FIELD_NUMBER: _builtins.int
+    ENTRY_NUMBER_FIELD_NUMBER: _builtins.int
+    LINE_FIELD_NUMBER: _builtins.int
+    RECORDED_AT_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    POSTING_FIELD_NUMBER: _builtins.int
+    BALANCE_FIELD_NUMBER: _builtins.int
+    effective_date: _builtins.str
+    entry_number: _builtins.int
+    line: _builtins.int
+    """The place of the posting in its entry, counted from 1."""
+    kind: _postings_pb2.Kind.ValueType
+    actor: _builtins.str
+    description: _builtins.str
+    @_builtins.property
+    def recorded_at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def posting(self) -> _postings_pb2.Posting: ...
+    @_builtins.property
+    def balance(self) -> _money_pb2.Money:
+        """Of the account after this posting, debit positive."""
+
+    def __init__(
+        self,
+        *,
+        effective_date: _builtins.str = ...,
+        entry_number: _builtins.int = ...,
+        line: _builtins.int = ...,
+        recorded_at: _timestamp_pb2.Timestamp | None = ...,
+        kind: _postings_pb2.Kind.ValueType = ...,
+        actor: _builtins.str = ...,
+        description: _builtins.str = ...,
+        posting: _postings_pb2.Posting | None = ...,
+        balance: _money_pb2.Money | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["balance", b"balance", "posting", b"posting", "recorded_at", b"recorded_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "balance", b"balance", "description", b"description", "effective_date", b"effective_date", "entry_number", b"entry_number", "kind", b"kind", "line", b"line", "posting", b"posting", "recorded_at", b"recorded_at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GeneralLedgerRow: _TypeAlias = GeneralLedgerRow  # noqa: Y015
+
+@_typing.final
+class ListEntriesByActorRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOOK_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_FROM_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_TIME_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_NUMBER_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    book: _builtins.str
+    actor: _builtins.str
+    """Empty: everybody."""
+    effective_from: _builtins.str
+    """First effective date, YYYY-MM-DD. Empty: from the beginning."""
+    as_of: _builtins.str
+    """Last effective date, YYYY-MM-DD. Empty: to the end."""
+    as_known_at_number: _builtins.int
+    page_size: _builtins.int
+    """At most 1,000; 0 means 100."""
+    page_token: _builtins.str
+    @_builtins.property
+    def as_known_at_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        book: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        effective_from: _builtins.str = ...,
+        as_of: _builtins.str = ...,
+        as_known_at_time: _timestamp_pb2.Timestamp | None = ...,
+        as_known_at_number: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at", "as_known_at_number", b"as_known_at_number", "as_known_at_time", b"as_known_at_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "as_known_at", b"as_known_at", "as_known_at_number", b"as_known_at_number", "as_known_at_time", b"as_known_at_time", "as_of", b"as_of", "book", b"book", "effective_from", b"effective_from", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_as_known_at: _TypeAlias = _typing.Literal["as_known_at_time", "as_known_at_number"]  # noqa: Y015
+    _WhichOneofArgType_as_known_at: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_as_known_at) -> _WhichOneofReturnType_as_known_at | None: ...
+
+Global___ListEntriesByActorRequest: _TypeAlias = ListEntriesByActorRequest  # noqa: Y015
+
+@_typing.final
+class ListEntriesByActorResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROWS_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_NUMBER_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    as_known_at_number: _builtins.int
+    """The last entry that the answer knows of: asked with it, the same question has the same answer for ever."""
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___EntryRow]: ...
+    def __init__(
+        self,
+        *,
+        rows: _abc.Iterable[Global___EntryRow] | None = ...,
+        as_known_at_number: _builtins.int = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_known_at_number", b"as_known_at_number", "next_page_token", b"next_page_token", "rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListEntriesByActorResponse: _TypeAlias = ListEntriesByActorResponse  # noqa: Y015
+
+@_typing.final
+class EntryRow(_message.Message):
+    """An entry without its postings; one that is in several currencies has a row for each."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRY_NUMBER_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_DATE_FIELD_NUMBER: _builtins.int
+    RECORDED_AT_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    DEBITS_FIELD_NUMBER: _builtins.int
+    entry_number: _builtins.int
+    effective_date: _builtins.str
+    actor: _builtins.str
+    kind: _postings_pb2.Kind.ValueType
+    description: _builtins.str
+    @_builtins.property
+    def recorded_at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def debits(self) -> _money_pb2.Money:
+        """All its debits."""
+
+    def __init__(
+        self,
+        *,
+        entry_number: _builtins.int = ...,
+        effective_date: _builtins.str = ...,
+        recorded_at: _timestamp_pb2.Timestamp | None = ...,
+        actor: _builtins.str = ...,
+        kind: _postings_pb2.Kind.ValueType = ...,
+        description: _builtins.str = ...,
+        debits: _money_pb2.Money | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["debits", b"debits", "recorded_at", b"recorded_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "debits", b"debits", "description", b"description", "effective_date", b"effective_date", "entry_number", b"entry_number", "kind", b"kind", "recorded_at", b"recorded_at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EntryRow: _TypeAlias = EntryRow  # noqa: Y015
+
+@_typing.final
+class ListReversedEntriesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOOK_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_FROM_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_TIME_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_NUMBER_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    book: _builtins.str
+    effective_from: _builtins.str
+    """First effective date, YYYY-MM-DD. Empty: from the beginning."""
+    as_of: _builtins.str
+    """Last effective date, YYYY-MM-DD. Empty: to the end."""
+    as_known_at_number: _builtins.int
+    page_size: _builtins.int
+    """At most 1,000; 0 means 100."""
+    page_token: _builtins.str
+    @_builtins.property
+    def as_known_at_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        book: _builtins.str = ...,
+        effective_from: _builtins.str = ...,
+        as_of: _builtins.str = ...,
+        as_known_at_time: _timestamp_pb2.Timestamp | None = ...,
+        as_known_at_number: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at", "as_known_at_number", b"as_known_at_number", "as_known_at_time", b"as_known_at_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at", "as_known_at_number", b"as_known_at_number", "as_known_at_time", b"as_known_at_time", "as_of", b"as_of", "book", b"book", "effective_from", b"effective_from", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_as_known_at: _TypeAlias = _typing.Literal["as_known_at_time", "as_known_at_number"]  # noqa: Y015
+    _WhichOneofArgType_as_known_at: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_as_known_at) -> _WhichOneofReturnType_as_known_at | None: ...
+
+Global___ListReversedEntriesRequest: _TypeAlias = ListReversedEntriesRequest  # noqa: Y015
+
+@_typing.final
+class ListReversedEntriesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROWS_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_NUMBER_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    as_known_at_number: _builtins.int
+    """The last entry that the answer knows of: asked with it, the same question has the same answer for ever."""
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReversedEntryRow]: ...
+    def __init__(
+        self,
+        *,
+        rows: _abc.Iterable[Global___ReversedEntryRow] | None = ...,
+        as_known_at_number: _builtins.int = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_known_at_number", b"as_known_at_number", "next_page_token", b"next_page_token", "rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListReversedEntriesResponse: _TypeAlias = ListReversedEntriesResponse  # noqa: Y015
+
+@_typing.final
+class ReversedEntryRow(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRY_FIELD_NUMBER: _builtins.int
+    REVERSAL_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def entry(self) -> Global___EntryRow: ...
+    @_builtins.property
+    def reversal(self) -> Global___EntryRow: ...
+    def __init__(
+        self,
+        *,
+        entry: Global___EntryRow | None = ...,
+        reversal: Global___EntryRow | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "reversal", b"reversal"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "reversal", b"reversal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReversedEntryRow: _TypeAlias = ReversedEntryRow  # noqa: Y015
+
+@_typing.final
+class ListBackDatedEntriesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOOK_FIELD_NUMBER: _builtins.int
+    DAYS_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_FROM_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_TIME_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_NUMBER_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    book: _builtins.str
+    days: _builtins.int
+    """Only entries that are effective more than so many days before they were recorded."""
+    effective_from: _builtins.str
+    """First effective date, YYYY-MM-DD. Empty: from the beginning."""
+    as_of: _builtins.str
+    """Last effective date, YYYY-MM-DD. Empty: to the end."""
+    as_known_at_number: _builtins.int
+    page_size: _builtins.int
+    """At most 1,000; 0 means 100."""
+    page_token: _builtins.str
+    @_builtins.property
+    def as_known_at_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        book: _builtins.str = ...,
+        days: _builtins.int = ...,
+        effective_from: _builtins.str = ...,
+        as_of: _builtins.str = ...,
+        as_known_at_time: _timestamp_pb2.Timestamp | None = ...,
+        as_known_at_number: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at", "as_known_at_number", b"as_known_at_number", "as_known_at_time", b"as_known_at_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at", "as_known_at_number", b"as_known_at_number", "as_known_at_time", b"as_known_at_time", "as_of", b"as_of", "book", b"book", "days", b"days", "effective_from", b"effective_from", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_as_known_at: _TypeAlias = _typing.Literal["as_known_at_time", "as_known_at_number"]  # noqa: Y015
+    _WhichOneofArgType_as_known_at: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_as_known_at) -> _WhichOneofReturnType_as_known_at | None: ...
+
+Global___ListBackDatedEntriesRequest: _TypeAlias = ListBackDatedEntriesRequest  # noqa: Y015
+
+@_typing.final
+class ListBackDatedEntriesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROWS_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_NUMBER_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    as_known_at_number: _builtins.int
+    """The last entry that the answer knows of: asked with it, the same question has the same answer for ever."""
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___BackDatedEntryRow]: ...
+    def __init__(
+        self,
+        *,
+        rows: _abc.Iterable[Global___BackDatedEntryRow] | None = ...,
+        as_known_at_number: _builtins.int = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_known_at_number", b"as_known_at_number", "next_page_token", b"next_page_token", "rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListBackDatedEntriesResponse: _TypeAlias = ListBackDatedEntriesResponse  # noqa: Y015
+
+@_typing.final
+class BackDatedEntryRow(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRY_FIELD_NUMBER: _builtins.int
+    DAYS_BACK_FIELD_NUMBER: _builtins.int
+    days_back: _builtins.int
+    """From the effective date to the day of recording (UTC)."""
+    @_builtins.property
+    def entry(self) -> Global___EntryRow: ...
+    def __init__(
+        self,
+        *,
+        entry: Global___EntryRow | None = ...,
+        days_back: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["days_back", b"days_back", "entry", b"entry"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BackDatedEntryRow: _TypeAlias = BackDatedEntryRow  # noqa: Y015
+
+@_typing.final
+class ListManualEntriesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOOK_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_FROM_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_TIME_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_NUMBER_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    book: _builtins.str
+    effective_from: _builtins.str
+    """First effective date, YYYY-MM-DD. Empty: from the beginning."""
+    as_of: _builtins.str
+    """Last effective date, YYYY-MM-DD. Empty: to the end."""
+    as_known_at_number: _builtins.int
+    page_size: _builtins.int
+    """At most 1,000; 0 means 100."""
+    page_token: _builtins.str
+    @_builtins.property
+    def as_known_at_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        book: _builtins.str = ...,
+        effective_from: _builtins.str = ...,
+        as_of: _builtins.str = ...,
+        as_known_at_time: _timestamp_pb2.Timestamp | None = ...,
+        as_known_at_number: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at", "as_known_at_number", b"as_known_at_number", "as_known_at_time", b"as_known_at_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at", "as_known_at_number", b"as_known_at_number", "as_known_at_time", b"as_known_at_time", "as_of", b"as_of", "book", b"book", "effective_from", b"effective_from", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_as_known_at: _TypeAlias = _typing.Literal["as_known_at_time", "as_known_at_number"]  # noqa: Y015
+    _WhichOneofArgType_as_known_at: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_as_known_at) -> _WhichOneofReturnType_as_known_at | None: ...
+
+Global___ListManualEntriesRequest: _TypeAlias = ListManualEntriesRequest  # noqa: Y015
+
+@_typing.final
+class ListManualEntriesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROWS_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_NUMBER_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    as_known_at_number: _builtins.int
+    """The last entry that the answer knows of: asked with it, the same question has the same answer for ever."""
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___ManualEntryRow]: ...
+    def __init__(
+        self,
+        *,
+        rows: _abc.Iterable[Global___ManualEntryRow] | None = ...,
+        as_known_at_number: _builtins.int = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_known_at_number", b"as_known_at_number", "next_page_token", b"next_page_token", "rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListManualEntriesResponse: _TypeAlias = ListManualEntriesResponse  # noqa: Y015
+
+@_typing.final
+class ManualEntryRow(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRY_FIELD_NUMBER: _builtins.int
+    APPROVER_FIELD_NUMBER: _builtins.int
+    APPROVED_BECAUSE_FIELD_NUMBER: _builtins.int
+    approver: _builtins.str
+    """Empty where no second person was needed."""
+    approved_because: _builtins.str
+    @_builtins.property
+    def entry(self) -> Global___EntryRow:
+        """Its description is the reason."""
+
+    def __init__(
+        self,
+        *,
+        entry: Global___EntryRow | None = ...,
+        approver: _builtins.str = ...,
+        approved_because: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approved_because", b"approved_because", "approver", b"approver", "entry", b"entry"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ManualEntryRow: _TypeAlias = ManualEntryRow  # noqa: Y015

@@ -61,6 +61,51 @@ class ReportsServiceStub:
                 request_serializer=ledger_dot_v1_dot_reports__pb2.GetSessionMarginRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_reports__pb2.GetSessionMarginResponse.FromString,
                 _registered_method=True)
+        self.GetBalanceSheet = channel.unary_unary(
+                '/ledger.v1.ReportsService/GetBalanceSheet',
+                request_serializer=ledger_dot_v1_dot_reports__pb2.GetBalanceSheetRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_reports__pb2.GetBalanceSheetResponse.FromString,
+                _registered_method=True)
+        self.GetIncomeStatement = channel.unary_unary(
+                '/ledger.v1.ReportsService/GetIncomeStatement',
+                request_serializer=ledger_dot_v1_dot_reports__pb2.GetIncomeStatementRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_reports__pb2.GetIncomeStatementResponse.FromString,
+                _registered_method=True)
+        self.GetLagTriangle = channel.unary_unary(
+                '/ledger.v1.ReportsService/GetLagTriangle',
+                request_serializer=ledger_dot_v1_dot_reports__pb2.GetLagTriangleRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_reports__pb2.GetLagTriangleResponse.FromString,
+                _registered_method=True)
+        self.GetActors = channel.unary_unary(
+                '/ledger.v1.ReportsService/GetActors',
+                request_serializer=ledger_dot_v1_dot_reports__pb2.GetActorsRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_reports__pb2.GetActorsResponse.FromString,
+                _registered_method=True)
+        self.ListGeneralLedger = channel.unary_unary(
+                '/ledger.v1.ReportsService/ListGeneralLedger',
+                request_serializer=ledger_dot_v1_dot_reports__pb2.ListGeneralLedgerRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_reports__pb2.ListGeneralLedgerResponse.FromString,
+                _registered_method=True)
+        self.ListEntriesByActor = channel.unary_unary(
+                '/ledger.v1.ReportsService/ListEntriesByActor',
+                request_serializer=ledger_dot_v1_dot_reports__pb2.ListEntriesByActorRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_reports__pb2.ListEntriesByActorResponse.FromString,
+                _registered_method=True)
+        self.ListReversedEntries = channel.unary_unary(
+                '/ledger.v1.ReportsService/ListReversedEntries',
+                request_serializer=ledger_dot_v1_dot_reports__pb2.ListReversedEntriesRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_reports__pb2.ListReversedEntriesResponse.FromString,
+                _registered_method=True)
+        self.ListBackDatedEntries = channel.unary_unary(
+                '/ledger.v1.ReportsService/ListBackDatedEntries',
+                request_serializer=ledger_dot_v1_dot_reports__pb2.ListBackDatedEntriesRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_reports__pb2.ListBackDatedEntriesResponse.FromString,
+                _registered_method=True)
+        self.ListManualEntries = channel.unary_unary(
+                '/ledger.v1.ReportsService/ListManualEntries',
+                request_serializer=ledger_dot_v1_dot_reports__pb2.ListManualEntriesRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_reports__pb2.ListManualEntriesResponse.FromString,
+                _registered_method=True)
 
 
 class ReportsServiceServicer:
@@ -91,14 +136,78 @@ class ReportsServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetProviderPayables(self, request, context):
-        """What is owed to each provider.
+        """What is owed to each provider, and how long.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetSessionMargin(self, request, context):
-        """Revenue less what providers earned, by payer.
+        """Revenue less what providers earned: by payer, plan, state, licence type and month of service, or any of them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetBalanceSheet(self, request, context):
+        """Assets, liabilities and equity with the result to date; both sides are equal, or the books are broken.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetIncomeStatement(self, request, context):
+        """Revenue and expenses of a period, beside those of the period before.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetLagTriangle(self, request, context):
+        """What became of what payers owed, by month of service and months since.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetActors(self, request, context):
+        """Who posted how many entries of which kind.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListGeneralLedger(self, request, context):
+        """Every posting, account by account and from day to day, with the balance after each. Later postings do not disturb
+        a walk through the pages of this and the following: the first page settles what is known.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListEntriesByActor(self, request, context):
+        """Every entry with who posted it, or those of one actor.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListReversedEntries(self, request, context):
+        """Entries that were undone, each with the entry that undid it, who did so and why.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListBackDatedEntries(self, request, context):
+        """Entries that are effective before the day on which they were recorded.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListManualEntries(self, request, context):
+        """What was posted by hand, why, by whom, and who approved it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -131,6 +240,51 @@ def add_ReportsServiceServicer_to_server(servicer, server):
                     servicer.GetSessionMargin,
                     request_deserializer=ledger_dot_v1_dot_reports__pb2.GetSessionMarginRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_reports__pb2.GetSessionMarginResponse.SerializeToString,
+            ),
+            'GetBalanceSheet': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBalanceSheet,
+                    request_deserializer=ledger_dot_v1_dot_reports__pb2.GetBalanceSheetRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_reports__pb2.GetBalanceSheetResponse.SerializeToString,
+            ),
+            'GetIncomeStatement': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetIncomeStatement,
+                    request_deserializer=ledger_dot_v1_dot_reports__pb2.GetIncomeStatementRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_reports__pb2.GetIncomeStatementResponse.SerializeToString,
+            ),
+            'GetLagTriangle': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLagTriangle,
+                    request_deserializer=ledger_dot_v1_dot_reports__pb2.GetLagTriangleRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_reports__pb2.GetLagTriangleResponse.SerializeToString,
+            ),
+            'GetActors': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetActors,
+                    request_deserializer=ledger_dot_v1_dot_reports__pb2.GetActorsRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_reports__pb2.GetActorsResponse.SerializeToString,
+            ),
+            'ListGeneralLedger': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListGeneralLedger,
+                    request_deserializer=ledger_dot_v1_dot_reports__pb2.ListGeneralLedgerRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_reports__pb2.ListGeneralLedgerResponse.SerializeToString,
+            ),
+            'ListEntriesByActor': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListEntriesByActor,
+                    request_deserializer=ledger_dot_v1_dot_reports__pb2.ListEntriesByActorRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_reports__pb2.ListEntriesByActorResponse.SerializeToString,
+            ),
+            'ListReversedEntries': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListReversedEntries,
+                    request_deserializer=ledger_dot_v1_dot_reports__pb2.ListReversedEntriesRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_reports__pb2.ListReversedEntriesResponse.SerializeToString,
+            ),
+            'ListBackDatedEntries': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBackDatedEntries,
+                    request_deserializer=ledger_dot_v1_dot_reports__pb2.ListBackDatedEntriesRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_reports__pb2.ListBackDatedEntriesResponse.SerializeToString,
+            ),
+            'ListManualEntries': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListManualEntries,
+                    request_deserializer=ledger_dot_v1_dot_reports__pb2.ListManualEntriesRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_reports__pb2.ListManualEntriesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -270,6 +424,249 @@ class ReportsService:
             '/ledger.v1.ReportsService/GetSessionMargin',
             ledger_dot_v1_dot_reports__pb2.GetSessionMarginRequest.SerializeToString,
             ledger_dot_v1_dot_reports__pb2.GetSessionMarginResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetBalanceSheet(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.ReportsService/GetBalanceSheet',
+            ledger_dot_v1_dot_reports__pb2.GetBalanceSheetRequest.SerializeToString,
+            ledger_dot_v1_dot_reports__pb2.GetBalanceSheetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetIncomeStatement(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.ReportsService/GetIncomeStatement',
+            ledger_dot_v1_dot_reports__pb2.GetIncomeStatementRequest.SerializeToString,
+            ledger_dot_v1_dot_reports__pb2.GetIncomeStatementResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLagTriangle(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.ReportsService/GetLagTriangle',
+            ledger_dot_v1_dot_reports__pb2.GetLagTriangleRequest.SerializeToString,
+            ledger_dot_v1_dot_reports__pb2.GetLagTriangleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetActors(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.ReportsService/GetActors',
+            ledger_dot_v1_dot_reports__pb2.GetActorsRequest.SerializeToString,
+            ledger_dot_v1_dot_reports__pb2.GetActorsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListGeneralLedger(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.ReportsService/ListGeneralLedger',
+            ledger_dot_v1_dot_reports__pb2.ListGeneralLedgerRequest.SerializeToString,
+            ledger_dot_v1_dot_reports__pb2.ListGeneralLedgerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListEntriesByActor(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.ReportsService/ListEntriesByActor',
+            ledger_dot_v1_dot_reports__pb2.ListEntriesByActorRequest.SerializeToString,
+            ledger_dot_v1_dot_reports__pb2.ListEntriesByActorResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListReversedEntries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.ReportsService/ListReversedEntries',
+            ledger_dot_v1_dot_reports__pb2.ListReversedEntriesRequest.SerializeToString,
+            ledger_dot_v1_dot_reports__pb2.ListReversedEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBackDatedEntries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.ReportsService/ListBackDatedEntries',
+            ledger_dot_v1_dot_reports__pb2.ListBackDatedEntriesRequest.SerializeToString,
+            ledger_dot_v1_dot_reports__pb2.ListBackDatedEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListManualEntries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.ReportsService/ListManualEntries',
+            ledger_dot_v1_dot_reports__pb2.ListManualEntriesRequest.SerializeToString,
+            ledger_dot_v1_dot_reports__pb2.ListManualEntriesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -44,9 +44,29 @@ class ReportsServiceStub:
     GetReceivablesAging: _grpc.UnaryUnaryMultiCallable[_reports_pb2.GetReceivablesAgingRequest, _reports_pb2.GetReceivablesAgingResponse]
     """What payers owe, by days since the service; ties to the control account."""
     GetProviderPayables: _grpc.UnaryUnaryMultiCallable[_reports_pb2.GetProviderPayablesRequest, _reports_pb2.GetProviderPayablesResponse]
-    """What is owed to each provider."""
+    """What is owed to each provider, and how long."""
     GetSessionMargin: _grpc.UnaryUnaryMultiCallable[_reports_pb2.GetSessionMarginRequest, _reports_pb2.GetSessionMarginResponse]
-    """Revenue less what providers earned, by payer."""
+    """Revenue less what providers earned: by payer, plan, state, licence type and month of service, or any of them."""
+    GetBalanceSheet: _grpc.UnaryUnaryMultiCallable[_reports_pb2.GetBalanceSheetRequest, _reports_pb2.GetBalanceSheetResponse]
+    """Assets, liabilities and equity with the result to date; both sides are equal, or the books are broken."""
+    GetIncomeStatement: _grpc.UnaryUnaryMultiCallable[_reports_pb2.GetIncomeStatementRequest, _reports_pb2.GetIncomeStatementResponse]
+    """Revenue and expenses of a period, beside those of the period before."""
+    GetLagTriangle: _grpc.UnaryUnaryMultiCallable[_reports_pb2.GetLagTriangleRequest, _reports_pb2.GetLagTriangleResponse]
+    """What became of what payers owed, by month of service and months since."""
+    GetActors: _grpc.UnaryUnaryMultiCallable[_reports_pb2.GetActorsRequest, _reports_pb2.GetActorsResponse]
+    """Who posted how many entries of which kind."""
+    ListGeneralLedger: _grpc.UnaryUnaryMultiCallable[_reports_pb2.ListGeneralLedgerRequest, _reports_pb2.ListGeneralLedgerResponse]
+    """Every posting, account by account and from day to day, with the balance after each. Later postings do not disturb
+    a walk through the pages of this and the following: the first page settles what is known.
+    """
+    ListEntriesByActor: _grpc.UnaryUnaryMultiCallable[_reports_pb2.ListEntriesByActorRequest, _reports_pb2.ListEntriesByActorResponse]
+    """Every entry with who posted it, or those of one actor."""
+    ListReversedEntries: _grpc.UnaryUnaryMultiCallable[_reports_pb2.ListReversedEntriesRequest, _reports_pb2.ListReversedEntriesResponse]
+    """Entries that were undone, each with the entry that undid it, who did so and why."""
+    ListBackDatedEntries: _grpc.UnaryUnaryMultiCallable[_reports_pb2.ListBackDatedEntriesRequest, _reports_pb2.ListBackDatedEntriesResponse]
+    """Entries that are effective before the day on which they were recorded."""
+    ListManualEntries: _grpc.UnaryUnaryMultiCallable[_reports_pb2.ListManualEntriesRequest, _reports_pb2.ListManualEntriesResponse]
+    """What was posted by hand, why, by whom, and who approved it."""
 
 @_typing.type_check_only
 class ReportsServiceAsyncStub(ReportsServiceStub):
@@ -64,9 +84,29 @@ class ReportsServiceAsyncStub(ReportsServiceStub):
     GetReceivablesAging: _aio.UnaryUnaryMultiCallable[_reports_pb2.GetReceivablesAgingRequest, _reports_pb2.GetReceivablesAgingResponse]  # type: ignore[assignment]
     """What payers owe, by days since the service; ties to the control account."""
     GetProviderPayables: _aio.UnaryUnaryMultiCallable[_reports_pb2.GetProviderPayablesRequest, _reports_pb2.GetProviderPayablesResponse]  # type: ignore[assignment]
-    """What is owed to each provider."""
+    """What is owed to each provider, and how long."""
     GetSessionMargin: _aio.UnaryUnaryMultiCallable[_reports_pb2.GetSessionMarginRequest, _reports_pb2.GetSessionMarginResponse]  # type: ignore[assignment]
-    """Revenue less what providers earned, by payer."""
+    """Revenue less what providers earned: by payer, plan, state, licence type and month of service, or any of them."""
+    GetBalanceSheet: _aio.UnaryUnaryMultiCallable[_reports_pb2.GetBalanceSheetRequest, _reports_pb2.GetBalanceSheetResponse]  # type: ignore[assignment]
+    """Assets, liabilities and equity with the result to date; both sides are equal, or the books are broken."""
+    GetIncomeStatement: _aio.UnaryUnaryMultiCallable[_reports_pb2.GetIncomeStatementRequest, _reports_pb2.GetIncomeStatementResponse]  # type: ignore[assignment]
+    """Revenue and expenses of a period, beside those of the period before."""
+    GetLagTriangle: _aio.UnaryUnaryMultiCallable[_reports_pb2.GetLagTriangleRequest, _reports_pb2.GetLagTriangleResponse]  # type: ignore[assignment]
+    """What became of what payers owed, by month of service and months since."""
+    GetActors: _aio.UnaryUnaryMultiCallable[_reports_pb2.GetActorsRequest, _reports_pb2.GetActorsResponse]  # type: ignore[assignment]
+    """Who posted how many entries of which kind."""
+    ListGeneralLedger: _aio.UnaryUnaryMultiCallable[_reports_pb2.ListGeneralLedgerRequest, _reports_pb2.ListGeneralLedgerResponse]  # type: ignore[assignment]
+    """Every posting, account by account and from day to day, with the balance after each. Later postings do not disturb
+    a walk through the pages of this and the following: the first page settles what is known.
+    """
+    ListEntriesByActor: _aio.UnaryUnaryMultiCallable[_reports_pb2.ListEntriesByActorRequest, _reports_pb2.ListEntriesByActorResponse]  # type: ignore[assignment]
+    """Every entry with who posted it, or those of one actor."""
+    ListReversedEntries: _aio.UnaryUnaryMultiCallable[_reports_pb2.ListReversedEntriesRequest, _reports_pb2.ListReversedEntriesResponse]  # type: ignore[assignment]
+    """Entries that were undone, each with the entry that undid it, who did so and why."""
+    ListBackDatedEntries: _aio.UnaryUnaryMultiCallable[_reports_pb2.ListBackDatedEntriesRequest, _reports_pb2.ListBackDatedEntriesResponse]  # type: ignore[assignment]
+    """Entries that are effective before the day on which they were recorded."""
+    ListManualEntries: _aio.UnaryUnaryMultiCallable[_reports_pb2.ListManualEntriesRequest, _reports_pb2.ListManualEntriesResponse]  # type: ignore[assignment]
+    """What was posted by hand, why, by whom, and who approved it."""
 
 class ReportsServiceServicer(metaclass=_abc_1.ABCMeta):
     """Questions about the books as of an effective date, which a statement alone can do without. Each is one SQL file
@@ -105,7 +145,7 @@ class ReportsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reports_pb2.GetProviderPayablesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_reports_pb2.GetProviderPayablesResponse, _abc.Awaitable[_reports_pb2.GetProviderPayablesResponse]]:
-        """What is owed to each provider."""
+        """What is owed to each provider, and how long."""
 
     @_abc_1.abstractmethod
     def GetSessionMargin(
@@ -113,6 +153,80 @@ class ReportsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reports_pb2.GetSessionMarginRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_reports_pb2.GetSessionMarginResponse, _abc.Awaitable[_reports_pb2.GetSessionMarginResponse]]:
-        """Revenue less what providers earned, by payer."""
+        """Revenue less what providers earned: by payer, plan, state, licence type and month of service, or any of them."""
+
+    @_abc_1.abstractmethod
+    def GetBalanceSheet(
+        self,
+        request: _reports_pb2.GetBalanceSheetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reports_pb2.GetBalanceSheetResponse, _abc.Awaitable[_reports_pb2.GetBalanceSheetResponse]]:
+        """Assets, liabilities and equity with the result to date; both sides are equal, or the books are broken."""
+
+    @_abc_1.abstractmethod
+    def GetIncomeStatement(
+        self,
+        request: _reports_pb2.GetIncomeStatementRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reports_pb2.GetIncomeStatementResponse, _abc.Awaitable[_reports_pb2.GetIncomeStatementResponse]]:
+        """Revenue and expenses of a period, beside those of the period before."""
+
+    @_abc_1.abstractmethod
+    def GetLagTriangle(
+        self,
+        request: _reports_pb2.GetLagTriangleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reports_pb2.GetLagTriangleResponse, _abc.Awaitable[_reports_pb2.GetLagTriangleResponse]]:
+        """What became of what payers owed, by month of service and months since."""
+
+    @_abc_1.abstractmethod
+    def GetActors(
+        self,
+        request: _reports_pb2.GetActorsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reports_pb2.GetActorsResponse, _abc.Awaitable[_reports_pb2.GetActorsResponse]]:
+        """Who posted how many entries of which kind."""
+
+    @_abc_1.abstractmethod
+    def ListGeneralLedger(
+        self,
+        request: _reports_pb2.ListGeneralLedgerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reports_pb2.ListGeneralLedgerResponse, _abc.Awaitable[_reports_pb2.ListGeneralLedgerResponse]]:
+        """Every posting, account by account and from day to day, with the balance after each. Later postings do not disturb
+        a walk through the pages of this and the following: the first page settles what is known.
+        """
+
+    @_abc_1.abstractmethod
+    def ListEntriesByActor(
+        self,
+        request: _reports_pb2.ListEntriesByActorRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reports_pb2.ListEntriesByActorResponse, _abc.Awaitable[_reports_pb2.ListEntriesByActorResponse]]:
+        """Every entry with who posted it, or those of one actor."""
+
+    @_abc_1.abstractmethod
+    def ListReversedEntries(
+        self,
+        request: _reports_pb2.ListReversedEntriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reports_pb2.ListReversedEntriesResponse, _abc.Awaitable[_reports_pb2.ListReversedEntriesResponse]]:
+        """Entries that were undone, each with the entry that undid it, who did so and why."""
+
+    @_abc_1.abstractmethod
+    def ListBackDatedEntries(
+        self,
+        request: _reports_pb2.ListBackDatedEntriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reports_pb2.ListBackDatedEntriesResponse, _abc.Awaitable[_reports_pb2.ListBackDatedEntriesResponse]]:
+        """Entries that are effective before the day on which they were recorded."""
+
+    @_abc_1.abstractmethod
+    def ListManualEntries(
+        self,
+        request: _reports_pb2.ListManualEntriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reports_pb2.ListManualEntriesResponse, _abc.Awaitable[_reports_pb2.ListManualEntriesResponse]]:
+        """What was posted by hand, why, by whom, and who approved it."""
 
 def add_ReportsServiceServicer_to_server(servicer: ReportsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -24,18 +24,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ledger.audit import integrity
 from ledger.database import engine, migrate, reading
 from ledger.reports import export, report
+from ledger.reports.financial import BALANCE_SHEET
 from ledger.reports.report import Question, columns
-from service import printing, server
+from service import server
 from service.demo.client import Client
 from service.demo.story import AS_OF, Story
 from service.postgres import Urls, embedded
-from service.printing import Format
+from service.printing import About, Tables, sentence
 from service.questions import EXCEPTIONS, RECEIVED
 
 BOOK = "demo"
 _SHOWN = 15
 _INTERRUPTED = 130
 _WORKLIST = replace(EXCEPTIONS, columns=columns("reason payer claim_as_sent currency amount:money detail"))
+_OF_BOOKS = (*report.QUESTIONS, BALANCE_SHEET)
 _REFEREES: tuple[tuple[str, Callable[[str], list[str]]], ...] = (
     ("beancount", lambda file: ["bean-check", file]),
     ("hledger", lambda file: ["hledger", "-f", file, "check", "--strict"]),
@@ -98,7 +100,7 @@ async def _reported(url: str, folder: Path) -> list[str]:
 
 async def _reports(connection: AsyncConnection) -> list[str]:
     doubts = []
-    for question in (*report.QUESTIONS, RECEIVED, _WORKLIST):
+    for question in (*_OF_BOOKS, RECEIVED, _WORKLIST):
         print()
         doubts += await _report(connection, question)
     print()
@@ -110,14 +112,16 @@ async def _report(connection: AsyncConnection, question: Question) -> list[str]:
 
     The mail room's own reports are of today: the story plays in its own year, but its mail came just now.
     """
-    of_books = question in report.QUESTIONS
-    day = date.fromisoformat(AS_OF) if of_books else datetime.now(UTC).date()
+    day = date.fromisoformat(AS_OF) if question in _OF_BOOKS else datetime.now(UTC).date()
     found = await report.ask(connection, question, BOOK, day)
     shown = replace(found, rows=found.rows[:_SHOWN]) if question is _WORKLIST else found
-    printing.show(shown, Format.TABLE, BOOK, day)
+    tables = Tables(sys.stdout)
+    tables.begin(About(question.name, BOOK, day, shown.known, shown.columns))
+    tables.rows(shown.rows)
+    tables.end(shown.totals, shown.controls)
     if len(shown.rows) < len(found.rows):
         print(f"the first {_SHOWN} of {len(found.rows)} exceptions are shown; the total is of all of them")
-    return [printing.sentence(control) for control in found.controls if not control.ties]
+    return [sentence(control) for control in found.controls if not control.ties]
 
 
 async def _unsound(connection: AsyncConnection) -> list[str]:
