@@ -12,7 +12,7 @@ from benchmarks.remittances.answer import Answer
 from benchmarks.remittances.world import Claim, World
 
 SHORTEST_CUT = 4
-"""Characters of an id that must be left for the clerk to take it for a cut one."""
+"""Characters of an id that must be left, and half of it, for the clerk to take it for a cut one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,8 @@ def _spelled(answer: Answer, claim: Claim) -> bool:
 
 def _cut(answer: Answer, claim: Claim) -> bool:
     sent, whole = answer.claim_id.casefold(), claim.id.casefold()
-    return SHORTEST_CUT <= len(sent) < len(whole) and whole.startswith(sent)
+    enough = len(sent) >= SHORTEST_CUT and 2 * len(sent) >= len(whole)
+    return enough and len(sent) < len(whole) and whole.startswith(sent)
 
 
 def _references(answer: Answer) -> set[str]:

@@ -94,7 +94,7 @@ def _garbled(draw: Random, whole: str) -> str:
 
 _DAMAGES: Mapping[str, Callable[[Random, str], str]] = {
     "id missing": lambda draw, whole: "0",
-    "id cut short": lambda draw, whole: whole[: -draw.randint(1, 3)],
+    "id cut short": lambda draw, whole: whole[: -min(draw.randint(1, 3), len(whole) - 1)],
     "id in small letters": lambda draw, whole: whole.lower(),
     "id garbled": _garbled,
 }

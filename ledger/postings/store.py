@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from sqlalchemy import ColumnElement, Row, and_, select, text
@@ -64,10 +64,26 @@ _CLAIMS_OF_SESSIONS = text("""
     SELECT DISTINCT session, claim FROM entries
     WHERE book = :book AND kind = 'session_earned' AND session = ANY(CAST(:sessions AS text[]))
 """)
-_CLAIMS_ON_DAYS = text("""
-    SELECT DISTINCT claim FROM entries
-    WHERE book = :book AND kind = 'session_earned' AND payer = :payer
-        AND service_date = ANY(CAST(:days AS date[]))
+# The longest claim of a day comes first: where all claims are as long as those asked for, nothing else is read.
+_CLAIMS_ALIKE = text("""
+    WITH asked AS (
+        SELECT * FROM unnest(
+            CAST(:places AS integer[]), CAST(:names AS text[]), CAST(:days AS date[]), CAST(:codes AS text[]),
+            CAST(:shortest AS integer[]), CAST(:charges AS bigint[])
+        ) AS a (place, name, day, code, shortest, charge)
+    ), longest AS (
+        SELECT service_date, max(char_length(claim)) AS length FROM entries
+        WHERE book = :book AND kind = 'session_earned' AND payer = :payer
+            AND service_date = ANY(CAST(:days AS date[]))
+        GROUP BY service_date
+    )
+    SELECT DISTINCT asked.place, e.claim
+    FROM asked
+    JOIN longest ON longest.service_date = asked.day AND longest.length >= asked.shortest
+    JOIN entries AS e ON e.book = :book AND e.kind = 'session_earned' AND e.payer = :payer
+        AND e.service_date = asked.day AND e.service_code = asked.code AND char_length(e.claim) >= asked.shortest
+        AND starts_with(lower(e.claim), lower(asked.name))
+        AND coalesce(e.charge <= asked.charge, true)
 """)
 
 _PAYERS_OF_SESSIONS = text("""
@@ -156,10 +172,31 @@ async def claims_of_sessions(
     return {(row.session, row.claim) for row in rows}
 
 
-async def claims_on_days(connection: AsyncConnection, book: str, payer: str, days: Collection[date]) -> set[str]:
-    """Claims with a session for this payer on one of these days of service."""
-    rows = await connection.execute(_CLAIMS_ON_DAYS, {"book": book, "payer": payer, "days": [*days]})
-    return {row.claim for row in rows}
+class Alike(NamedTuple):
+    """What a claim may be found by: how its name begins, a visit, and what was billed for all of the claim.
+
+    `place` is the asker's own number for it.
+    """
+
+    place: int
+    name: str
+    day: date
+    code: str
+    shortest: int
+    """Characters of the claim's name, at least."""
+    charge: int | None
+
+
+async def claims_alike(
+    connection: AsyncConnection, book: str, payer: str, asked: Collection[Alike]
+) -> set[tuple[int, str]]:
+    """Pairs of a place and a claim of this payer that fits what is asked there, in capital or small letters."""
+    if not asked:
+        return set()
+    columns_ = (list(column) for column in zip(*asked, strict=True))
+    about = dict(zip(("places", "names", "days", "codes", "shortest", "charges"), columns_, strict=True))
+    rows = await connection.execute(_CLAIMS_ALIKE, {"book": book, "payer": payer, **about})
+    return {(row.place, row.claim) for row in rows}
 
 
 async def payers_of_sessions(connection: AsyncConnection, book: str, names: Collection[str]) -> set[str]:
