@@ -14,12 +14,17 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from typing import NamedTuple
 
 LONGEST_SEGMENT = 65_536  # bytes between two terminators
 LONGEST_NAME = 100  # characters of a claim id, trace, payer or other name; the 835 itself allows 60
 NO_CODE = "?"
 _CODE = re.compile(r"[A-Za-z]{1,2}|[A-Za-z]{0,2}[0-9]{1,4}[A-Za-z]?")
+_LONGEST_CODE = 7
+_REMEMBERED = (
+    16_384  # short texts whose meaning is kept at hand: a payer's codes, days and amounts come again and again
+)
 _KEPT = 60
 _SLICE = 16_384  # bytes taken from the chunks at a time
 _NEAR = 512
@@ -64,19 +69,23 @@ class Segment(NamedTuple):
 
     def at(self, number: int) -> str:
         """The element of this number, without surrounding blanks; "" where it is absent."""
-        return self.elements[number].strip(" \t") if number < len(self.elements) else ""
+        elements = self.elements
+        return elements[number].strip(" \t") if number < len(elements) else ""
 
     def name(self, number: int) -> str:
         """The element of this number where it names something, in at most LONGEST_NAME characters."""
-        return shortened(self.at(number))
+        name = self.at(number)
+        return name if len(name) <= LONGEST_NAME else shortened(name)
 
     def code(self, number: int) -> str:
         """The element of this number where it is from a list of codes; NO_CODE where it looks like none."""
-        return code(self.at(number))
+        text = self.at(number)
+        return _code(text) if len(text) <= _LONGEST_CODE else NO_CODE
 
     def exact(self, number: int) -> str:
         """The element of this number to the letter, for amounts, where a blank is a fault; "" where absent."""
-        return self.elements[number] if number < len(self.elements) else ""
+        elements = self.elements
+        return elements[number] if number < len(elements) else ""
 
     def parts(self, number: int) -> tuple[str, ...]:
         """The components of the composite element of this number, at least one.
@@ -95,6 +104,11 @@ def code(text: str) -> str:
 
     What stands in a code's place may be a patient's name, and codes are told to people.
     """
+    return _code(text) if len(text) <= _LONGEST_CODE else NO_CODE
+
+
+@lru_cache(_REMEMBERED)
+def _code(text: str) -> str:
     return text if not text or _CODE.fullmatch(text) else NO_CODE
 
 
@@ -340,6 +354,7 @@ def _last_sign(text: bytes, separator: bytes) -> bytes:
 
 _DECIMAL = re.compile(r"-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)")
 MOST_DIGITS = 18
+LONGEST_DECIMAL = MOST_DIGITS + 2  # with a minus and a point
 
 
 def decimal(text: str) -> Decimal | None:
@@ -347,6 +362,11 @@ def decimal(text: str) -> Decimal | None:
 
     No exponent, plus sign, separator, blank, NaN or Infinity; at most 18 digits. Exact.
     """
+    return _decimal(text) if len(text) <= LONGEST_DECIMAL else None
+
+
+@lru_cache(_REMEMBERED)
+def _decimal(text: str) -> Decimal | None:
     if not _DECIMAL.fullmatch(text) or len(text) - text.count("-") - text.count(".") > MOST_DIGITS:
         return None
     return Decimal(text)
@@ -354,7 +374,12 @@ def decimal(text: str) -> Decimal | None:
 
 def day(text: str) -> date | None:
     """X12's date types, CCYYMMDD and YYMMDD (taken for 20YY). None where it is no date that exists."""
-    if not (text.isascii() and text.isdigit() and len(text) in {6, 8}):
+    return _day(text) if len(text) in {6, 8} else None
+
+
+@lru_cache(_REMEMBERED)
+def _day(text: str) -> date | None:
+    if not (text.isascii() and text.isdigit()):
         return None
     digits = text if len(text) == 8 else f"20{text}"
     try:

@@ -118,18 +118,18 @@ class World:
         return {session.name: claim for claim in self.claims for session in claim.sessions}
 
 
-def world(seed: int, claims: int, rates: Rates) -> World:
-    """The same for the same seed, number of claims and rates."""
+def world(seed: int, claims: int, rates: Rates, payers: int = len(_PAYERS)) -> World:
+    """The same for the same seed, number of claims, rates and number of payers."""
     draw = Random(f"world {seed}")
-    payers = tuple(_payer(number, code) for number, code in enumerate(_PAYERS))
-    contracts = {(payer.code, code): _allowed(draw, fee) for payer in payers for code, fee in FEES.items()}
+    known = tuple(_payer(number, code) for number, code in enumerate(_PAYERS[:payers]))
+    contracts = {(payer.code, code): _allowed(draw, fee) for payer in known for code, fee in FEES.items()}
     days = [day for day in (FIRST_DAY + timedelta(n) for n in range(2 * WEEKDAYS)) if day.weekday() < 5][:WEEKDAYS]
     numbers = [*range(claims)]
-    made = [_claim(draw, number, draw.choice(payers), contracts, days) for number in numbers]
+    made = [_claim(draw, number, draw.choice(known), contracts, days) for number in numbers]
     pairs = rates.count("twins", claims) // 2
     for one, other in _pairs(draw, numbers, pairs):
         made[other] = _twin(made[one], made[other])
-    return World(seed, payers, tuple(made), 2 * pairs)
+    return World(seed, known, tuple(made), 2 * pairs)
 
 
 def stranger(draw: Random, payer: Payer, number: int) -> Claim:

@@ -26,6 +26,7 @@ _LOCK = text("""
     SELECT number, hash, greatest(recorded_at, clock_timestamp()) AS now, changes
     FROM heads WHERE book = :book FOR UPDATE
 """).execution_options(locks_head=True)
+_IN_TURN = text("SELECT pg_advisory_xact_lock(hashtextextended('session ledger turns of ' || :book, 0))")
 _PEEK = text("""
     SELECT number, hash, greatest(recorded_at, clock_timestamp()) AS now, changes
     FROM heads WHERE book = :book
@@ -61,13 +62,19 @@ _ADD_DAILY = inserting(
 
 
 @asynccontextmanager
-async def posting(database: AsyncEngine, book: str) -> AsyncIterator[tuple[AsyncConnection, Head]]:
+async def posting(
+    database: AsyncEngine, book: str, *, in_turn: bool = False
+) -> AsyncIterator[tuple[AsyncConnection, Head]]:
     """A database transaction that holds the head of a book: nobody else posts to it meanwhile.
 
-    What a module above the books records in the same block is recorded with the entries, or not at all.
+    Long ones wait for each other before they wait for the head (`in_turn`), so that one of them at most stands
+    before whoever posts an entry. What a module above the books records in the same block is recorded with the
+    entries, or not at all.
     Raises BookNotFound, DatabaseUnavailable or OutcomeUnknown.
     """
     async with recording(database) as connection:
+        if in_turn:
+            await connection.execute(_IN_TURN, {"book": book})
         yield connection, await _head(connection, book, lock=True)
 
 

@@ -19,50 +19,58 @@ from ledger.schema import entries, postings
 _INSERT_POSTINGS = inserting(postings)
 _INSERT_ENTRIES = inserting(entries)
 
-# One row for each account that an item touches, with that on which all its sessions agree. A session that
-# was reversed does not count.
+# One row for each account that an item touches, with that on which all its sessions agree. A session that was
+# reversed does not count. OFFSET 0 keeps an item's own look-ups together, by the indexes on claim, item and
+# reversed entry, whatever PostgreSQL believes of the tables: a thousand claims are read under the lock of a book.
 _ITEMS = text("""
-    WITH sessions AS (
-        SELECT
-            claim,
-            CASE WHEN min(payer) = max(payer) THEN min(payer) END AS payer,
-            CASE WHEN min(provider) = max(provider) THEN min(provider) END AS provider,
-            CASE WHEN min(session) = max(session) THEN min(session) END AS session,
-            CASE WHEN min(plan) = max(plan) THEN min(plan) END AS plan,
-            CASE WHEN min(service_code) = max(service_code) THEN min(service_code) END AS service_code,
-            CASE WHEN min(licence_type) = max(licence_type) THEN min(licence_type) END AS licence_type,
-            CASE WHEN min(state) = max(state) THEN min(state) END AS state,
-            min(service_date) AS service_date,
-            CASE WHEN bool_and(charge IS NOT NULL) THEN sum(charge) END AS charge,
-            array_remove(array_agg(DISTINCT service_date), NULL) AS service_dates,
-            array_remove(array_agg(DISTINCT service_code), NULL) AS service_codes
-        FROM entries AS e
-        WHERE book = :book AND claim = ANY(CAST(:names AS text[])) AND kind = 'session_earned'
-            AND NOT EXISTS (SELECT FROM entries AS r WHERE r.book = e.book AND r.reverses = e.number)
-        GROUP BY claim
-    ), balances AS (
-        SELECT item, account, currency, sum(amount) AS balance
-        FROM postings
-        WHERE book = :book AND item = ANY(CAST(:names AS text[]))
-        GROUP BY item, account, currency
-    ), shares AS (
-        -- What rules of the trade gave the patient to pay; money that came from the patient is posted by hand.
-        SELECT p.item AS shared, sum(p.amount) AS patient_share
-        FROM postings AS p
-        JOIN entries AS e ON e.book = p.book AND e.number = p.entry_number
-        LEFT JOIN entries AS original
-            ON original.book = e.book AND original.number = e.reverses AND e.kind = 'reversal'
-        WHERE p.book = :book AND p.item = ANY(CAST(:names AS text[]))
-            AND p.account IN ('Assets:Receivable:Patient', 'Liabilities:PatientRefunds')
-            AND coalesce(original.kind, e.kind) <> 'manual'
-        GROUP BY p.item
-    )
-    SELECT * FROM balances LEFT JOIN sessions ON claim = item LEFT JOIN shares ON shared = item
-    ORDER BY item, account
+    SELECT claims.*, b.account, b.currency, b.balance
+    FROM (
+        SELECT asked.item, sessions.*, shares.patient_share
+        FROM unnest(CAST(:names AS text[])) AS asked (item)
+        CROSS JOIN LATERAL (
+            SELECT
+                CASE WHEN min(payer) = max(payer) THEN min(payer) END AS payer,
+                CASE WHEN min(provider) = max(provider) THEN min(provider) END AS provider,
+                CASE WHEN min(session) = max(session) THEN min(session) END AS session,
+                CASE WHEN min(plan) = max(plan) THEN min(plan) END AS plan,
+                CASE WHEN min(service_code) = max(service_code) THEN min(service_code) END AS service_code,
+                CASE WHEN min(licence_type) = max(licence_type) THEN min(licence_type) END AS licence_type,
+                CASE WHEN min(state) = max(state) THEN min(state) END AS state,
+                min(service_date) AS service_date,
+                CASE WHEN bool_and(charge IS NOT NULL) THEN sum(charge) END AS charge,
+                array_remove(array_agg(DISTINCT service_date), NULL) AS service_dates,
+                array_remove(array_agg(DISTINCT service_code), NULL) AS service_codes
+            FROM (SELECT * FROM entries WHERE book = :book AND claim = asked.item OFFSET 0) AS e
+            WHERE e.kind = 'session_earned'
+                AND NOT EXISTS (
+                    SELECT FROM entry_reversals AS r WHERE r.book = :book AND r.reverses = e.number OFFSET 0
+                )
+        ) AS sessions
+        CROSS JOIN LATERAL (
+            -- What rules of the trade gave the patient to pay; money that came from the patient is posted by hand.
+            SELECT sum(p.amount) AS patient_share
+            FROM postings AS p
+            JOIN entries AS e ON e.book = :book AND e.number = p.entry_number
+            LEFT JOIN entries AS original
+                ON original.book = :book AND original.number = e.reverses AND e.kind = 'reversal'
+            WHERE p.book = :book AND p.item = asked.item
+                AND p.account IN ('Assets:Receivable:Patient', 'Liabilities:PatientRefunds')
+                AND coalesce(original.kind, e.kind) <> 'manual'
+        ) AS shares
+        OFFSET 0
+    ) AS claims
+    CROSS JOIN LATERAL (
+        SELECT account, currency, sum(amount) AS balance FROM postings
+        WHERE book = :book AND item = claims.item
+        GROUP BY account, currency
+    ) AS b
+    ORDER BY claims.item, b.account
 """)
 _CLAIMS_OF_SESSIONS = text("""
-    SELECT DISTINCT session, claim FROM entries
-    WHERE book = :book AND kind = 'session_earned' AND session = ANY(CAST(:sessions AS text[]))
+    SELECT DISTINCT e.session, e.claim
+    FROM unnest(CAST(:sessions AS text[])) AS asked (session)
+    CROSS JOIN LATERAL (SELECT * FROM entries WHERE book = :book AND session = asked.session OFFSET 0) AS e
+    WHERE e.kind = 'session_earned'
 """)
 # The longest claim of a day comes first: where all claims are as long as those asked for, nothing else is read.
 _CLAIMS_ALIKE = text("""
@@ -141,26 +149,28 @@ async def items(connection: AsyncConnection, book: str, names: Collection[str]) 
 
 
 def _item(name: str, rows: Sequence[Row[Any]]) -> Item:
-    first = rows[0]
+    columns_of_first: tuple[Any, ...] = tuple(rows[0])
+    _, payer, provider, session, plan, service_code, licence_type, *rest = columns_of_first
+    state, service_date, charge, days, codes, share, _, currency, _ = rest
     return Item(
         name=name,
-        currency=first.currency,
+        currency=currency,
         balances={row.account: int(row.balance) for row in rows},
         dimensions=Dimensions(
-            payer=first.payer,
-            provider=first.provider,
+            payer=payer,
+            provider=provider,
             claim=name,
-            session=first.session,
-            plan=first.plan,
-            service_code=first.service_code,
-            licence_type=first.licence_type,
-            state=first.state,
-            service_date=first.service_date,
+            session=session,
+            plan=plan,
+            service_code=service_code,
+            licence_type=licence_type,
+            state=state,
+            service_date=service_date,
         ),
-        patient_share=int(first.patient_share or 0),
-        charge=None if first.charge is None else int(first.charge),
-        service_dates=frozenset(first.service_dates or ()),
-        service_codes=frozenset(first.service_codes or ()),
+        patient_share=int(share or 0),
+        charge=None if charge is None else int(charge),
+        service_dates=frozenset(days or ()),
+        service_codes=frozenset(codes or ()),
     )
 
 
