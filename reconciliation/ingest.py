@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from typing import IO, Any
@@ -133,7 +134,8 @@ def _delivery(book: str, file_name: str, actor: str, file: IO[bytes]) -> store.D
 
 def _surveyed(file: IO[bytes]) -> list[Survey]:
     try:
-        surveys = list(islice(survey(parts_in_turn(file)), MOST_REMITTANCES + 1))
+        with closing(parts_in_turn(file)) as taken:
+            surveys = list(islice(survey(taken), MOST_REMITTANCES + 1))
     except Unreadable as unreadable:
         raise _UNREADABLE[unreadable.reason](str(unreadable), **unreadable.facts) from None
     if len(surveys) > MOST_REMITTANCES:

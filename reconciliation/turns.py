@@ -8,7 +8,7 @@ needs the interpreter all to itself: many threads that read would keep a server 
 import asyncio
 import threading
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import asynccontextmanager
 from typing import IO, TypeVar
 from weakref import WeakKeyDictionary
@@ -42,8 +42,8 @@ def parts(file: IO[bytes]) -> Iterator[bytes]:
         yield content
 
 
-def parts_in_turn(file: IO[bytes]) -> Iterator[bytes]:
-    """The same; while one part is looked at, nobody else reads. For a reader that does not stop on the way."""
+def parts_in_turn(file: IO[bytes]) -> Generator[bytes, None, None]:
+    """The same; while one part is looked at, nobody else reads. To be closed, or the turn stays with who stops."""
     for content in parts(file):
         with _reading:
             yield content
