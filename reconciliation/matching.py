@@ -21,8 +21,11 @@ from reconciliation.remittance import ClaimPayment
 NO_CLAIM_ID = frozenset({"", "0"})
 """CLP01 where the payer knows no claim id of ours (0 by the 835's own rule)."""
 
-SHORTEST_CUT = 4
-"""Characters that must be left of a claim id, and half of them, for a cut one to be recognised."""
+SHORTEST_CUT = 8
+"""Characters that must be left of a claim id, and half of them, for a cut one to be recognised.
+
+A shorter beginning is as likely a whole id of somebody else's: of numbers that run on, each begins later ones.
+"""
 
 _FACTS = 3
 """Charge, date of service and procedure."""

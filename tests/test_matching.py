@@ -62,7 +62,7 @@ BY_ID = knowing(booked())
 BY_NUMBER = knowing(booked(), booked("C2"), by_control_number={"PCN1": {"C1"}})
 BY_LINE = knowing(booked(), by_session={"S1": {"C1"}})
 ON_THE_DAY = knowing(booked(), booked("C2", charge=90_00, codes=("90834",)), alike={1: {"C1", "C2"}})
-LONG_IDS = knowing(booked("CL-0001"), alike={1: {"CL-0001"}})
+LONG_IDS = knowing(booked("CLINIC-0001"), alike={1: {"CLINIC-0001"}})
 TWO_VISITS = booked(charge=240_00, days=(APRIL_8, APRIL_15), codes=("90837", "90834"))
 
 TABLE: dict[str, tuple[ClaimPayment, Known, str]] = {
@@ -236,60 +236,75 @@ TABLE: dict[str, tuple[ClaimPayment, Known, str]] = {
         f"C1 by payer_control_number: {EVERYTHING}",
     ),
     # The id in other letters, or cut short: all else must agree, and with one claim only.
-    "the id in small letters": (pays("cl-0001"), LONG_IDS, f"CL-0001 by claim_id_respelled: {EVERYTHING}"),
-    "the id cut short": (pays("CL-000"), cut("CL-0001"), f"CL-0001 by claim_id_respelled: {EVERYTHING}"),
-    "cut and in small letters": (pays("cl-000"), cut("CL-0001"), f"CL-0001 by claim_id_respelled: {EVERYTHING}"),
+    "the id in small letters": (pays("clinic-0001"), LONG_IDS, f"CLINIC-0001 by claim_id_respelled: {EVERYTHING}"),
+    "the id cut short": (
+        pays("CLINIC-000"),
+        cut("CLINIC-0001"),
+        f"CLINIC-0001 by claim_id_respelled: {EVERYTHING}",
+    ),
+    "cut and in small letters": (
+        pays("clinic-000"),
+        cut("CLINIC-0001"),
+        f"CLINIC-0001 by claim_id_respelled: {EVERYTHING}",
+    ),
     "cut so short that two fit": (
-        pays("CL-000"),
-        cut("CL-0001", "CL-0002"),
-        "AMBIGUOUS_CLAIM: 2 claims agree by claim_id_respelled: CL-0001, CL-0002",
+        pays("CLINIC-000"),
+        cut("CLINIC-0001", "CLINIC-0002"),
+        "AMBIGUOUS_CLAIM: 2 claims agree by claim_id_respelled: CLINIC-0001, CLINIC-0002",
     ),
     "cut so short that two begin so, and one fits": (
-        pays("CL-000"),
-        knowing(booked("CL-0001"), booked("CL-0002", charge=90_00), alike={1: {"CL-0001", "CL-0002"}}),
-        f"CL-0001 by claim_id_respelled: {EVERYTHING}",
+        pays("CLINIC-000"),
+        knowing(
+            booked("CLINIC-0001"), booked("CLINIC-0002", charge=90_00), alike={1: {"CLINIC-0001", "CLINIC-0002"}}
+        ),
+        f"CLINIC-0001 by claim_id_respelled: {EVERYTHING}",
     ),
     "less than half of the id is left": (
-        pays("CL-0"),
-        cut("CL-000012345"),
-        "UNKNOWN_CLAIM: the books know no claim CL-0",
+        pays("CLINIC-0"),
+        cut("CLINIC-000012345678"),
+        "UNKNOWN_CLAIM: the books know no claim CLINIC-0",
     ),
-    "three letters are left": (pays("CL1"), cut("CL123"), "UNKNOWN_CLAIM: the books know no claim CL1"),
-    "the end of the id": (pays("0001"), cut("CL-0001"), "UNKNOWN_CLAIM: the books know no claim 0001"),
+    "seven letters are left": (pays("CLAIM-1"), cut("CLAIM-12"), "UNKNOWN_CLAIM: the books know no claim CLAIM-1"),
+    "a number that begins a later one": (
+        pays("C100"),
+        cut("C1000"),
+        "UNKNOWN_CLAIM: the books know no claim C100",
+    ),
+    "the end of the id": (pays("0001"), cut("CLINIC-0001"), "UNKNOWN_CLAIM: the books know no claim 0001"),
     "cut short, and the day differs": (
-        pays("CL-000", day="2026-04-09"),
-        cut("CL-0001"),
-        "UNKNOWN_CLAIM: the books know no claim CL-000",
+        pays("CLINIC-000", day="2026-04-09"),
+        cut("CLINIC-0001"),
+        "UNKNOWN_CLAIM: the books know no claim CLINIC-000",
     ),
     "cut short, and the books know no charge": (
-        pays("CL-000"),
-        knowing(booked("CL-0001", charge=None), alike={1: {"CL-0001"}}),
-        "UNKNOWN_CLAIM: the books know no claim CL-000",
+        pays("CLINIC-000"),
+        knowing(booked("CLINIC-0001", charge=None), alike={1: {"CLINIC-0001"}}),
+        "UNKNOWN_CLAIM: the books know no claim CLINIC-000",
     ),
     "cut short, another payer's": (
-        pays("CL-000"),
-        knowing(booked("CL-0001", payer="CIGNA"), alike={1: {"CL-0001"}}),
-        "UNKNOWN_CLAIM: the books know no claim CL-000",
+        pays("CLINIC-000"),
+        knowing(booked("CLINIC-0001", payer="CIGNA"), alike={1: {"CLINIC-0001"}}),
+        "UNKNOWN_CLAIM: the books know no claim CLINIC-000",
     ),
     "an id of ours that may be cut from another's": (
-        pays("CL-000"),
-        cut("CL-000", "CL-0001"),
-        "AMBIGUOUS_CLAIM: 2 claims agree by claim_id_respelled: CL-000, CL-0001",
+        pays("CLINIC-000"),
+        cut("CLINIC-000", "CLINIC-0001"),
+        "AMBIGUOUS_CLAIM: 2 claims agree by claim_id_respelled: CLINIC-000, CLINIC-0001",
     ),
     "an id of ours, and another begins so but differs": (
-        pays("CL-000"),
-        knowing(booked("CL-000"), booked("CL-0001", days=(APRIL_15,)), alike={1: {"CL-0001"}}),
-        f"CL-000 by claim_id: {EVERYTHING}",
+        pays("CLINIC-000"),
+        knowing(booked("CLINIC-000"), booked("CLINIC-0001", days=(APRIL_15,)), alike={1: {"CLINIC-0001"}}),
+        f"CLINIC-000 by claim_id: {EVERYTHING}",
     ),
     "an id of ours that may be cut, and the line says whose it is": (
-        pays("CL-000", session="S1"),
-        replace(cut("CL-000", "CL-0001"), by_session={"S1": {"CL-000"}}),
-        f"CL-000 by claim_id: {EVERYTHING}",
+        pays("CLINIC-000", session="S1"),
+        replace(cut("CLINIC-000", "CLINIC-0001"), by_session={"S1": {"CLINIC-000"}}),
+        f"CLINIC-000 by claim_id: {EVERYTHING}",
     ),
     "an id of ours that contradicts, and one begins so": (
-        pays("CL-000"),
-        knowing(booked("CL-000", days=(APRIL_15,)), booked("CL-0001"), alike={1: {"CL-0001"}}),
-        "CLAIM_MISMATCH CL-000: claim CL-000 differs in date of service",
+        pays("CLINIC-000"),
+        knowing(booked("CLINIC-000", days=(APRIL_15,)), booked("CLINIC-0001"), alike={1: {"CLINIC-0001"}}),
+        "CLAIM_MISMATCH CLINIC-000: claim CLINIC-000 differs in date of service",
     ),
 }
 

@@ -18,7 +18,7 @@ def main() -> int:
     asked = _arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that PostgreSQL is stopped then, too
     rates = Rates(**{field.name: getattr(asked, field.name) for field in fields(Rates)})
-    cases = (case(seed, asked.claims, rates, asked.size) for seed in asked.seeds)
+    cases = (case(seed, asked.claims, rates, asked.size, asked.payers) for seed in asked.seeds)
     if asked.write:
         for found in cases:
             write(found, asked.write / f"seed-{found.world.seed}")

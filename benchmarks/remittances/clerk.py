@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from benchmarks.remittances.answer import Answer
 from benchmarks.remittances.world import Claim, World
 
-SHORTEST_CUT = 4
+SHORTEST_CUT = 8
 """Characters of an id that must be left, and half of it, for the clerk to take it for a cut one."""
 
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import cycle
 from random import Random
 
 from benchmarks.remittances.accountant import Standing, adjudicated, undone, waiting
@@ -47,8 +49,8 @@ def _dealt(draw: Random, world: World, rates: Rates) -> list[str]:
     wanted = {name: rates.count(name, len(numbers)) for name in FATES}
     for name, count in {**wanted, "share": shares}.items():
         chosen = [n for n in numbers if name != "secondary" or world.claims[n].share][:count]
-        for number in chosen:
-            dealt[number] = name
+        for number, kind in zip(chosen, cycle(_DAMAGES if name == "damaged" else [name])):
+            dealt[number] = kind
         taken = {*chosen}
         numbers = [number for number in numbers if number not in taken]
     return dealt
@@ -75,13 +77,13 @@ def _share(draw: Random, world: World, claim: Claim) -> Course:
     return (Step(claim.payer, (_one("share", world, sent, claim),)),)
 
 
-def _damaged(draw: Random, world: World, claim: Claim) -> Course:
-    fate, damage = draw.choice([*_DAMAGES.items()])
+def _damaged(fate: str, draw: Random, world: World, claim: Claim) -> Course:
+    damage = _DAMAGES[fate]
     for _ in range(_DRAWS):
         sent = replace(answer(claim), claim_id=damage(draw, claim.id))
         if told(world, sent).claim in (None, claim):
             return (Step(claim.payer, (_one(fate, world, sent, claim),)),)
-    raise AssertionError("every damage of this id makes it another claim's")
+    raise AssertionError("every damage of this id makes it another claim's, with which all else agrees")
 
 
 def _garbled(draw: Random, whole: str) -> str:
@@ -251,7 +253,7 @@ def _taken_back(draw: Random, world: World, claim: Claim) -> Course:
 _FATES: Mapping[str, Callable[[Random, World, Claim], Course]] = {
     "clean": _clean,
     "share": _share,
-    "damaged": _damaged,
+    **{fate: partial(_damaged, fate) for fate in _DAMAGES},
     "charge": _charge,
     "recoded": _recoded,
     "split": _split,

@@ -10,7 +10,7 @@ from benchmarks.remittances.deposits import Deposit, deposits
 from benchmarks.remittances.fates import courses
 from benchmarks.remittances.mail import File, Remittance, arriving
 from benchmarks.remittances.rates import Rates
-from benchmarks.remittances.world import World, world
+from benchmarks.remittances.world import PAYERS, World, world
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Case:
         return tuple(file for file in self.files if not file.again)
 
 
-def case(seed: int, claims: int, rates: Rates, size: int) -> Case:
-    """The same for the same seed, number of claims, rates and size of remittances."""
-    made = world(seed, claims, rates)
+def case(seed: int, claims: int, rates: Rates, size: int, payers: int = PAYERS) -> Case:
+    """The same for the same seed, number of claims, rates, size of remittances and number of payers."""
+    made = world(seed, claims, rates, payers)
     files = tuple(arriving(made, rates, courses(made, rates), size))
     return Case(made, files, tuple(deposits(seed, rates, files)))
 

@@ -16,6 +16,7 @@ from benchmarks.remittances.books import Books, books
 from benchmarks.remittances.key import Case
 from benchmarks.remittances.mail import File
 from benchmarks.remittances.score import Delivered, Score, received, scored, untied_files
+from benchmarks.remittances.world import PAYERS
 from reconciliation.v1 import reconciliation_pb2 as pb
 
 AT_ONCE = 10
@@ -147,6 +148,9 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", type=int, nargs="*", default=[1, 2, 3], help="one world each")
     parser.add_argument("--claims", type=int, default=100_000, help="claims of each world")
     parser.add_argument("--size", type=int, default=50, help="claims of a remittance, about")
+    parser.add_argument(
+        "--payers", type=int, default=PAYERS, choices=range(2, PAYERS + 1), help="payers of a world"
+    )
     parser.add_argument(
         "--shuffles", type=int, default=1, help="other orders of delivery, each into a book of its own"
     )

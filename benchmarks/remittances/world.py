@@ -27,6 +27,8 @@ _PAYERS = (
     *("NORTHWATER", "PLAINS-MUTUAL", "HARBOR", "STATECARE", "EVERGREEN", "SUMMIT"),
     *("LAKESIDE", "UNIONHEALTH"),
 )
+PAYERS = len(_PAYERS)
+"""The most payers of a world."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,7 @@ class World:
         return {session.name: claim for claim in self.claims for session in claim.sessions}
 
 
-def world(seed: int, claims: int, rates: Rates, payers: int = len(_PAYERS)) -> World:
+def world(seed: int, claims: int, rates: Rates, payers: int = PAYERS) -> World:
     """The same for the same seed, number of claims, rates and number of payers."""
     draw = Random(f"world {seed}")
     known = tuple(_payer(number, code) for number, code in enumerate(_PAYERS[:payers]))
