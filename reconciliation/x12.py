@@ -30,7 +30,8 @@ _SLICE = 16_384  # bytes taken from the chunks at a time
 _NEAR = 512
 _BLANK = b" \t\r\n\x00\x1a\xef\xbb\xbf"  # what may stand before a segment: white space, NUL, ctrl-Z, the BOM
 _DROPPED = b"\r\n\x00\x1a"  # what no segment contains, unless one of them is a delimiter
-_SEPARATOR = rb"([^A-Za-z0-9 \r\n\x80-\xff])"
+_OF_AMOUNTS = b" .,+-"  # no delimiters: they would cut an amount in two, and each part would pass for one
+_SEPARATOR = rb"([^A-Za-z0-9 \r\n.,+\-\x80-\xff])"
 _ISA = re.compile(rb"ISA" + _SEPARATOR, re.IGNORECASE)
 _GS_OR_ST = re.compile(rb"(?:GS|ST)" + _SEPARATOR, re.IGNORECASE)
 
@@ -320,15 +321,15 @@ def _ending(tail: bytes) -> tuple[bytes, bytes]:
 
 
 def _plausible(component: bytes, terminator: bytes, separator: bytes) -> bool:
-    """Whether these can be delimiters: one sign each, different, and neither letters nor digits."""
+    """Whether these can be delimiters: one sign each, different, and neither of words nor of amounts."""
     signs = component + terminator
     if component == b"\x00":  # no text may hold one, and this one would stand in any element
         return False
-    return bool(terminator) and signs.isascii() and separator not in signs and not any(map(_alnum, signs))
+    return bool(terminator) and signs.isascii() and separator not in signs and not any(map(_of_text, signs))
 
 
-def _alnum(byte: int) -> bool:
-    return bytes((byte,)).isalnum()
+def _of_text(byte: int) -> bool:
+    return byte in _OF_AMOUNTS or bytes((byte,)).isalnum()
 
 
 def _deduced(tape: _Tape, separator: bytes) -> bytes:
@@ -346,7 +347,7 @@ def _deduced(tape: _Tape, separator: bytes) -> bytes:
 def _last_sign(text: bytes, separator: bytes) -> bytes:
     """What ends a segment that ends like this: its last sign, else its line end, else nothing."""
     bare = text.rstrip(b" \t\r\n")
-    if (last := bare[-1:]) and last.isascii() and not last.isalnum() and last != separator:
+    if (last := bare[-1:]) and last.isascii() and not _of_text(last[0]) and last != separator:
         return last
     line_end = text[len(bare) :]
     return b"\n" if b"\n" in line_end else b"\r" if b"\r" in line_end else b""
