@@ -3,12 +3,14 @@
 PYTHON ?= python3
 MINUTES ?= 10
 SEED ?= 1
+INPUTS ?= 1000000
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test torture bench bench-growth bench-proof bench-pay-cycle check lock proto guards sbom clean
+.PHONY: help demo test torture bench bench-growth bench-proof bench-pay-cycle bench-remittances \
+  bench-settling fuzz check lock proto guards sbom clean
 .DELETE_ON_ERROR:
 
 help:
@@ -19,6 +21,9 @@ help:
 	@echo 'make bench-growth  the same for posting and reads while a book grows to 10 million postings'
 	@echo 'make bench-proof   what proofs cost, and what the tree behind them costs posting; how quick a bundle is judged'
 	@echo 'make bench-pay-cycle  a pay cycle of 10,000 providers and 200,000 sessions, step by step'
+	@echo 'make bench-remittances  play payers against the service with 100,000 claims and 3 seeds, and score it'
+	@echo 'make bench-settling  large remittances: reading, settling, and what others wait meanwhile'
+	@echo 'make fuzz    try the 835 reader with a million files that have things wrong in them (INPUTS=1000000 SEED=1)'
 	@echo 'make check   lint, types, layers, and whether a vulnerability is known in what is installed'
 	@echo 'make lock    renew constraints.txt from pyproject.toml'
 	@echo 'make proto   regenerate the gRPC stubs from proto/'
@@ -46,6 +51,14 @@ bench-proof: $(STAMP)
 
 bench-pay-cycle: $(STAMP)
 	$(BIN)/python -m benchmarks pay-cycle
+bench-remittances: $(STAMP)
+	$(BIN)/python -m benchmarks.remittances --output benchmarks/RESULTS.md
+
+bench-settling: $(STAMP)
+	$(BIN)/python -m benchmarks.settling --output benchmarks/RESULTS.md
+
+fuzz: $(STAMP)
+	PYTHONPATH=tests $(BIN)/python -m fuzzing --inputs $(INPUTS) --seed $(SEED)
 
 check: $(STAMP)
 	$(BIN)/ruff check

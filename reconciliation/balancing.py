@@ -15,13 +15,15 @@ so that sums of millions of them stay exact in a decimal context of 28 digits.
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from typing import Literal
 
 from ledger.money import LARGEST as LARGEST_POSTING
-from reconciliation.x12 import Segment, decimal
+from reconciliation.x12 import LONGEST_DECIMAL, Segment, decimal
 
 MOST_PROBLEMS = 20  # kept in full for one remittance or claim; the rest are counted
 MOST_NOTES = 20  # told apart for one remittance
+_REMEMBERED = 16_384  # amounts that are read once for all the times they come
 ZERO = Decimal(0)
 LARGEST = Decimal(LARGEST_POSTING)  # minor units
 _SHORTEST_TOO_LARGE = 11  # digits of LARGEST in a currency of four decimals
@@ -94,6 +96,11 @@ def money(text: str, fraction_digits: int) -> Decimal | Fault:
     """An amount of a currency with this many minor digits, or what is wrong with it. Never rounded."""
     if not text:
         return Fault.AMOUNT_ABSENT
+    return _money(text, fraction_digits) if len(text) <= LONGEST_DECIMAL else Fault.AMOUNT_UNREADABLE
+
+
+@lru_cache(_REMEMBERED)
+def _money(text: str, fraction_digits: int) -> Decimal | Fault:
     value = decimal(text)
     if value is None:
         return Fault.AMOUNT_UNREADABLE

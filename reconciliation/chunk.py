@@ -20,7 +20,8 @@ from ledger.postings.entry import JournalEntry
 from ledger.postings.item import Item
 from reconciliation import store
 from reconciliation.amounts import minor_units
-from reconciliation.matching import NO_CLAIM_ID, Known, Match, Mismatch, line_references, match, service_days
+from reconciliation.gathering import gathered
+from reconciliation.matching import Known, Match, Mismatch, match
 from reconciliation.reasons import Decision, ExceptionReason
 from reconciliation.remittance import ClaimPayment, ProviderLevelAdjustment
 from reconciliation.settlement import (
@@ -84,26 +85,10 @@ async def settle_chunk(
 
 
 async def known_of(chunk: Chunk, claims: Sequence[ClaimPayment]) -> Known:
-    """Everything that matching may need, in a few queries whatever the number of claims."""
-    connection, book, payer = chunk.connection, chunk.head.book, chunk.payment.payer
+    """Everything that matching may need; nothing where the payer is unknown."""
     if not chunk.payer_known:
-        return Known(payer)
-    numbers = {one.payer_control_number for one in claims if one.payer_control_number}
-    by_control_number = await store.control_numbers(connection, book, payer, numbers)
-    by_session: dict[str, set[str]] = {}
-    references = {reference for one in claims for reference in line_references(one)}
-    for session, claim in await books.claims_of_sessions(connection, book, references):
-        by_session.setdefault(session, set()).add(claim)
-    days = {day for one in claims if one.claim_as_sent in NO_CLAIM_ID for day in service_days(one)}
-    on_days = await books.claims_on_days(connection, book, payer, days) if days else set()
-    names = {one.claim_as_sent for one in claims}.union(on_days, *by_control_number.values(), *by_session.values())
-    return Known(
-        payer=payer,
-        items=await books.items(connection, book, names),
-        by_control_number=by_control_number,
-        by_session=by_session,
-        on_days=on_days,
-    )
+        return Known(chunk.payment.payer)
+    return await gathered(chunk.connection, chunk.head.book, chunk.payment, claims)
 
 
 async def _in_order(chunk: Chunk, claims: Sequence[ClaimPayment]) -> list[ClaimPayment]:

@@ -7,6 +7,7 @@ unit. Nothing here can hold a patient's name, member number or medical record nu
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from typing import NamedTuple
 
 from reconciliation.balancing import Problem
 from reconciliation.envelope import InterchangeBroken, InterchangeClosed, InterchangeOpened
@@ -44,8 +45,7 @@ class Header:
     payee_tax_id: str = ""  # REF*TJ
 
 
-@dataclass(frozen=True, slots=True)
-class Adjustment:
+class Adjustment(NamedTuple):
     """One CAS triple. The amount reduces what is paid."""
 
     group: str  # CAS01: CO, PR, OA, PI, CR
@@ -54,8 +54,7 @@ class Adjustment:
     quantity: Decimal | None  # CAS04, 07, 10, …
 
 
-@dataclass(frozen=True, slots=True)
-class Procedure:
+class Procedure(NamedTuple):
     """SVC01 or SVC06: a service code in its code system."""
 
     qualifier: str  # HC for HCPCS and CPT, NU revenue code, …
@@ -63,8 +62,7 @@ class Procedure:
     modifiers: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceLine:
+class ServiceLine(NamedTuple):
     """One SVC and what belongs to it."""
 
     procedure: Procedure
@@ -80,8 +78,7 @@ class ServiceLine:
     remarks: tuple[str, ...]  # LQ02
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimPayment:
+class ClaimPayment(NamedTuple):
     """One CLP: how the payer decided one claim. `problems` are those of its own and its lines' equations."""
 
     line: int  # the CLP's number within its ST, from 1

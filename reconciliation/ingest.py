@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from typing import IO, Any
@@ -35,6 +36,7 @@ from reconciliation.reasons import Decision, ExceptionReason, RemittanceState
 from reconciliation.rematch import match_again
 from reconciliation.remittance import ClaimPayment, RemittanceOpened, Survey, Unreadable, read, survey
 from reconciliation.settlement import Payment, Raised
+from reconciliation.turns import next_in_turn, parts, parts_in_turn, settling
 
 LARGEST_FILE = 512 * 1024 * 1024
 """Bytes of one delivery."""
@@ -43,7 +45,6 @@ MOST_REMITTANCES = 10_000
 CHUNK = 1_000
 """Claims that settle in one database transaction."""
 
-_PART = 1024 * 1024
 _UNREADABLE: dict[str, type[Refusal]] = {
     "EMPTY_FILE": errors.FileEmpty,
     "NOT_AN_835": errors.FileNotAn835,
@@ -124,7 +125,7 @@ async def resume(database: AsyncEngine, files: Files) -> int:
 
 def _delivery(book: str, file_name: str, actor: str, file: IO[bytes]) -> store.Delivery:
     digest, size = hashlib.sha256(), 0
-    for content in _bytes(file):
+    for content in parts(file):
         digest.update(content)
         size += len(content)
         if size > LARGEST_FILE:
@@ -132,15 +133,10 @@ def _delivery(book: str, file_name: str, actor: str, file: IO[bytes]) -> store.D
     return store.Delivery(book, digest.digest(), file_name, size, actor)
 
 
-def _bytes(file: IO[bytes]) -> Iterator[bytes]:
-    file.seek(0)
-    while content := file.read(_PART):
-        yield content
-
-
 def _surveyed(file: IO[bytes]) -> list[Survey]:
     try:
-        surveys = list(islice(survey(_bytes(file)), MOST_REMITTANCES + 1))
+        with closing(parts_in_turn(file)) as taken:
+            surveys = list(islice(survey(taken), MOST_REMITTANCES + 1))
     except Unreadable as unreadable:
         raise _UNREADABLE[unreadable.reason](str(unreadable), **unreadable.facts) from None
     if len(surveys) > MOST_REMITTANCES:
@@ -156,7 +152,7 @@ async def _kept(database: AsyncEngine, files: Files, delivery: store.Delivery, f
         await accounts.existing_book(connection, delivery.book)
         new = await store.deliver(connection, delivery)
         if new:
-            for part, content in enumerate(_bytes(file), 1):
+            for part, content in enumerate(parts(file), 1):
                 await files.add_part(connection, delivery, part, content)
     return new
 
@@ -227,7 +223,7 @@ class _Arrived:
     async def _settle(self) -> None:
         start = 0
         chunks = _chunks(self._claims, self._survey)
-        while (claims := await asyncio.to_thread(next, chunks, None)) is not None:
+        while (claims := await asyncio.to_thread(next_in_turn, chunks)) is not None:
             last = start + len(claims) >= self._survey.claim_count
             if not await self._settle_chunk(claims, start, last=last):
                 return
@@ -237,7 +233,7 @@ class _Arrived:
     async def _settle_chunk(self, claims: list[ClaimPayment], start: int, *, last: bool) -> bool:
         """Posts one chunk, or finds it posted; False where the remittance needs no more chunks."""
         book = self._delivery.book
-        async with journal.posting(self._database, book) as (connection, head):
+        async with settling(self._database, book) as (connection, head):
             before = await store.existing(connection, book, self.id)
             if before is None or before.state == RemittanceState.QUARANTINED:
                 before = await self._open(connection)
@@ -356,7 +352,7 @@ class _Claims:
     """The claim payments of a file, read once from its beginning to its end."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        self._events = read(_bytes(file))
+        self._events = read(parts(file))
         self._index = 0
 
     def of(self, index: int) -> Iterator[ClaimPayment]:

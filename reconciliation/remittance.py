@@ -11,7 +11,7 @@ Pure: no I/O, no clock, no logging.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -26,7 +26,7 @@ from reconciliation.balancing import (
     money,
     unbalanced,
 )
-from reconciliation.claim import REFERENCES, OpenClaim
+from reconciliation.claim import OF_CLAIM, REFERENCES, OpenClaim
 from reconciliation.codes import fraction_digits
 from reconciliation.envelope import InterchangeBroken, InterchangeClosed, InterchangeOpened, interchanges
 from reconciliation.events import (
@@ -153,22 +153,22 @@ class _Reader:
 
     def __init__(self) -> None:
         self.events: list[Event] = []
-        self.count = self.position = 0
+        self.count = 0
         self.opened = InterchangeOpened(0, 0, False)
         self.group: Segment | None = None
         self.current: _Remittance | None = None
         self.truncated = False
 
     def segment(self, segment: Segment) -> None:
-        self.position = segment.position
-        if segment.id == "SE":
+        if segment.id not in _FRAME:
+            if self.current:
+                self.current.take(segment)
+        elif segment.id == "SE":
             if self.current:
                 self.current.close(segment)
             self.current = None
-        elif segment.id in {"ST", "GS"}:
+        else:
             self._begin(segment)
-        elif self.current:
-            self.current.take(segment)
 
     def envelope(self, event: InterchangeOpened | InterchangeBroken | InterchangeClosed) -> None:
         self._abandon()
@@ -215,10 +215,15 @@ class _Remittance:
         self._provider_level: Decimal | None = ZERO
         self._problems, self._notes = Problems(), Notes()
         self._hash = hashlib.sha256(b"835 1")
+        self._unhashed: list[str] = []
 
     def take(self, segment: Segment) -> None:
         """One segment between ST and SE."""
-        self._hash.update(_canonical(segment))
+        self._unhashed.append(_canonical(segment))
+        if self._claim and (handle := OF_CLAIM.get(segment.id)):
+            handle(self._claim, segment)
+            return
+        self._hash_taken()
         if segment.id in _BODY:
             self.header_complete()
             self._finish_claim()
@@ -235,6 +240,11 @@ class _Remittance:
             self.header = change(self.header, segment, self._notes)
         elif segment.id not in _PASSED_OVER:
             self._notes.add_unknown(segment)
+
+    def _hash_taken(self) -> None:
+        """The segments of a claim go into the hash together."""
+        self._hash.update("".join(self._unhashed).encode())
+        self._unhashed.clear()
 
     def header_complete(self) -> None:
         """Once: now that the currency is known the amount can be read."""
@@ -253,6 +263,7 @@ class _Remittance:
         """The SE: the last claim, the remittance's own equation, and the sums."""
         self.header_complete()
         self._finish_claim()
+        self._hash_taken()
         if se.at(1).lstrip("0") != str(se.position - self._st.position + 1):
             self._notes.add("SE01 does not agree with the number of segments")
         if se.at(2) != self._st.at(2):
@@ -292,7 +303,8 @@ class _Remittance:
         if self._claim is None:
             return
         claim = self._claim.close()
-        self._problems.take_over(self._claim.problems)
+        if self._claim.problems.count:
+            self._problems.take_over(self._claim.problems)
         self._charged = added(self._charged, claim.charge)
         self._paid = added(self._paid, claim.paid)
         self._events.append(claim)
@@ -312,23 +324,31 @@ class _Remittance:
                 self._events.append(item)
 
 
+_FRAME = frozenset({"GS", "ST", "SE"})
 _BODY = frozenset({"LX", "CLP", "PLB"})  # the first of these ends the header loop
 _PASSED_OVER = frozenset({"N2", "N3", "N4", "PER", "RDM", "LX", "TS2", "TS3"})
 
 
-def _canonical(segment: Segment) -> bytes:
+def _canonical(segment: Segment) -> str:
     """A segment for the hash, with its length before it: the same whatever the file's delimiters are.
 
     Elements are joined by line feeds and components by carriage returns, which the tokenizer lets into no
     element, so that two different segments never read alike. Trailing empty elements are left out.
     """
-    elements = segment.elements
-    if composites := _COMPOSITES.get(segment.id):
-        places = range(*composites.indices(len(elements)))
-        rejoined = {number: "\r".join(segment.parts(number)) for number in places}
-        elements = tuple(rejoined.get(number, element) for number, element in enumerate(elements))
-    text = "\n".join(elements).rstrip("\n")
-    return f"{len(text)}\n{text}".encode()
+    elements = _rejoined(segment) if segment.id in _COMPOSITES else segment.elements
+    text = "\n".join(elements)
+    if text[-1:] == "\n":
+        text = text.rstrip("\n")
+    return f"{len(text)}\n{text}"
+
+
+def _rejoined(segment: Segment) -> Sequence[str]:
+    """The elements, the components of those that are composite joined by carriage returns."""
+    elements = [*segment.elements]
+    for number in range(*_COMPOSITES[segment.id].indices(len(elements))):
+        if elements[number]:
+            elements[number] = "\r".join(segment.parts(number))
+    return elements
 
 
 # SVC01, SVC06 and a PLB's odd elements from 3.

@@ -10,6 +10,8 @@ from sqlalchemy import ColumnElement, Row, Table, and_, func, select, text, upda
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ledger.database import columns, driver, inserting
+from ledger.errors import TextInvalid
 from reconciliation.reasons import Decision, RemittanceState
 from reconciliation.schema import (
     claim_payments,
@@ -20,6 +22,7 @@ from reconciliation.schema import (
     remittances,
 )
 
+_INSERT_CLAIM_PAYMENTS = inserting(claim_payments)
 _IDENTIFY = text("""
     INSERT INTO payer_identifiers (book, identifier, payer, identified_by, version, reason)
     SELECT :book, said.identifier, :payer, :actor, coalesce(last.version, 0) + 1, :reason
@@ -231,9 +234,17 @@ async def progress(
 
 
 async def add_claim_payments(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:
-    """Writes decisions."""
-    if rows:
+    """Writes decisions: in one statement, or one by one where a name in them cannot be put into a list."""
+    if not rows:
+        return
+    names = [column.name for column in claim_payments.columns]
+    values = [[str(row[name]) if name == "decision" else row[name] for name in names] for row in rows]
+    try:
+        listed = columns(claim_payments, values)
+    except TextInvalid:
         await connection.execute(insert(claim_payments), list(rows))
+    else:
+        await (await driver(connection)).execute(_INSERT_CLAIM_PAYMENTS, listed)
 
 
 async def waiting(

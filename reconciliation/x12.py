@@ -14,18 +14,24 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from typing import NamedTuple
 
 LONGEST_SEGMENT = 65_536  # bytes between two terminators
 LONGEST_NAME = 100  # characters of a claim id, trace, payer or other name; the 835 itself allows 60
 NO_CODE = "?"
 _CODE = re.compile(r"[A-Za-z]{1,2}|[A-Za-z]{0,2}[0-9]{1,4}[A-Za-z]?")
+_LONGEST_CODE = 7
+_REMEMBERED = (
+    16_384  # short texts whose meaning is kept at hand: a payer's codes, days and amounts come again and again
+)
 _KEPT = 60
 _SLICE = 16_384  # bytes taken from the chunks at a time
 _NEAR = 512
 _BLANK = b" \t\r\n\x00\x1a\xef\xbb\xbf"  # what may stand before a segment: white space, NUL, ctrl-Z, the BOM
 _DROPPED = b"\r\n\x00\x1a"  # what no segment contains, unless one of them is a delimiter
-_SEPARATOR = rb"([^A-Za-z0-9 \r\n\x80-\xff])"
+_OF_AMOUNTS = b" .,+-"  # no delimiters: they would cut an amount in two, and each part would pass for one
+_SEPARATOR = rb"([^A-Za-z0-9 \r\n.,+\-\x80-\xff])"
 _ISA = re.compile(rb"ISA" + _SEPARATOR, re.IGNORECASE)
 _GS_OR_ST = re.compile(rb"(?:GS|ST)" + _SEPARATOR, re.IGNORECASE)
 
@@ -64,19 +70,23 @@ class Segment(NamedTuple):
 
     def at(self, number: int) -> str:
         """The element of this number, without surrounding blanks; "" where it is absent."""
-        return self.elements[number].strip(" \t") if number < len(self.elements) else ""
+        elements = self.elements
+        return elements[number].strip(" \t") if number < len(elements) else ""
 
     def name(self, number: int) -> str:
         """The element of this number where it names something, in at most LONGEST_NAME characters."""
-        return shortened(self.at(number))
+        name = self.at(number)
+        return name if len(name) <= LONGEST_NAME else shortened(name)
 
     def code(self, number: int) -> str:
         """The element of this number where it is from a list of codes; NO_CODE where it looks like none."""
-        return code(self.at(number))
+        text = self.at(number)
+        return _code(text) if len(text) <= _LONGEST_CODE else NO_CODE
 
     def exact(self, number: int) -> str:
         """The element of this number to the letter, for amounts, where a blank is a fault; "" where absent."""
-        return self.elements[number] if number < len(self.elements) else ""
+        elements = self.elements
+        return elements[number] if number < len(elements) else ""
 
     def parts(self, number: int) -> tuple[str, ...]:
         """The components of the composite element of this number, at least one.
@@ -95,6 +105,11 @@ def code(text: str) -> str:
 
     What stands in a code's place may be a patient's name, and codes are told to people.
     """
+    return _code(text) if len(text) <= _LONGEST_CODE else NO_CODE
+
+
+@lru_cache(_REMEMBERED)
+def _code(text: str) -> str:
     return text if not text or _CODE.fullmatch(text) else NO_CODE
 
 
@@ -306,15 +321,15 @@ def _ending(tail: bytes) -> tuple[bytes, bytes]:
 
 
 def _plausible(component: bytes, terminator: bytes, separator: bytes) -> bool:
-    """Whether these can be delimiters: one sign each, different, and neither letters nor digits."""
+    """Whether these can be delimiters: one sign each, different, and neither of words nor of amounts."""
     signs = component + terminator
     if component == b"\x00":  # no text may hold one, and this one would stand in any element
         return False
-    return bool(terminator) and signs.isascii() and separator not in signs and not any(map(_alnum, signs))
+    return bool(terminator) and signs.isascii() and separator not in signs and not any(map(_of_text, signs))
 
 
-def _alnum(byte: int) -> bool:
-    return bytes((byte,)).isalnum()
+def _of_text(byte: int) -> bool:
+    return byte in _OF_AMOUNTS or bytes((byte,)).isalnum()
 
 
 def _deduced(tape: _Tape, separator: bytes) -> bytes:
@@ -332,7 +347,7 @@ def _deduced(tape: _Tape, separator: bytes) -> bytes:
 def _last_sign(text: bytes, separator: bytes) -> bytes:
     """What ends a segment that ends like this: its last sign, else its line end, else nothing."""
     bare = text.rstrip(b" \t\r\n")
-    if (last := bare[-1:]) and last.isascii() and not last.isalnum() and last != separator:
+    if (last := bare[-1:]) and last.isascii() and not _of_text(last[0]) and last != separator:
         return last
     line_end = text[len(bare) :]
     return b"\n" if b"\n" in line_end else b"\r" if b"\r" in line_end else b""
@@ -340,6 +355,7 @@ def _last_sign(text: bytes, separator: bytes) -> bytes:
 
 _DECIMAL = re.compile(r"-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)")
 MOST_DIGITS = 18
+LONGEST_DECIMAL = MOST_DIGITS + 2  # with a minus and a point
 
 
 def decimal(text: str) -> Decimal | None:
@@ -347,6 +363,11 @@ def decimal(text: str) -> Decimal | None:
 
     No exponent, plus sign, separator, blank, NaN or Infinity; at most 18 digits. Exact.
     """
+    return _decimal(text) if len(text) <= LONGEST_DECIMAL else None
+
+
+@lru_cache(_REMEMBERED)
+def _decimal(text: str) -> Decimal | None:
     if not _DECIMAL.fullmatch(text) or len(text) - text.count("-") - text.count(".") > MOST_DIGITS:
         return None
     return Decimal(text)
@@ -354,7 +375,12 @@ def decimal(text: str) -> Decimal | None:
 
 def day(text: str) -> date | None:
     """X12's date types, CCYYMMDD and YYMMDD (taken for 20YY). None where it is no date that exists."""
-    if not (text.isascii() and text.isdigit() and len(text) in {6, 8}):
+    return _day(text) if len(text) in {6, 8} else None
+
+
+@lru_cache(_REMEMBERED)
+def _day(text: str) -> date | None:
+    if not (text.isascii() and text.isdigit()):
         return None
     digits = text if len(text) == 8 else f"20{text}"
     try:

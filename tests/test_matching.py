@@ -53,10 +53,16 @@ def knowing(*items: Item, **more: object) -> Known:
     return replace(Known("AETNA", {item.name: item for item in items}), **more)
 
 
+def cut(*names: str) -> Known:
+    """Claims that agree in everything, and all of which an id begins."""
+    return knowing(*map(booked, names), alike={1: {*names}})
+
+
 BY_ID = knowing(booked())
 BY_NUMBER = knowing(booked(), booked("C2"), by_control_number={"PCN1": {"C1"}})
 BY_LINE = knowing(booked(), by_session={"S1": {"C1"}})
-ON_THE_DAY = knowing(booked(), booked("C2", charge=90_00, codes=("90834",)), on_days={"C1", "C2"})
+ON_THE_DAY = knowing(booked(), booked("C2", charge=90_00, codes=("90834",)), alike={1: {"C1", "C2"}})
+LONG_IDS = knowing(booked("CLINIC-0001"), alike={1: {"CLINIC-0001"}})
 TWO_VISITS = booked(charge=240_00, days=(APRIL_8, APRIL_15), codes=("90837", "90834"))
 
 TABLE: dict[str, tuple[ClaimPayment, Known, str]] = {
@@ -190,12 +196,12 @@ TABLE: dict[str, tuple[ClaimPayment, Known, str]] = {
     ),
     "no id, twins": (
         pays("0"),
-        knowing(booked(), booked("C2"), on_days={"C1", "C2"}),
+        knowing(booked(), booked("C2"), alike={1: {"C1", "C2"}}),
         "AMBIGUOUS_CLAIM: 2 claims agree by composite_key: C1, C2",
     ),
     "no id, no charge in the books": (
         pays("0"),
-        knowing(booked(charge=None), on_days={"C1"}),
+        knowing(booked(charge=None), alike={1: {"C1"}}),
         "UNKNOWN_CLAIM: the books know no claim 0",
     ),
     "no id, no procedure sent": (
@@ -205,19 +211,100 @@ TABLE: dict[str, tuple[ClaimPayment, Known, str]] = {
     ),
     "no id, a free session beside": (
         pays("0"),
-        knowing(booked(), on_days={"C1", "FREE"}),
+        knowing(booked(), alike={1: {"C1", "FREE"}}),
         f"C1 by composite_key: {EVERYTHING}",
     ),
     # The order of the rules.
-    "the number comes before the id": (
+    "the number comes before the id, which contradicts it": (
         pays("C2", control="PCN1"),
         BY_NUMBER,
-        f"C1 by payer_control_number: {EVERYTHING}",
+        "CLAIM_MISMATCH C1: claim C1 differs in claim id",
     ),
-    "the id comes before the line": (
+    "the id comes before the line, which contradicts it": (
         pays("C2", session="S1"),
         knowing(booked(), booked("C2"), by_session={"S1": {"C1"}}),
-        f"C2 by claim_id: {EVERYTHING}",
+        "CLAIM_MISMATCH C2: claim C2 differs in line reference",
+    ),
+    "the line confirms the id": (
+        pays(session="S1"),
+        knowing(booked(), booked("C2"), by_session={"S1": {"C1"}}),
+        f"C1 by claim_id: {EVERYTHING}",
+    ),
+    "another payer's claim has the id that was sent": (
+        pays("C2", control="PCN1"),
+        knowing(booked(), booked("C2", payer="CIGNA"), by_control_number={"PCN1": {"C1"}}),
+        f"C1 by payer_control_number: {EVERYTHING}",
+    ),
+    # The id in other letters, or cut short: all else must agree, and with one claim only.
+    "the id in small letters": (pays("clinic-0001"), LONG_IDS, f"CLINIC-0001 by claim_id_respelled: {EVERYTHING}"),
+    "the id cut short": (
+        pays("CLINIC-000"),
+        cut("CLINIC-0001"),
+        f"CLINIC-0001 by claim_id_respelled: {EVERYTHING}",
+    ),
+    "cut and in small letters": (
+        pays("clinic-000"),
+        cut("CLINIC-0001"),
+        f"CLINIC-0001 by claim_id_respelled: {EVERYTHING}",
+    ),
+    "cut so short that two fit": (
+        pays("CLINIC-000"),
+        cut("CLINIC-0001", "CLINIC-0002"),
+        "AMBIGUOUS_CLAIM: 2 claims agree by claim_id_respelled: CLINIC-0001, CLINIC-0002",
+    ),
+    "cut so short that two begin so, and one fits": (
+        pays("CLINIC-000"),
+        knowing(
+            booked("CLINIC-0001"), booked("CLINIC-0002", charge=90_00), alike={1: {"CLINIC-0001", "CLINIC-0002"}}
+        ),
+        f"CLINIC-0001 by claim_id_respelled: {EVERYTHING}",
+    ),
+    "less than half of the id is left": (
+        pays("CLINIC-0"),
+        cut("CLINIC-000012345678"),
+        "UNKNOWN_CLAIM: the books know no claim CLINIC-0",
+    ),
+    "seven letters are left": (pays("CLAIM-1"), cut("CLAIM-12"), "UNKNOWN_CLAIM: the books know no claim CLAIM-1"),
+    "a number that begins a later one": (
+        pays("C100"),
+        cut("C1000"),
+        "UNKNOWN_CLAIM: the books know no claim C100",
+    ),
+    "the end of the id": (pays("0001"), cut("CLINIC-0001"), "UNKNOWN_CLAIM: the books know no claim 0001"),
+    "cut short, and the day differs": (
+        pays("CLINIC-000", day="2026-04-09"),
+        cut("CLINIC-0001"),
+        "UNKNOWN_CLAIM: the books know no claim CLINIC-000",
+    ),
+    "cut short, and the books know no charge": (
+        pays("CLINIC-000"),
+        knowing(booked("CLINIC-0001", charge=None), alike={1: {"CLINIC-0001"}}),
+        "UNKNOWN_CLAIM: the books know no claim CLINIC-000",
+    ),
+    "cut short, another payer's": (
+        pays("CLINIC-000"),
+        knowing(booked("CLINIC-0001", payer="CIGNA"), alike={1: {"CLINIC-0001"}}),
+        "UNKNOWN_CLAIM: the books know no claim CLINIC-000",
+    ),
+    "an id of ours that may be cut from another's": (
+        pays("CLINIC-000"),
+        cut("CLINIC-000", "CLINIC-0001"),
+        "AMBIGUOUS_CLAIM: 2 claims agree by claim_id_respelled: CLINIC-000, CLINIC-0001",
+    ),
+    "an id of ours, and another begins so but differs": (
+        pays("CLINIC-000"),
+        knowing(booked("CLINIC-000"), booked("CLINIC-0001", days=(APRIL_15,)), alike={1: {"CLINIC-0001"}}),
+        f"CLINIC-000 by claim_id: {EVERYTHING}",
+    ),
+    "an id of ours that may be cut, and the line says whose it is": (
+        pays("CLINIC-000", session="S1"),
+        replace(cut("CLINIC-000", "CLINIC-0001"), by_session={"S1": {"CLINIC-000"}}),
+        f"CLINIC-000 by claim_id: {EVERYTHING}",
+    ),
+    "an id of ours that contradicts, and one begins so": (
+        pays("CLINIC-000"),
+        knowing(booked("CLINIC-000", days=(APRIL_15,)), booked("CLINIC-0001"), alike={1: {"CLINIC-0001"}}),
+        "CLAIM_MISMATCH CLINIC-000: claim CLINIC-000 differs in date of service",
     ),
 }
 
@@ -246,4 +333,4 @@ def test_money_is_posted_on_nothing_less_than_two_facts() -> None:
     }
     for item in only.values():
         for claim_id in ("C1", "0", "X"):
-            assert not isinstance(match(pays(claim_id), knowing(item, on_days={item.name}), "USD"), Match)
+            assert not isinstance(match(pays(claim_id), knowing(item, alike={1: {item.name}}), "USD"), Match)

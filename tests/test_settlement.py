@@ -288,7 +288,7 @@ def balanced(draw: st.DrawFn) -> ClaimPayment:
     )
     charge = dollars(paid) + sum((one.amount for one in adjustments), Decimal(0))
     empty = sent(claim("C1", "0.00", "0.00", lines="DTM*232*20260408~"))
-    return replace(empty, charge=charge, paid=dollars(paid), adjustments=adjustments, problems=())
+    return empty._replace(charge=charge, paid=dollars(paid), adjustments=adjustments, problems=())
 
 
 def dollars(minor_units: int) -> Decimal:
@@ -387,8 +387,8 @@ def negated(payment: ClaimPayment) -> ClaimPayment:
     """The payer's reversal: every amount with the other sign."""
     assert payment.charge is not None
     assert payment.paid is not None
-    back = tuple(replace(one, amount=-one.amount) for one in payment.adjustments)
-    return replace(payment, status="22", charge=-payment.charge, paid=-payment.paid, adjustments=back)
+    back = tuple(one._replace(amount=-one.amount) for one in payment.adjustments)
+    return payment._replace(status="22", charge=-payment.charge, paid=-payment.paid, adjustments=back)
 
 
 def original(payment: ClaimPayment, found: Settlement, line: int = 1) -> Original:
@@ -410,18 +410,18 @@ REVERSALS: dict[str, tuple[ClaimPayment, list[Original], str]] = {
     "two payments alike": (negated(PAID), [FIRST, replace(FIRST, line=2)], "SUSPENDED REVERSAL_WITHOUT_ORIGINAL"),
     "two payments, one of this amount": (negated(PAID), [FIRST, replace(FIRST, line=2, paid=1)], "REVERSED C1"),
     "another amount": (
-        replace(negated(PAID), paid=Decimal("-99.99")),
+        negated(PAID)._replace(paid=Decimal("-99.99")),
         [FIRST],
         "SUSPENDED REVERSAL_WITHOUT_ORIGINAL",
     ),
     "another charge": (
-        replace(negated(PAID), charge=Decimal("-151.00")),
+        negated(PAID)._replace(charge=Decimal("-151.00")),
         [FIRST],
         "SUSPENDED REVERSAL_WITHOUT_ORIGINAL",
     ),
     "a charge that was never known": (negated(PAID), [replace(FIRST, charge=None)], "REVERSED C1"),
     "an amount that was not negated": (
-        replace(negated(PAID), paid=Decimal("100.00")),
+        negated(PAID)._replace(paid=Decimal("100.00")),
         [FIRST],
         "SUSPENDED REVERSAL_WITHOUT_ORIGINAL",
     ),

@@ -50,6 +50,12 @@ SPELLINGS = {
     "blanks and ctrl-Z last": ISA + BODY + b"\r\n  \n\x1a",
     "lower-case ids": ISA.replace(b"ISA", b"isa") + BODY.replace(b"SVC", b"svc").replace(b"IEA", b"iea"),
     "short ISA": ISA.replace(b" ", b"") + BODY,
+    "full stop and line feed after each segment, where the full stop ends no segment": respelled(
+        ISA + BODY, terminator=b".\n"
+    )
+    .replace(b"0001.", b"0001")
+    .replace(b"000000006.", b"000000006")
+    .replace(b"10.", b"10"),
     "no last terminator": ISA + BODY[:-1],
     "wrapped at 80 columns": b"\r\n".join((ISA + BODY)[at : at + 80] for at in range(0, 300, 80)),
     "empty segments": ISA + BODY.replace(b"~", b"~~"),
@@ -139,6 +145,8 @@ REFUSALS = {
     "byte-order mark only": (b"\xef\xbb\xbf", "EMPTY_FILE"),
     "prose": (b"Dear Sir, please find the remittance of Mrs Doe", "NOT_AN_835"),
     "a word that begins like ISA": (b"ISABELLA*", "NOT_AN_835"),
+    "full stops between elements": (ISA.replace(b"*", b".") + BODY.replace(b"*", b"."), "NOT_AN_835"),
+    "minus signs between elements": (ISA.replace(b"*", b"-") + BODY.replace(b"*", b"-"), "NOT_AN_835"),
     "UTF-16": ("ISA*00*".encode("utf-16"), "NOT_AN_835"),
     "a lone ST": (b"ST*835*0001~", "NOT_AN_835"),
     "10 MB of one letter": (b"A" * 10_000_000, "NOT_AN_835"),

@@ -6,6 +6,7 @@ each payer, provider and remittance. Any other account is opened by hand.
 
 import hashlib
 import re
+from functools import lru_cache
 
 from ledger.accounts.account import Account, type_of, usual_side
 
@@ -93,6 +94,7 @@ def suspense(payer: str) -> str:
     return f"{SUSPENSE}:{segment(payer)}"
 
 
+@lru_cache(4_096)
 def segment(name: str) -> str:
     """A party's name as one part of an account code.
 

@@ -30,6 +30,7 @@ _HEAD = """
 _PEEK = text(_HEAD.format(book=":book"))
 _LOCK = text(f"{_PEEK.text} FOR UPDATE")
 _HOLD = f"{_HEAD.format(book='%(book)s')} FOR UPDATE"
+_IN_TURN = text("SELECT pg_advisory_xact_lock(hashtextextended('session ledger turns of ' || :book, 0))")
 _MOVE = """
     UPDATE heads SET number = %(number)s, hash = %(hash)s, recorded_at = %(recorded_at)s WHERE book = %(book)s
 """
@@ -72,13 +73,19 @@ class Rows:
 
 
 @asynccontextmanager
-async def posting(database: AsyncEngine, book: str) -> AsyncIterator[tuple[AsyncConnection, Head]]:
+async def posting(
+    database: AsyncEngine, book: str, *, in_turn: bool = False
+) -> AsyncIterator[tuple[AsyncConnection, Head]]:
     """A database transaction that holds the head of a book: nobody else posts to it meanwhile.
 
-    What a module above the books records in the same block is recorded with the entries, or not at all.
+    Long ones wait for each other before they wait for the head (`in_turn`), so that one of them at most stands
+    before whoever posts an entry. What a module above the books records in the same block is recorded with the
+    entries, or not at all.
     Raises BookNotFound, DatabaseUnavailable or OutcomeUnknown.
     """
     async with recording(database) as connection:
+        if in_turn:
+            await connection.execute(_IN_TURN, {"book": book})
         with _waiting(connection):
             head = await _head(connection, book, _LOCK)
         yield connection, head

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from sqlalchemy import ColumnElement, Row, and_, select, text
@@ -19,55 +19,79 @@ from ledger.schema import entries, postings
 _INSERT_POSTINGS = inserting(postings)
 _INSERT_ENTRIES = inserting(entries)
 
-# One row for each account that an item touches, with that on which all its sessions agree. A session that
-# was reversed does not count.
+# One row for each account that an item touches, with that on which all its sessions agree. A session that was
+# reversed does not count. OFFSET 0 keeps an item's own look-ups together, by the indexes on claim, item and
+# reversed entry, whatever PostgreSQL believes of the tables: a thousand claims are read under the lock of a book.
 _ITEMS = text("""
-    WITH sessions AS (
-        SELECT
-            claim,
-            CASE WHEN min(payer) = max(payer) THEN min(payer) END AS payer,
-            CASE WHEN min(provider) = max(provider) THEN min(provider) END AS provider,
-            CASE WHEN min(session) = max(session) THEN min(session) END AS session,
-            CASE WHEN min(plan) = max(plan) THEN min(plan) END AS plan,
-            CASE WHEN min(service_code) = max(service_code) THEN min(service_code) END AS service_code,
-            CASE WHEN min(licence_type) = max(licence_type) THEN min(licence_type) END AS licence_type,
-            CASE WHEN min(state) = max(state) THEN min(state) END AS state,
-            min(service_date) AS service_date,
-            CASE WHEN bool_and(charge IS NOT NULL) THEN sum(charge) END AS charge,
-            array_remove(array_agg(DISTINCT service_date), NULL) AS service_dates,
-            array_remove(array_agg(DISTINCT service_code), NULL) AS service_codes
-        FROM entries AS e
-        WHERE book = :book AND claim = ANY(CAST(:names AS text[])) AND kind = 'session_earned'
-            AND NOT EXISTS (SELECT FROM entries AS r WHERE r.book = e.book AND r.reverses = e.number)
-        GROUP BY claim
-    ), balances AS (
-        SELECT item, account, currency, sum(amount) AS balance
-        FROM postings
-        WHERE book = :book AND item = ANY(CAST(:names AS text[]))
-        GROUP BY item, account, currency
-    ), shares AS (
-        -- What rules of the trade gave the patient to pay; money that came from the patient is posted by hand.
-        SELECT p.item AS shared, sum(p.amount) AS patient_share
-        FROM postings AS p
-        JOIN entries AS e ON e.book = p.book AND e.number = p.entry_number
-        LEFT JOIN entries AS original
-            ON original.book = e.book AND original.number = e.reverses AND e.kind = 'reversal'
-        WHERE p.book = :book AND p.item = ANY(CAST(:names AS text[]))
-            AND p.account IN ('Assets:Receivable:Patient', 'Liabilities:PatientRefunds')
-            AND coalesce(original.kind, e.kind) <> 'manual'
-        GROUP BY p.item
-    )
-    SELECT * FROM balances LEFT JOIN sessions ON claim = item LEFT JOIN shares ON shared = item
-    ORDER BY item, account
+    SELECT claims.*, b.account, b.currency, b.balance
+    FROM (
+        SELECT asked.item, sessions.*, shares.patient_share
+        FROM unnest(CAST(:names AS text[])) AS asked (item)
+        CROSS JOIN LATERAL (
+            SELECT
+                CASE WHEN min(payer) = max(payer) THEN min(payer) END AS payer,
+                CASE WHEN min(provider) = max(provider) THEN min(provider) END AS provider,
+                CASE WHEN min(session) = max(session) THEN min(session) END AS session,
+                CASE WHEN min(plan) = max(plan) THEN min(plan) END AS plan,
+                CASE WHEN min(service_code) = max(service_code) THEN min(service_code) END AS service_code,
+                CASE WHEN min(licence_type) = max(licence_type) THEN min(licence_type) END AS licence_type,
+                CASE WHEN min(state) = max(state) THEN min(state) END AS state,
+                min(service_date) AS service_date,
+                CASE WHEN bool_and(charge IS NOT NULL) THEN sum(charge) END AS charge,
+                array_remove(array_agg(DISTINCT service_date), NULL) AS service_dates,
+                array_remove(array_agg(DISTINCT service_code), NULL) AS service_codes
+            FROM (SELECT * FROM entries WHERE book = :book AND claim = asked.item OFFSET 0) AS e
+            WHERE e.kind = 'session_earned'
+                AND NOT EXISTS (
+                    SELECT FROM entry_reversals AS r WHERE r.book = :book AND r.reverses = e.number OFFSET 0
+                )
+        ) AS sessions
+        CROSS JOIN LATERAL (
+            -- What rules of the trade gave the patient to pay; money that came from the patient is posted by hand.
+            SELECT sum(p.amount) AS patient_share
+            FROM postings AS p
+            JOIN entries AS e ON e.book = :book AND e.number = p.entry_number
+            LEFT JOIN entries AS original
+                ON original.book = :book AND original.number = e.reverses AND e.kind = 'reversal'
+            WHERE p.book = :book AND p.item = asked.item
+                AND p.account IN ('Assets:Receivable:Patient', 'Liabilities:PatientRefunds')
+                AND coalesce(original.kind, e.kind) <> 'manual'
+        ) AS shares
+        OFFSET 0
+    ) AS claims
+    CROSS JOIN LATERAL (
+        SELECT account, currency, sum(amount) AS balance FROM postings
+        WHERE book = :book AND item = claims.item
+        GROUP BY account, currency
+    ) AS b
+    ORDER BY claims.item, b.account
 """)
 _CLAIMS_OF_SESSIONS = text("""
-    SELECT DISTINCT session, claim FROM entries
-    WHERE book = :book AND kind = 'session_earned' AND session = ANY(CAST(:sessions AS text[]))
+    SELECT DISTINCT e.session, e.claim
+    FROM unnest(CAST(:sessions AS text[])) AS asked (session)
+    CROSS JOIN LATERAL (SELECT * FROM entries WHERE book = :book AND session = asked.session OFFSET 0) AS e
+    WHERE e.kind = 'session_earned'
 """)
-_CLAIMS_ON_DAYS = text("""
-    SELECT DISTINCT claim FROM entries
-    WHERE book = :book AND kind = 'session_earned' AND payer = :payer
-        AND service_date = ANY(CAST(:days AS date[]))
+# The longest claim of a day comes first: where all claims are as long as those asked for, nothing else is read.
+_CLAIMS_ALIKE = text("""
+    WITH asked AS (
+        SELECT * FROM unnest(
+            CAST(:places AS integer[]), CAST(:names AS text[]), CAST(:days AS date[]), CAST(:codes AS text[]),
+            CAST(:shortest AS integer[]), CAST(:charges AS bigint[])
+        ) AS a (place, name, day, code, shortest, charge)
+    ), longest AS (
+        SELECT service_date, max(char_length(claim)) AS length FROM entries
+        WHERE book = :book AND kind = 'session_earned' AND payer = :payer
+            AND service_date = ANY(CAST(:days AS date[]))
+        GROUP BY service_date
+    )
+    SELECT DISTINCT asked.place, e.claim
+    FROM asked
+    JOIN longest ON longest.service_date = asked.day AND longest.length >= asked.shortest
+    JOIN entries AS e ON e.book = :book AND e.kind = 'session_earned' AND e.payer = :payer
+        AND e.service_date = asked.day AND e.service_code = asked.code AND char_length(e.claim) >= asked.shortest
+        AND starts_with(lower(e.claim), lower(asked.name))
+        AND coalesce(e.charge <= asked.charge, true)
 """)
 
 _PAYERS_OF_SESSIONS = text("""
@@ -142,26 +166,28 @@ async def items(connection: AsyncConnection, book: str, names: Collection[str]) 
 
 
 def _item(name: str, rows: Sequence[Row[Any]]) -> Item:
-    first = rows[0]
+    columns_of_first: tuple[Any, ...] = tuple(rows[0])
+    _, payer, provider, session, plan, service_code, licence_type, *rest = columns_of_first
+    state, service_date, charge, days, codes, share, _, currency, _ = rest
     return Item(
         name=name,
-        currency=first.currency,
+        currency=currency,
         balances={row.account: int(row.balance) for row in rows},
         dimensions=Dimensions(
-            payer=first.payer,
-            provider=first.provider,
+            payer=payer,
+            provider=provider,
             claim=name,
-            session=first.session,
-            plan=first.plan,
-            service_code=first.service_code,
-            licence_type=first.licence_type,
-            state=first.state,
-            service_date=first.service_date,
+            session=session,
+            plan=plan,
+            service_code=service_code,
+            licence_type=licence_type,
+            state=state,
+            service_date=service_date,
         ),
-        patient_share=int(first.patient_share or 0),
-        charge=None if first.charge is None else int(first.charge),
-        service_dates=frozenset(first.service_dates or ()),
-        service_codes=frozenset(first.service_codes or ()),
+        patient_share=int(share or 0),
+        charge=None if charge is None else int(charge),
+        service_dates=frozenset(days or ()),
+        service_codes=frozenset(codes or ()),
     )
 
 
@@ -173,10 +199,31 @@ async def claims_of_sessions(
     return {(row.session, row.claim) for row in rows}
 
 
-async def claims_on_days(connection: AsyncConnection, book: str, payer: str, days: Collection[date]) -> set[str]:
-    """Claims with a session for this payer on one of these days of service."""
-    rows = await connection.execute(_CLAIMS_ON_DAYS, {"book": book, "payer": payer, "days": [*days]})
-    return {row.claim for row in rows}
+class Alike(NamedTuple):
+    """What a claim may be found by: how its name begins, a visit, and what was billed for all of the claim.
+
+    `place` is the asker's own number for it.
+    """
+
+    place: int
+    name: str
+    day: date
+    code: str
+    shortest: int
+    """Characters of the claim's name, at least."""
+    charge: int | None
+
+
+async def claims_alike(
+    connection: AsyncConnection, book: str, payer: str, asked: Collection[Alike]
+) -> set[tuple[int, str]]:
+    """Pairs of a place and a claim of this payer that fits what is asked there, in capital or small letters."""
+    if not asked:
+        return set()
+    columns_ = (list(column) for column in zip(*asked, strict=True))
+    about = dict(zip(("places", "names", "days", "codes", "shortest", "charges"), columns_, strict=True))
+    rows = await connection.execute(_CLAIMS_ALIKE, {"book": book, "payer": payer, **about})
+    return {(row.place, row.claim) for row in rows}
 
 
 async def payers_of_sessions(connection: AsyncConnection, book: str, names: Collection[str]) -> set[str]:
