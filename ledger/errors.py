@@ -234,6 +234,10 @@ class ApprovalNeeded(NotAllowedNow):
     """More than one person may ask for alone: a second one must approve it."""
 
 
+class ProviderChargingOff(NotAllowedNow):
+    """The book charges no provider for a fault of its own."""
+
+
 class ProposalDecided(NotAllowedNow):
     """The proposal was decided before, by another or otherwise."""
 
@@ -345,6 +349,30 @@ class MakerIsChecker(Forbidden):
 
 class NotTheMaker(Forbidden):
     """Only who has made a proposal withdraws it."""
+
+
+class CodeMeaningRefused(Invalid):
+    """A code cannot mean this: what another payer has paid is no write-off."""
+
+
+class NextPayerUnknown(NotAllowedNow):
+    """No payer of the claim comes after this one."""
+
+
+class DenialNotFound(NotThere):
+    """The payer has denied no such claim."""
+
+
+class DenialStateRefused(NotAllowedNow):
+    """A denial in its state does not go where it is sent."""
+
+
+class DenialPolicyNotFound(NotThere):
+    """The book has no policy of this name."""
+
+
+class DenialPolicyOff(NotAllowedNow):
+    """The policy is off."""
 
 
 class FileKeyUnknown(NotAllowedNow):

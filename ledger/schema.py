@@ -182,6 +182,17 @@ approval_limits = Table(
     column("proposal", BigInteger, null=True),
 )
 
+provider_charging = Table(
+    "provider_charging",
+    metadata,
+    column("book", Text, key=True),
+    column("version", Integer, key=True),
+    column("allowed", Boolean),
+    column("reason", Text),
+    column("set_by", Text),
+    column("set_at", _moment),
+)
+
 recorded_levels = Table(
     "recorded_levels",
     metadata,

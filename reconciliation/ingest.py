@@ -19,21 +19,28 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger import errors
-from ledger.accounts import chart
 from ledger.accounts import store as accounts
 from ledger.database import reading, recording
 from ledger.errors import Refusal
 from ledger.postings import journal
-from ledger.postings import store as books
 from ledger.postings.batch import Head
-from reconciliation import store
-from reconciliation.chunk import Chunk, settle_chunk
+from reconciliation import code_store, parties, store
+from reconciliation.chunk import Chunk
 from reconciliation.files import Files
-from reconciliation.quarantine import identifiers_of, quarantined, raised_by_header, row_of, signed_by
+from reconciliation.payment import Payment, Raised
+from reconciliation.quarantine import (
+    identifiers_of,
+    payees_of,
+    quarantined,
+    raised_by_header,
+    row_of,
+    signed_by,
+    to_another,
+)
 from reconciliation.reasons import Decision, ExceptionReason, RemittanceState
 from reconciliation.rematch import match_again
 from reconciliation.remittance import ClaimPayment, RemittanceOpened, Survey, Unreadable, read, survey
-from reconciliation.settlement import Payment, Raised
+from reconciliation.settling import settle_chunk
 
 LARGEST_FILE = 512 * 1024 * 1024
 """Bytes of one delivery."""
@@ -246,7 +253,7 @@ class _Arrived:
                 return False
             if before.settled_claim_count > start:
                 return True
-            chunk = self._chunk(connection, head, before, before.payer)
+            chunk = await self._chunk(connection, head, before, before.payer)
             added = await settle_chunk(chunk, claims, self._survey.provider_level if last else ())
             state = RemittanceState.SETTLED if last else RemittanceState.SETTLING
             await store.progress(connection, book, self.id, state, added)
@@ -264,20 +271,21 @@ class _Arrived:
         if before.payer is None:
             await store.name_payer(connection, book, self.id, payer)
             await store.close_exception(connection, book, self._exception_id(ExceptionReason.UNKNOWN_PAYER))
-        moved = await match_again(self._chunk(connection, head, before, payer), claims)
+        moved = await match_again(await self._chunk(connection, head, before, payer), claims)
         await store.progress(connection, book, self.id, RemittanceState.SETTLED, moved)
         return True
 
-    def _chunk(self, connection: AsyncConnection, head: Head, before: Row[Any], payer: str | None) -> Chunk:
+    async def _chunk(self, connection: AsyncConnection, head: Head, before: Row[Any], payer: str | None) -> Chunk:
         header = self._survey.header
         assert header.payment_date is not None
         assert header.currency is not None
-        name = payer or before.signed_by
+        name, day, known = payer or before.signed_by, header.payment_date, before.code_revision
+        codes = await code_store.counting_for(connection, self._delivery.book, name, day, known)
         return Chunk(
             connection=connection,
             head=head,
             actor=self._delivery.received_by,
-            payment=Payment(str(self.id), name, header.trace, header.payment_date, header.currency),
+            payment=Payment(str(self.id), name, header.trace, day, header.currency, codes=codes),
             signed_by=before.signed_by,
             payer_known=payer is not None,
         )
@@ -297,8 +305,12 @@ class _Arrived:
             detail = f"{trace} came before as remittance {reused}, with other content"
             row = row_of(self._survey, RemittanceState.QUARANTINED, detail)
             raised = [Raised(ExceptionReason.TRACE_REUSED, row["paid"], detail)]
+        elif not await parties.is_payee(connection, book, payees_of(header)):
+            raised = [to_another(self._survey)]
+            row = row_of(self._survey, RemittanceState.QUARANTINED, raised[0].detail)
         else:
             row = row_of(self._survey, RemittanceState.SETTLING, "")
+            row["code_revision"] = await code_store.revision(connection, book)
             raised = raised_by_header(self._survey, payer_known=payer is not None)
         await store.put(connection, book, self.id, {**self._place(), **row, "payer": payer})
         await store.add_exceptions(connection, [self._exception(why) for why in raised])
@@ -329,16 +341,8 @@ class _Arrived:
 
 
 async def _payer(connection: AsyncConnection, book: str, surveyed: Survey) -> str | None:
-    """The one payer that a remittance's identifiers stand for: as a person said, else as the books call it."""
-    identifiers = identifiers_of(surveyed.header)
-    said = await store.payers_of(connection, book, identifiers)
-    if said:
-        return said.pop() if len(said) == 1 else None
-    codes = {chart.receivable(one): one for one in identifiers}
-    found = {account.code for account, _ in await accounts.read(connection, book, [*codes])}
-    called = {codes.get(code) or code.rpartition(":")[2] for code in found}
-    called |= await books.payers_of_sessions(connection, book, identifiers)
-    return called.pop() if len(called) == 1 else None
+    """The one payer that a remittance's identifiers stand for."""
+    return await parties.payer_called(connection, book, identifiers_of(surveyed.header))
 
 
 def _chunks(claims: "_Claims", surveyed: Survey) -> Iterator[list[ClaimPayment]]:

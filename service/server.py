@@ -18,6 +18,7 @@ from sqlalchemy.pool import QueuePool
 
 from ledger.accounts.servicer import AccountsServicer
 from ledger.approvals.servicer import ApprovalsServicer
+from ledger.charges.servicer import ChargesServicer
 from ledger.database import engine
 from ledger.errors import Refusal, TryAgain
 from ledger.postings.feed import Feed
@@ -25,15 +26,22 @@ from ledger.postings.group_commit import GroupCommit
 from ledger.postings.servicer import PostingsServicer
 from ledger.reads import Reads
 from ledger.reports.servicer import ReportsServicer
-from ledger.v1 import accounts_pb2, approvals_pb2, postings_pb2, reports_pb2
+from ledger.v1 import accounts_pb2, approvals_pb2, charges_pb2, postings_pb2, reports_pb2
 from ledger.v1.accounts_pb2_grpc import add_AccountsServiceServicer_to_server
 from ledger.v1.approvals_pb2_grpc import add_ApprovalsServiceServicer_to_server
+from ledger.v1.charges_pb2_grpc import add_ChargesServiceServicer_to_server
 from ledger.v1.postings_pb2_grpc import add_PostingsServiceServicer_to_server
 from ledger.v1.reports_pb2_grpc import add_ReportsServiceServicer_to_server
+from reconciliation.codes_servicer import CodesServicer
+from reconciliation.coverage_servicer import CoverageServicer
+from reconciliation.denials_servicer import DenialsServicer
 from reconciliation.files import IN_THE_OPEN, Files
 from reconciliation.ingest import resume
 from reconciliation.servicer import ReconciliationServicer
-from reconciliation.v1 import reconciliation_pb2
+from reconciliation.v1 import codes_pb2, coverage_pb2, denials_pb2, reconciliation_pb2
+from reconciliation.v1.codes_pb2_grpc import add_CodesServiceServicer_to_server
+from reconciliation.v1.coverage_pb2_grpc import add_CoverageServiceServicer_to_server
+from reconciliation.v1.denials_pb2_grpc import add_DenialsServiceServicer_to_server
 from reconciliation.v1.reconciliation_pb2_grpc import add_ReconciliationServiceServicer_to_server
 from service import upkeep
 from service.admission import OPEN, Admission
@@ -59,6 +67,10 @@ DESCRIPTORS = (
     approvals_pb2.DESCRIPTOR.services_by_name["ApprovalsService"],
     reports_pb2.DESCRIPTOR.services_by_name["ReportsService"],
     reconciliation_pb2.DESCRIPTOR.services_by_name["ReconciliationService"],
+    charges_pb2.DESCRIPTOR.services_by_name["ChargesService"],
+    codes_pb2.DESCRIPTOR.services_by_name["CodesService"],
+    coverage_pb2.DESCRIPTOR.services_by_name["CoverageService"],
+    denials_pb2.DESCRIPTOR.services_by_name["DenialsService"],
 )
 SERVICES = tuple(one.full_name for one in DESCRIPTORS)
 
@@ -163,6 +175,10 @@ def _add_others(grpc_server: grpc.aio.Server, database: AsyncEngine, reads: Read
     add_AccountsServiceServicer_to_server(AccountsServicer(database, reads), grpc_server)
     add_ApprovalsServiceServicer_to_server(ApprovalsServicer(database), grpc_server)
     add_ReportsServiceServicer_to_server(ReportsServicer(reads), grpc_server)
+    add_ChargesServiceServicer_to_server(ChargesServicer(database), grpc_server)
+    add_CodesServiceServicer_to_server(CodesServicer(database, reads), grpc_server)
+    add_CoverageServiceServicer_to_server(CoverageServicer(database, reads), grpc_server)
+    add_DenialsServiceServicer_to_server(DenialsServicer(database, reads), grpc_server)
 
 
 def _in_use(database: AsyncEngine) -> int:

@@ -3,15 +3,19 @@
 import asyncio
 from hashlib import sha256
 
-from payers import claim, deliver, file, plb, remittance
-from serving import Ledger, cr, dr, entry, key, open_book, payout, session
+from payers import NPI, claim, deliver, file, plb, remittance
+from serving import Ledger, cr, dr, entry, key, open_book, payout, session, usd
 from test_approvals import PAID, approved, declining, limited, paying, proposed
 
 from ledger.accounts import recorded
 from ledger.database import engine, recording
 from ledger.v1 import accounts_pb2 as ac
+from ledger.v1 import charges_pb2 as ch
 from ledger.v1 import postings_pb2 as po
 from ledger.v1 import reports_pb2 as rp
+from reconciliation.v1 import codes_pb2 as cd
+from reconciliation.v1 import coverage_pb2 as cv
+from reconciliation.v1 import denials_pb2 as dn
 from reconciliation.v1 import reconciliation_pb2 as pb
 from service import upkeep
 
@@ -38,6 +42,15 @@ _TAKEN_BACK = file(
         claim(EARLY, "150.00", "100.00", _SHARE, control="P3"),
     )
 )
+_TOO_EARLY = file(
+    remittance(
+        "-100.00",
+        "EFT4",
+        claim(LATE, "-150.00", "-100.00", "CO-45 -30.00, PR-3 -20.00", status="22", control="P4"),
+    )
+)
+_ITS_PAYMENT = file(remittance("100.00", "EFT5", claim(LATE, "150.00", "100.00", _SHARE, control="P4")))
+_DENIED = file(remittance("0.00", "NON6", claim(DENIED, "150.00", "0.00", "CO-29 150.00", control="P6")))
 _BROKEN = file(remittance("1.00", "EFT3", claim(EARLY, "150.00", "100.00", _SHARE)))
 
 
@@ -47,6 +60,7 @@ def worked(ledger: Ledger, book: str) -> None:
     accounts_opened(ledger, book)
     entries_posted(ledger, book)
     remittances_settled(ledger.of(book))
+    flows_followed(ledger.of(book))
     proposals_decided(ledger.of(book))
     questions_answered(ledger, book)
     asyncio.run(kept_up(ledger.url))
@@ -103,6 +117,32 @@ def remittances_settled(books: Ledger) -> None:
     deliver(books, _BROKEN, books.book)
     asked = pb.ReadDeliveryRequest(book=books.book, file_sha256=sha256(_FIRST).digest(), reason="audit")
     assert b"".join(part.chunk for part in books.reconciliation.ReadDelivery(asked)) == _FIRST
+
+
+def flows_followed(books: Ledger) -> None:
+    """A reversal before its payment, a second payer, a denial and its policy, codes, payees, charges."""
+    about = {"book": books.book, "reason": "as it is"}
+    deliver(books, _TOO_EARLY, books.book)
+    deliver(books, _ITS_PAYMENT, books.book)
+    deliver(books, _DENIED, books.book)
+    books.coverage.RecordCover(cv.RecordCoverRequest(claim=EARLY, payer="CIGNA", rank=2, **about))
+    forwarding = cv.ForwardClaimRequest(
+        claim=EARLY, with_patient_share=True, idempotency_key=key(), effective_date="2026-06-30", **about
+    )
+    books.coverage.ForwardClaim(forwarding)
+    books.reconciliation.IdentifyPayee(pb.IdentifyPayeeRequest(identifiers=[NPI], **about))
+    books.meanings.SetAdjustmentCode(
+        cd.SetAdjustmentCodeRequest(
+            group="CO", code="97", effective_from="2026-01-01", bucket=cd.BUCKET_CONTRACTUAL, **about
+        )
+    )
+    books.denials.AppealDenial(
+        dn.AppealDenialRequest(claim=DENIED, payer="AETNA", effective_date="2026-06-30", **about)
+    )
+    books.denials.SetDenialPolicy(
+        dn.SetDenialPolicyRequest(name="late", codes=["CO-29"], largest=usd("50.00"), age_days=90, **about)
+    )
+    books.charges.SetProviderCharging(ch.SetProviderChargingRequest(allowed=True, **about))
 
 
 def proposals_decided(books: Ledger) -> None:

@@ -24,6 +24,7 @@ SESSIONS = "Revenue:Sessions"
 CONTRACTUAL_ADJUSTMENTS = "Revenue:ContractualAdjustments"
 PAYER_ADJUSTMENTS = "Revenue:PayerAdjustments"
 INTEREST = "Revenue:Interest"
+PROVIDER_CHARGES = "Revenue:ProviderCharges"
 PROVIDER_SERVICES = "Expenses:ProviderServices"
 DENIALS_ABSORBED = "Expenses:DenialsAbsorbed"
 
@@ -37,6 +38,7 @@ _FIXED = {
     CONTRACTUAL_ADJUSTMENTS,
     PAYER_ADJUSTMENTS,
     INTEREST,
+    PROVIDER_CHARGES,
     PROVIDER_SERVICES,
     DENIALS_ABSORBED,
 }

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ledger.approvals import messages, store
 from ledger.approvals.messages import Asked, LimitWanted
 from ledger.approvals.proposal import Proposal
+from ledger.charges.store import refuse_charging
 from ledger.errors import IdempotencyKeyReused, Refusal
 from ledger.postings import journal
 from ledger.postings import messages as entries
@@ -32,6 +33,7 @@ async def preview(connection: AsyncConnection, head: Head, asked: Asked, maker: 
     """What the act would do now. Records nothing. Raises what the books would refuse it for."""
     if isinstance(asked.wanted, LimitWanted):
         return await _limited(connection, head, asked.wanted, maker, None)
+    await refuse_charging(connection, head.book, asked.name)
     request = await _request(connection, head.book, asked, asked.wanted, maker)
     [[outcome]] = await journal.preview(connection, head.book, [Submission([request])])
     return _entered(request, outcome)
@@ -42,6 +44,7 @@ async def do(connection: AsyncConnection, head: Head, proposal: Proposal) -> Don
     asked = messages.kept(proposal)
     if isinstance(asked.wanted, LimitWanted):
         return await _limited(connection, head, asked.wanted, proposal.proposed_by, proposal.number)
+    await refuse_charging(connection, head.book, asked.name)
     request = await _request(connection, head.book, asked, asked.wanted, proposal.proposed_by)
     _, [[outcome]] = await journal.post(connection, head, [Submission([request])])
     return _entered(request, outcome)

@@ -116,6 +116,8 @@ def wanted(name: str, request: Any) -> Wanted:
             return postings.absorb_denial(request)
         case "recover_denial":
             return postings.recover_denial(request)
+        case "charge_provider":
+            return postings.charge_provider(request)
         case _:
             return limit_wanted(request)
 

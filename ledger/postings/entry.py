@@ -29,6 +29,10 @@ class Kind(StrEnum):
     PAYMENT_REVERSED = "payment_reversed"
     PAYMENT_SUSPENDED = "payment_suspended"
     PROVIDER_LEVEL_ADJUSTED = "provider_level_adjusted"
+    CLAIM_FORWARDED = "claim_forwarded"
+    OVERPAYMENT_APPLIED = "overpayment_applied"
+    PROVIDER_CHARGED = "provider_charged"
+    PATIENT_EVENED = "patient_evened"
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,63 +23,64 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from ledger.v1 import charges_pb2 as ledger_dot_v1_dot_charges__pb2
 from ledger.v1 import money_pb2 as ledger_dot_v1_dot_money__pb2
 from ledger.v1 import postings_pb2 as ledger_dot_v1_dot_postings__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19ledger/v1/approvals.proto\x12\tledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15ledger/v1/money.proto\x1a\x18ledger/v1/postings.proto\"\xeb\x01\n\rApprovalLimit\x12\x1d\n\x04kind\x18\x01 \x01(\x0e\x32\x0f.ledger.v1.Kind\x12\x15\n\rcurrency_code\x18\x02 \x01(\t\x12 \n\x06\x61mount\x18\x03 \x01(\x0b\x32\x10.ledger.v1.Money\x12\x0f\n\x07version\x18\x04 \x01(\x05\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0e\n\x06set_by\x18\x06 \x01(\t\x12*\n\x06set_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x61\x66ter_entry\x18\x08 \x01(\x03\x12\x10\n\x08proposal\x18\t \x01(\x03\"\xa0\x01\n\x17SetApprovalLimitRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x1d\n\x04kind\x18\x02 \x01(\x0e\x32\x0f.ledger.v1.Kind\x12\x15\n\rcurrency_code\x18\x03 \x01(\t\x12\x15\n\x0bminor_units\x18\x04 \x01(\x03H\x00\x12\x11\n\x07removed\x18\x05 \x01(\x08H\x00\x12\x0e\n\x06reason\x18\x06 \x01(\tB\x07\n\x05limit\"C\n\x18SetApprovalLimitResponse\x12\'\n\x05limit\x18\x01 \x01(\x0b\x32\x18.ledger.v1.ApprovalLimit\"a\n\x19ListApprovalLimitsRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x0f\n\x07history\x18\x02 \x01(\x08\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"_\n\x1aListApprovalLimitsResponse\x12(\n\x06limits\x18\x01 \x03(\x0b\x32\x18.ledger.v1.ApprovalLimit\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xe9\x02\n\x03\x41\x63t\x12\x31\n\npost_entry\x18\x01 \x01(\x0b\x32\x1b.ledger.v1.PostEntryRequestH\x00\x12\x37\n\rreverse_entry\x18\x02 \x01(\x0b\x32\x1e.ledger.v1.ReverseEntryRequestH\x00\x12\x35\n\x0cpay_provider\x18\x03 \x01(\x0b\x32\x1d.ledger.v1.PayProviderRequestH\x00\x12\x37\n\rabsorb_denial\x18\x04 \x01(\x0b\x32\x1e.ledger.v1.AbsorbDenialRequestH\x00\x12\x39\n\x0erecover_denial\x18\x05 \x01(\x0b\x32\x1f.ledger.v1.RecoverDenialRequestH\x00\x12@\n\x12set_approval_limit\x18\x06 \x01(\x0b\x32\".ledger.v1.SetApprovalLimitRequestH\x00\x42\t\n\x07request\"g\n\x07Preview\x12(\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x17.ledger.v1.JournalEntryH\x00\x12\'\n\x05limit\x18\x02 \x01(\x0b\x32\x16.ledger.v1.LimitChangeH\x00\x42\t\n\x07outcome\"`\n\x0bLimitChange\x12(\n\x06\x62\x65\x66ore\x18\x01 \x01(\x0b\x32\x18.ledger.v1.ApprovalLimit\x12\'\n\x05\x61\x66ter\x18\x02 \x01(\x0b\x32\x18.ledger.v1.ApprovalLimit\"\xce\x02\n\x08Proposal\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\'\n\x05state\x18\x02 \x01(\x0e\x32\x18.ledger.v1.ProposalState\x12\x1b\n\x03\x61\x63t\x18\x03 \x01(\x0b\x32\x0e.ledger.v1.Act\x12#\n\x07preview\x18\x04 \x01(\x0b\x32\x12.ledger.v1.Preview\x12\x14\n\x0c\x63ontent_hash\x18\x05 \x01(\x0c\x12\x13\n\x0bproposed_by\x18\x06 \x01(\t\x12/\n\x0bproposed_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0fidempotency_key\x18\x08 \x01(\t\x12\x0e\n\x06reason\x18\t \x01(\t\x12\x13\n\x0b\x61ge_seconds\x18\n \x01(\x03\x12-\n\x08\x64\x65\x63ision\x18\x0b \x01(\x0b\x32\x1b.ledger.v1.ProposalDecision\"|\n\x10ProposalDecision\x12\x12\n\ndecided_by\x18\x01 \x01(\t\x12.\n\ndecided_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x14\n\x0c\x65ntry_number\x18\x04 \x01(\x03\"d\n\x0eProposeRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x1b\n\x03\x61\x63t\x18\x04 \x01(\x0b\x32\x0e.ledger.v1.Act\"J\n\x0fProposeResponse\x12%\n\x08proposal\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Proposal\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"T\n\x12GetProposalRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x10\n\x06number\x18\x02 \x01(\x03H\x00\x12\x16\n\x0c\x65ntry_number\x18\x03 \x01(\x03H\x00\x42\x06\n\x04name\"<\n\x13GetProposalResponse\x12%\n\x08proposal\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Proposal\"t\n\x14ListProposalsRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\'\n\x05state\x18\x02 \x01(\x0e\x32\x18.ledger.v1.ProposalState\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"X\n\x15ListProposalsResponse\x12&\n\tproposals\x18\x01 \x03(\x0b\x32\x13.ledger.v1.Proposal\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"T\n\x0e\x41pproveRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x03\x12\x14\n\x0c\x63ontent_hash\x18\x03 \x01(\x0c\x12\x0e\n\x06reason\x18\x04 \x01(\t\"r\n\x0f\x41pproveResponse\x12%\n\x08proposal\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Proposal\x12&\n\x05\x65ntry\x18\x02 \x01(\x0b\x32\x17.ledger.v1.JournalEntry\x12\x10\n\x08replayed\x18\x03 \x01(\x08\">\n\x0e\x44\x65\x63lineRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x03\x12\x0e\n\x06reason\x18\x03 \x01(\t\"J\n\x0f\x44\x65\x63lineResponse\x12%\n\x08proposal\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Proposal\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"?\n\x0fWithdrawRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x03\x12\x0e\n\x06reason\x18\x03 \x01(\t\"K\n\x10WithdrawResponse\x12%\n\x08proposal\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Proposal\x12\x10\n\x08replayed\x18\x02 \x01(\x08*\xa0\x01\n\rProposalState\x12\x1e\n\x1aPROPOSAL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13PROPOSAL_STATE_OPEN\x10\x01\x12\x1b\n\x17PROPOSAL_STATE_APPROVED\x10\x02\x12\x1b\n\x17PROPOSAL_STATE_DECLINED\x10\x03\x12\x1c\n\x18PROPOSAL_STATE_WITHDRAWN\x10\x04\x32\xff\x04\n\x10\x41pprovalsService\x12[\n\x10SetApprovalLimit\x12\".ledger.v1.SetApprovalLimitRequest\x1a#.ledger.v1.SetApprovalLimitResponse\x12\x61\n\x12ListApprovalLimits\x12$.ledger.v1.ListApprovalLimitsRequest\x1a%.ledger.v1.ListApprovalLimitsResponse\x12@\n\x07Propose\x12\x19.ledger.v1.ProposeRequest\x1a\x1a.ledger.v1.ProposeResponse\x12L\n\x0bGetProposal\x12\x1d.ledger.v1.GetProposalRequest\x1a\x1e.ledger.v1.GetProposalResponse\x12R\n\rListProposals\x12\x1f.ledger.v1.ListProposalsRequest\x1a .ledger.v1.ListProposalsResponse\x12@\n\x07\x41pprove\x12\x19.ledger.v1.ApproveRequest\x1a\x1a.ledger.v1.ApproveResponse\x12@\n\x07\x44\x65\x63line\x12\x19.ledger.v1.DeclineRequest\x1a\x1a.ledger.v1.DeclineResponse\x12\x43\n\x08Withdraw\x12\x1a.ledger.v1.WithdrawRequest\x1a\x1b.ledger.v1.WithdrawResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19ledger/v1/approvals.proto\x12\tledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17ledger/v1/charges.proto\x1a\x15ledger/v1/money.proto\x1a\x18ledger/v1/postings.proto\"\xeb\x01\n\rApprovalLimit\x12\x1d\n\x04kind\x18\x01 \x01(\x0e\x32\x0f.ledger.v1.Kind\x12\x15\n\rcurrency_code\x18\x02 \x01(\t\x12 \n\x06\x61mount\x18\x03 \x01(\x0b\x32\x10.ledger.v1.Money\x12\x0f\n\x07version\x18\x04 \x01(\x05\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0e\n\x06set_by\x18\x06 \x01(\t\x12*\n\x06set_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x61\x66ter_entry\x18\x08 \x01(\x03\x12\x10\n\x08proposal\x18\t \x01(\x03\"\xa0\x01\n\x17SetApprovalLimitRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x1d\n\x04kind\x18\x02 \x01(\x0e\x32\x0f.ledger.v1.Kind\x12\x15\n\rcurrency_code\x18\x03 \x01(\t\x12\x15\n\x0bminor_units\x18\x04 \x01(\x03H\x00\x12\x11\n\x07removed\x18\x05 \x01(\x08H\x00\x12\x0e\n\x06reason\x18\x06 \x01(\tB\x07\n\x05limit\"C\n\x18SetApprovalLimitResponse\x12\'\n\x05limit\x18\x01 \x01(\x0b\x32\x18.ledger.v1.ApprovalLimit\"a\n\x19ListApprovalLimitsRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x0f\n\x07history\x18\x02 \x01(\x08\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"_\n\x1aListApprovalLimitsResponse\x12(\n\x06limits\x18\x01 \x03(\x0b\x32\x18.ledger.v1.ApprovalLimit\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa6\x03\n\x03\x41\x63t\x12\x31\n\npost_entry\x18\x01 \x01(\x0b\x32\x1b.ledger.v1.PostEntryRequestH\x00\x12\x37\n\rreverse_entry\x18\x02 \x01(\x0b\x32\x1e.ledger.v1.ReverseEntryRequestH\x00\x12\x35\n\x0cpay_provider\x18\x03 \x01(\x0b\x32\x1d.ledger.v1.PayProviderRequestH\x00\x12\x37\n\rabsorb_denial\x18\x04 \x01(\x0b\x32\x1e.ledger.v1.AbsorbDenialRequestH\x00\x12\x39\n\x0erecover_denial\x18\x05 \x01(\x0b\x32\x1f.ledger.v1.RecoverDenialRequestH\x00\x12@\n\x12set_approval_limit\x18\x06 \x01(\x0b\x32\".ledger.v1.SetApprovalLimitRequestH\x00\x12;\n\x0f\x63harge_provider\x18\x10 \x01(\x0b\x32 .ledger.v1.ChargeProviderRequestH\x00\x42\t\n\x07request\"g\n\x07Preview\x12(\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x17.ledger.v1.JournalEntryH\x00\x12\'\n\x05limit\x18\x02 \x01(\x0b\x32\x16.ledger.v1.LimitChangeH\x00\x42\t\n\x07outcome\"`\n\x0bLimitChange\x12(\n\x06\x62\x65\x66ore\x18\x01 \x01(\x0b\x32\x18.ledger.v1.ApprovalLimit\x12\'\n\x05\x61\x66ter\x18\x02 \x01(\x0b\x32\x18.ledger.v1.ApprovalLimit\"\xce\x02\n\x08Proposal\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\'\n\x05state\x18\x02 \x01(\x0e\x32\x18.ledger.v1.ProposalState\x12\x1b\n\x03\x61\x63t\x18\x03 \x01(\x0b\x32\x0e.ledger.v1.Act\x12#\n\x07preview\x18\x04 \x01(\x0b\x32\x12.ledger.v1.Preview\x12\x14\n\x0c\x63ontent_hash\x18\x05 \x01(\x0c\x12\x13\n\x0bproposed_by\x18\x06 \x01(\t\x12/\n\x0bproposed_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0fidempotency_key\x18\x08 \x01(\t\x12\x0e\n\x06reason\x18\t \x01(\t\x12\x13\n\x0b\x61ge_seconds\x18\n \x01(\x03\x12-\n\x08\x64\x65\x63ision\x18\x0b \x01(\x0b\x32\x1b.ledger.v1.ProposalDecision\"|\n\x10ProposalDecision\x12\x12\n\ndecided_by\x18\x01 \x01(\t\x12.\n\ndecided_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x14\n\x0c\x65ntry_number\x18\x04 \x01(\x03\"d\n\x0eProposeRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x1b\n\x03\x61\x63t\x18\x04 \x01(\x0b\x32\x0e.ledger.v1.Act\"J\n\x0fProposeResponse\x12%\n\x08proposal\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Proposal\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"T\n\x12GetProposalRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x10\n\x06number\x18\x02 \x01(\x03H\x00\x12\x16\n\x0c\x65ntry_number\x18\x03 \x01(\x03H\x00\x42\x06\n\x04name\"<\n\x13GetProposalResponse\x12%\n\x08proposal\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Proposal\"t\n\x14ListProposalsRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\'\n\x05state\x18\x02 \x01(\x0e\x32\x18.ledger.v1.ProposalState\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"X\n\x15ListProposalsResponse\x12&\n\tproposals\x18\x01 \x03(\x0b\x32\x13.ledger.v1.Proposal\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"T\n\x0e\x41pproveRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x03\x12\x14\n\x0c\x63ontent_hash\x18\x03 \x01(\x0c\x12\x0e\n\x06reason\x18\x04 \x01(\t\"r\n\x0f\x41pproveResponse\x12%\n\x08proposal\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Proposal\x12&\n\x05\x65ntry\x18\x02 \x01(\x0b\x32\x17.ledger.v1.JournalEntry\x12\x10\n\x08replayed\x18\x03 \x01(\x08\">\n\x0e\x44\x65\x63lineRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x03\x12\x0e\n\x06reason\x18\x03 \x01(\t\"J\n\x0f\x44\x65\x63lineResponse\x12%\n\x08proposal\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Proposal\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"?\n\x0fWithdrawRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x03\x12\x0e\n\x06reason\x18\x03 \x01(\t\"K\n\x10WithdrawResponse\x12%\n\x08proposal\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Proposal\x12\x10\n\x08replayed\x18\x02 \x01(\x08*\xa0\x01\n\rProposalState\x12\x1e\n\x1aPROPOSAL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13PROPOSAL_STATE_OPEN\x10\x01\x12\x1b\n\x17PROPOSAL_STATE_APPROVED\x10\x02\x12\x1b\n\x17PROPOSAL_STATE_DECLINED\x10\x03\x12\x1c\n\x18PROPOSAL_STATE_WITHDRAWN\x10\x04\x32\xff\x04\n\x10\x41pprovalsService\x12[\n\x10SetApprovalLimit\x12\".ledger.v1.SetApprovalLimitRequest\x1a#.ledger.v1.SetApprovalLimitResponse\x12\x61\n\x12ListApprovalLimits\x12$.ledger.v1.ListApprovalLimitsRequest\x1a%.ledger.v1.ListApprovalLimitsResponse\x12@\n\x07Propose\x12\x19.ledger.v1.ProposeRequest\x1a\x1a.ledger.v1.ProposeResponse\x12L\n\x0bGetProposal\x12\x1d.ledger.v1.GetProposalRequest\x1a\x1e.ledger.v1.GetProposalResponse\x12R\n\rListProposals\x12\x1f.ledger.v1.ListProposalsRequest\x1a .ledger.v1.ListProposalsResponse\x12@\n\x07\x41pprove\x12\x19.ledger.v1.ApproveRequest\x1a\x1a.ledger.v1.ApproveResponse\x12@\n\x07\x44\x65\x63line\x12\x19.ledger.v1.DeclineRequest\x1a\x1a.ledger.v1.DeclineResponse\x12\x43\n\x08Withdraw\x12\x1a.ledger.v1.WithdrawRequest\x1a\x1b.ledger.v1.WithdrawResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ledger.v1.approvals_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PROPOSALSTATE']._serialized_start=2837
-  _globals['_PROPOSALSTATE']._serialized_end=2997
-  _globals['_APPROVALLIMIT']._serialized_start=123
-  _globals['_APPROVALLIMIT']._serialized_end=358
-  _globals['_SETAPPROVALLIMITREQUEST']._serialized_start=361
-  _globals['_SETAPPROVALLIMITREQUEST']._serialized_end=521
-  _globals['_SETAPPROVALLIMITRESPONSE']._serialized_start=523
-  _globals['_SETAPPROVALLIMITRESPONSE']._serialized_end=590
-  _globals['_LISTAPPROVALLIMITSREQUEST']._serialized_start=592
-  _globals['_LISTAPPROVALLIMITSREQUEST']._serialized_end=689
-  _globals['_LISTAPPROVALLIMITSRESPONSE']._serialized_start=691
-  _globals['_LISTAPPROVALLIMITSRESPONSE']._serialized_end=786
-  _globals['_ACT']._serialized_start=789
-  _globals['_ACT']._serialized_end=1150
-  _globals['_PREVIEW']._serialized_start=1152
-  _globals['_PREVIEW']._serialized_end=1255
-  _globals['_LIMITCHANGE']._serialized_start=1257
-  _globals['_LIMITCHANGE']._serialized_end=1353
-  _globals['_PROPOSAL']._serialized_start=1356
-  _globals['_PROPOSAL']._serialized_end=1690
-  _globals['_PROPOSALDECISION']._serialized_start=1692
-  _globals['_PROPOSALDECISION']._serialized_end=1816
-  _globals['_PROPOSEREQUEST']._serialized_start=1818
-  _globals['_PROPOSEREQUEST']._serialized_end=1918
-  _globals['_PROPOSERESPONSE']._serialized_start=1920
-  _globals['_PROPOSERESPONSE']._serialized_end=1994
-  _globals['_GETPROPOSALREQUEST']._serialized_start=1996
-  _globals['_GETPROPOSALREQUEST']._serialized_end=2080
-  _globals['_GETPROPOSALRESPONSE']._serialized_start=2082
-  _globals['_GETPROPOSALRESPONSE']._serialized_end=2142
-  _globals['_LISTPROPOSALSREQUEST']._serialized_start=2144
-  _globals['_LISTPROPOSALSREQUEST']._serialized_end=2260
-  _globals['_LISTPROPOSALSRESPONSE']._serialized_start=2262
-  _globals['_LISTPROPOSALSRESPONSE']._serialized_end=2350
-  _globals['_APPROVEREQUEST']._serialized_start=2352
-  _globals['_APPROVEREQUEST']._serialized_end=2436
-  _globals['_APPROVERESPONSE']._serialized_start=2438
-  _globals['_APPROVERESPONSE']._serialized_end=2552
-  _globals['_DECLINEREQUEST']._serialized_start=2554
-  _globals['_DECLINEREQUEST']._serialized_end=2616
-  _globals['_DECLINERESPONSE']._serialized_start=2618
-  _globals['_DECLINERESPONSE']._serialized_end=2692
-  _globals['_WITHDRAWREQUEST']._serialized_start=2694
-  _globals['_WITHDRAWREQUEST']._serialized_end=2757
-  _globals['_WITHDRAWRESPONSE']._serialized_start=2759
-  _globals['_WITHDRAWRESPONSE']._serialized_end=2834
-  _globals['_APPROVALSSERVICE']._serialized_start=3000
-  _globals['_APPROVALSSERVICE']._serialized_end=3639
+  _globals['_PROPOSALSTATE']._serialized_start=2923
+  _globals['_PROPOSALSTATE']._serialized_end=3083
+  _globals['_APPROVALLIMIT']._serialized_start=148
+  _globals['_APPROVALLIMIT']._serialized_end=383
+  _globals['_SETAPPROVALLIMITREQUEST']._serialized_start=386
+  _globals['_SETAPPROVALLIMITREQUEST']._serialized_end=546
+  _globals['_SETAPPROVALLIMITRESPONSE']._serialized_start=548
+  _globals['_SETAPPROVALLIMITRESPONSE']._serialized_end=615
+  _globals['_LISTAPPROVALLIMITSREQUEST']._serialized_start=617
+  _globals['_LISTAPPROVALLIMITSREQUEST']._serialized_end=714
+  _globals['_LISTAPPROVALLIMITSRESPONSE']._serialized_start=716
+  _globals['_LISTAPPROVALLIMITSRESPONSE']._serialized_end=811
+  _globals['_ACT']._serialized_start=814
+  _globals['_ACT']._serialized_end=1236
+  _globals['_PREVIEW']._serialized_start=1238
+  _globals['_PREVIEW']._serialized_end=1341
+  _globals['_LIMITCHANGE']._serialized_start=1343
+  _globals['_LIMITCHANGE']._serialized_end=1439
+  _globals['_PROPOSAL']._serialized_start=1442
+  _globals['_PROPOSAL']._serialized_end=1776
+  _globals['_PROPOSALDECISION']._serialized_start=1778
+  _globals['_PROPOSALDECISION']._serialized_end=1902
+  _globals['_PROPOSEREQUEST']._serialized_start=1904
+  _globals['_PROPOSEREQUEST']._serialized_end=2004
+  _globals['_PROPOSERESPONSE']._serialized_start=2006
+  _globals['_PROPOSERESPONSE']._serialized_end=2080
+  _globals['_GETPROPOSALREQUEST']._serialized_start=2082
+  _globals['_GETPROPOSALREQUEST']._serialized_end=2166
+  _globals['_GETPROPOSALRESPONSE']._serialized_start=2168
+  _globals['_GETPROPOSALRESPONSE']._serialized_end=2228
+  _globals['_LISTPROPOSALSREQUEST']._serialized_start=2230
+  _globals['_LISTPROPOSALSREQUEST']._serialized_end=2346
+  _globals['_LISTPROPOSALSRESPONSE']._serialized_start=2348
+  _globals['_LISTPROPOSALSRESPONSE']._serialized_end=2436
+  _globals['_APPROVEREQUEST']._serialized_start=2438
+  _globals['_APPROVEREQUEST']._serialized_end=2522
+  _globals['_APPROVERESPONSE']._serialized_start=2524
+  _globals['_APPROVERESPONSE']._serialized_end=2638
+  _globals['_DECLINEREQUEST']._serialized_start=2640
+  _globals['_DECLINEREQUEST']._serialized_end=2702
+  _globals['_DECLINERESPONSE']._serialized_start=2704
+  _globals['_DECLINERESPONSE']._serialized_end=2778
+  _globals['_WITHDRAWREQUEST']._serialized_start=2780
+  _globals['_WITHDRAWREQUEST']._serialized_end=2843
+  _globals['_WITHDRAWRESPONSE']._serialized_start=2845
+  _globals['_WITHDRAWRESPONSE']._serialized_end=2920
+  _globals['_APPROVALSSERVICE']._serialized_start=3086
+  _globals['_APPROVALSSERVICE']._serialized_end=3725
 # @@protoc_insertion_point(module_scope)

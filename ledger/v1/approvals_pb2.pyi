@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from ledger.v1 import charges_pb2 as _charges_pb2
 from ledger.v1 import money_pb2 as _money_pb2
 from ledger.v1 import postings_pb2 as _postings_pb2
 import builtins as _builtins
@@ -222,6 +223,7 @@ class Act(_message.Message):
     ABSORB_DENIAL_FIELD_NUMBER: _builtins.int
     RECOVER_DENIAL_FIELD_NUMBER: _builtins.int
     SET_APPROVAL_LIMIT_FIELD_NUMBER: _builtins.int
+    CHARGE_PROVIDER_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def post_entry(self) -> _postings_pb2.PostEntryRequest: ...
     @_builtins.property
@@ -234,6 +236,8 @@ class Act(_message.Message):
     def recover_denial(self) -> _postings_pb2.RecoverDenialRequest: ...
     @_builtins.property
     def set_approval_limit(self) -> Global___SetApprovalLimitRequest: ...
+    @_builtins.property
+    def charge_provider(self) -> _charges_pb2.ChargeProviderRequest: ...
     def __init__(
         self,
         *,
@@ -243,12 +247,13 @@ class Act(_message.Message):
         absorb_denial: _postings_pb2.AbsorbDenialRequest | None = ...,
         recover_denial: _postings_pb2.RecoverDenialRequest | None = ...,
         set_approval_limit: Global___SetApprovalLimitRequest | None = ...,
+        charge_provider: _charges_pb2.ChargeProviderRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["absorb_denial", b"absorb_denial", "pay_provider", b"pay_provider", "post_entry", b"post_entry", "recover_denial", b"recover_denial", "request", b"request", "reverse_entry", b"reverse_entry", "set_approval_limit", b"set_approval_limit"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["absorb_denial", b"absorb_denial", "charge_provider", b"charge_provider", "pay_provider", b"pay_provider", "post_entry", b"post_entry", "recover_denial", b"recover_denial", "request", b"request", "reverse_entry", b"reverse_entry", "set_approval_limit", b"set_approval_limit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["absorb_denial", b"absorb_denial", "pay_provider", b"pay_provider", "post_entry", b"post_entry", "recover_denial", b"recover_denial", "request", b"request", "reverse_entry", b"reverse_entry", "set_approval_limit", b"set_approval_limit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["absorb_denial", b"absorb_denial", "charge_provider", b"charge_provider", "pay_provider", b"pay_provider", "post_entry", b"post_entry", "recover_denial", b"recover_denial", "request", b"request", "reverse_entry", b"reverse_entry", "set_approval_limit", b"set_approval_limit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["post_entry", "reverse_entry", "pay_provider", "absorb_denial", "recover_denial", "set_approval_limit"]  # noqa: Y015
+    _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["post_entry", "reverse_entry", "pay_provider", "absorb_denial", "recover_denial", "set_approval_limit", "charge_provider"]  # noqa: Y015
     _WhichOneofArgType_request: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_request) -> _WhichOneofReturnType_request | None: ...
 

@@ -46,6 +46,14 @@ class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Kind.ValueType],
     """A payer's money that belongs to no claim known here."""
     KIND_PROVIDER_LEVEL_ADJUSTED: _Kind.ValueType  # 11
     """An adjustment of the whole payment rather than of a claim (835 PLB)."""
+    KIND_CLAIM_FORWARDED: _Kind.ValueType  # 12
+    """What one payer of a claim leaves is the next payer's to pay."""
+    KIND_OVERPAYMENT_APPLIED: _Kind.ValueType  # 13
+    """What a payer paid too much on a claim is set against what it owes on the same claim."""
+    KIND_PROVIDER_CHARGED: _Kind.ValueType  # 14
+    """A provider bears a fault of its own: never by a rule, never by one person."""
+    KIND_PATIENT_EVENED: _Kind.ValueType  # 15
+    """What a patient owes on a claim and what is owed back cancel out."""
 
 class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
     """What happened."""
@@ -67,6 +75,14 @@ KIND_PAYMENT_SUSPENDED: Kind.ValueType  # 10
 """A payer's money that belongs to no claim known here."""
 KIND_PROVIDER_LEVEL_ADJUSTED: Kind.ValueType  # 11
 """An adjustment of the whole payment rather than of a claim (835 PLB)."""
+KIND_CLAIM_FORWARDED: Kind.ValueType  # 12
+"""What one payer of a claim leaves is the next payer's to pay."""
+KIND_OVERPAYMENT_APPLIED: Kind.ValueType  # 13
+"""What a payer paid too much on a claim is set against what it owes on the same claim."""
+KIND_PROVIDER_CHARGED: Kind.ValueType  # 14
+"""A provider bears a fault of its own: never by a rule, never by one person."""
+KIND_PATIENT_EVENED: Kind.ValueType  # 15
+"""What a patient owes on a claim and what is owed back cancel out."""
 Global___Kind: _TypeAlias = Kind  # noqa: Y015
 
 @_typing.final
