@@ -1,6 +1,7 @@
 """What is done behind the posting, by a server again and again and by `ledger maintain` at once.
 
 Partitions are made ahead of the heads, and recorded totals follow them. Neither reads nor posting wait for it.
+Exceptions close once the books no longer bear them out, whoever has posted what settles them.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from ledger.accounts import recorded
 from ledger.database import make_partitions
 from ledger.errors import Refusal
+from reconciliation import closing
 
 log = structlog.get_logger()
 
@@ -20,7 +22,9 @@ _AGAIN_SECONDS = 2
 
 async def once(database: AsyncEngine) -> tuple[int, int]:
     """All there is to do now: how many partitions were made, and how many segments of totals filled."""
-    return await make_partitions(database), await recorded.fill(database)
+    done = await make_partitions(database), await recorded.fill(database)
+    await closing.sweep(database)
+    return done
 
 
 async def for_ever(database: AsyncEngine, seconds: float) -> None:

@@ -12,7 +12,7 @@ from test_approvals import MAKER
 Row = dict[str, Any]
 UUID = "01890000-0000-7000-8000-000000000001"
 HASH = "\\x" + "ab" * 32
-NEW = 17
+NEW = 21
 """The number of the next entry; the one before was approved."""
 PROPOSAL = 9
 """The number of a proposal that is not there."""
