@@ -666,6 +666,13 @@ ELSEWHERE = {
     "PROPOSAL_DIFFERS": "test_approvals",
     "PROPOSAL_OUTDATED": "test_approvals",
     "SERVER_STOPPING": "test_stopping",
+    "CODE_MEANING_REFUSED": "test_code_tables",
+    "DENIAL_NOT_FOUND": "test_denials",
+    "DENIAL_STATE_REFUSED": "test_denials",
+    "DENIAL_POLICY_NOT_FOUND": "test_denials",
+    "DENIAL_POLICY_OFF": "test_denials",
+    "NEXT_PAYER_UNKNOWN": "test_flows",
+    "PROVIDER_CHARGING_OFF": "test_charges",
 }
 
 
