@@ -14,7 +14,7 @@ from ledger.postings import journal
 from ledger.postings import store as books
 from ledger.postings.entry import Kind
 from ledger.postings.item import Item
-from ledger.postings.open_items import last_of_kind
+from ledger.postings.open_items import last_of_kind, touched_since
 from reconciliation import denial_store
 from reconciliation.chunk import Chunk
 from reconciliation.denials import State
@@ -29,10 +29,15 @@ _CLOSE = text("""
         AND x.reason = ANY(CAST(:reasons AS text[]))
         AND r.book = x.book AND r.id = x.remittance AND r.payer = :payer
 """)
+_CLAIMS = text("""
+    SELECT DISTINCT claim FROM exceptions
+    WHERE book = :book AND closed_at IS NULL AND claim IS NOT NULL AND reason = ANY(CAST(:reasons AS text[]))
+""")
 _WAITING = text("""
     SELECT DISTINCT r.payer, x.claim, x.reason
     FROM exceptions AS x JOIN remittances AS r ON r.book = x.book AND r.id = x.remittance
-    WHERE x.book = :book AND x.closed_at IS NULL AND x.claim IS NOT NULL AND r.payer IS NOT NULL
+    WHERE x.book = :book AND x.closed_at IS NULL AND x.claim = ANY(CAST(:claims AS text[]))
+        AND r.payer IS NOT NULL
         AND x.reason = ANY(CAST(:reasons AS text[]))
 """)
 
@@ -43,20 +48,37 @@ async def close_settled(chunk: Chunk) -> None:
         await close(chunk.connection, chunk.head.book, chunk.payment.payer, chunk.items)
 
 
-async def sweep(database: AsyncEngine) -> int:
-    """Closes what was settled otherwise than by the mail, in all books; returns in how many it looked.
+class Sweep:
+    """Closes what was settled otherwise than by the mail, in all books.
 
-    Such as a denial that was absorbed with a second person's approval, or an entry by hand.
+    Such as a denial that was absorbed with a second person's approval, or an entry by hand. Each time it looks at
+    the claims that were touched since it looked last; the first time at all.
     """
-    async with reading(database) as connection:
-        names = [found.book for found in await accounts.find_books(connection)]
-        waiting = [name for name in names if await _settled(connection, name)]
-    for name in waiting:
-        async with journal.posting(database, name) as (connection, _):
-            await notice(connection, name)
-            for payer, items in (await _settled(connection, name)).items():
-                await close(connection, name, payer, items)
-    return len(waiting)
+
+    def __init__(self) -> None:
+        """Begins with every book unseen."""
+        self._seen: dict[str, int] = {}
+
+    async def once(self, database: AsyncEngine) -> None:
+        """Looks through all books; takes the head of those alone in which something is to be closed."""
+        async with reading(database) as connection:
+            names = [found.book for found in await accounts.find_books(connection)]
+        for name in names:
+            async with reading(database) as connection:
+                asked = {"book": name, "reasons": [*_OPEN, *_OVER]}
+                waiting = set((await connection.execute(_CLAIMS, asked)).scalars())
+                head, touched = await touched_since(connection, name, self._seen.get(name, 0), waiting)
+                found = await _settled(connection, name, touched) if touched else {}
+            if found:
+                await _close_all(database, name, touched)
+            self._seen[name] = head
+
+
+async def _close_all(database: AsyncEngine, book: str, touched: Collection[str]) -> None:
+    async with journal.posting(database, book) as (connection, _):
+        await notice(connection, book)
+        for payer, items in (await _settled(connection, book, touched)).items():
+            await close(connection, book, payer, items)
 
 
 async def notice(connection: AsyncConnection, book: str) -> None:
@@ -67,7 +89,8 @@ async def notice(connection: AsyncConnection, book: str) -> None:
     for one in standing:
         item = items.get(one.claim)
         if item and _paid_up(item, one.payer) and item.balance(chart.DENIALS_ABSORBED) > 0:
-            posted = await last_of_kind(connection, book, one.claim, Kind.DENIAL_ABSORBED)
+            owed = chart.receivable(one.payer)
+            posted = await last_of_kind(connection, book, one.claim, Kind.DENIAL_ABSORBED, owed)
             if posted:
                 day, reason = posted.entry.effective_date, posted.entry.description
                 new = one.to(State.ABSORBED, day, reason, posted.actor, 0)
@@ -75,9 +98,12 @@ async def notice(connection: AsyncConnection, book: str) -> None:
     await denial_store.add(connection, book, found)
 
 
-async def _settled(connection: AsyncConnection, book: str) -> Mapping[str, dict[str, Item]]:
-    """Claims by payer on which an exception is open that the books no longer bear out."""
-    rows = (await connection.execute(_WAITING, {"book": book, "reasons": [*_OPEN, *_OVER]})).all()
+async def _settled(
+    connection: AsyncConnection, book: str, touched: Collection[str]
+) -> Mapping[str, dict[str, Item]]:
+    """Those of the claims by payer on which an exception is open that the books no longer bear out."""
+    asked = {"book": book, "reasons": [*_OPEN, *_OVER], "claims": [*touched]}
+    rows = (await connection.execute(_WAITING, asked)).all()
     items = await books.items(connection, book, {row.claim for row in rows})
     found: dict[str, dict[str, Item]] = defaultdict(dict)
     for row in rows:

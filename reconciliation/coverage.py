@@ -33,10 +33,17 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """Who pays a claim, in the order of their ranks, and what each has taken over from the patient."""
+    """Who pays a claim, in the order of their ranks, and what each has taken over from the patient.
+
+    A payer is known by its receivable, however its name is spelled; `taken_over` is by that account.
+    """
 
     payers: tuple[str, ...] = ()
     taken_over: Mapping[str, int] = field(default_factory=dict)
+
+    def has(self, payer: str) -> bool:
+        """Whether this payer pays the claim in some rank."""
+        return chart.receivable(payer) in self._accounts
 
     def next_after(self, payer: str) -> str | None:
         """Whose turn it is after this payer; None where nobody's is, or the payer is none of the claim's."""
@@ -45,21 +52,27 @@ class Coverage:
 
     def beyond(self, payer: str) -> int:
         """What payers after this one have taken over from the patient, in minor units."""
-        return sum(self.taken_over.get(one, 0) for one in self._later(payer))
+        return sum(self.taken_over.get(chart.receivable(one), 0) for one in self._later(payer))
+
+    @property
+    def _accounts(self) -> tuple[str, ...]:
+        return tuple(map(chart.receivable, self.payers))
 
     def _later(self, payer: str) -> tuple[str, ...]:
-        return self.payers[self.payers.index(payer) + 1 :] if payer in self.payers else ()
+        account, accounts = chart.receivable(payer), self._accounts
+        return self.payers[accounts.index(account) + 1 :] if account in accounts else ()
 
 
 ALONE = Coverage()
 
 
 def taken_over(entries: Iterable[tuple[str, JournalEntry]], claim: str) -> dict[str, int]:
-    """What each payer has taken over from the patient of a claim, from the entries that stand for it."""
+    """What each payer, by its receivable, has taken over from the patient, from the entries that stand for it."""
     sums: dict[str, int] = {}
     for payer, entry in entries:
         lines = (one for one in entry.postings if one.item == claim and one.account in _OF_PATIENT)
-        sums[payer] = sums.get(payer, 0) - sum(one.signed for one in lines)
+        account = chart.receivable(payer)
+        sums[account] = sums.get(account, 0) - sum(one.signed for one in lines)
     return sums
 
 

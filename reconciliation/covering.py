@@ -94,7 +94,7 @@ def billed(items: Mapping[str, Item], coverage: Mapping[str, Coverage], payer: s
     account = chart.receivable(payer)
     return {
         name: replace(item, balances={account: 0, **item.balances})
-        if name in coverage and payer in coverage[name].payers
+        if name in coverage and coverage[name].has(payer)
         else item
         for name, item in items.items()
     }

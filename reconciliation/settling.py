@@ -94,11 +94,11 @@ async def _learn_next(chunk: Chunk, sent: ClaimPayment, claim: str) -> None:
     """The payer says to whom it has sent the claim on (NM1*TT): known to the book, that is the next payer."""
     payer, first = chunk.payment.payer, chunk.items[claim].dimensions.payer
     coverage = chunk.coverages.get(claim, Coverage((first,) if first else ()))
-    if payer not in coverage.payers or coverage.next_after(payer):
+    if not coverage.has(payer) or coverage.next_after(payer):
         return
     connection, book = chunk.connection, chunk.head.book
     next_payer = await parties.payer_called(connection, book, [sent.crossover_payer])
-    if next_payer is None or next_payer in coverage.payers:
+    if next_payer is None or coverage.has(next_payer):
         return
     reason = f"{payer} has sent it on, as line {sent.line} of its payment {chunk.payment.trace} says"[:500]
     await covering.record_next(connection, book, claim, next_payer, chunk.actor, reason)

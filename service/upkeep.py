@@ -5,6 +5,7 @@ Exceptions close once the books no longer bear them out, whoever has posted what
 """
 
 import asyncio
+from itertools import count
 
 import structlog
 from sqlalchemy.exc import DBAPIError
@@ -13,26 +14,32 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from ledger.accounts import recorded
 from ledger.database import make_partitions
 from ledger.errors import Refusal
-from reconciliation import closing
+from reconciliation.closing import Sweep
 
 log = structlog.get_logger()
 
 _AGAIN_SECONDS = 2
+_ROUNDS_TO_SWEEP = 12
+"""Whoever has posted what settles an exception does not wait for it to close."""
 
 
 async def once(database: AsyncEngine) -> tuple[int, int]:
     """All there is to do now: how many partitions were made, and how many segments of totals filled."""
     done = await make_partitions(database), await recorded.fill(database)
-    await closing.sweep(database)
+    await Sweep().once(database)
     return done
 
 
 async def for_ever(database: AsyncEngine, seconds: float) -> None:
     """The same again and again. A database that does not answer, or refuses, is asked again."""
-    while True:
+    sweep = Sweep()
+    for rounds in count():
         await asyncio.sleep(seconds)
         try:
-            await once(database)
+            await make_partitions(database)
+            await recorded.fill(database)
+            if rounds % _ROUNDS_TO_SWEEP == 0:
+                await sweep.once(database)
         except Refusal as refusal:
             log.warning("upkeep is not done", reason=refusal.reason)
         except DBAPIError as failed:

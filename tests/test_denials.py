@@ -1,6 +1,7 @@
 """Denials as a life: every way that one can go, what a policy absorbs, and that no provider pays for any of it."""
 
 import ast
+import re
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -11,13 +12,16 @@ from payers import claim, deliver, file, remittance
 from serving import Ledger, money, open_book, refused, session, usd
 from test_approvals import ABSORBED as KIND_ABSORBED
 from test_approvals import APPROVER, approved, limited, proposing
+from typer.testing import CliRunner
 
+from ledger.errors import AmountInvalid, DenialPolicyOff
 from ledger.postings.entry import Kind
 from ledger.v1 import postings_pb2 as po
-from reconciliation import closing
+from reconciliation.closing import Sweep
 from reconciliation.denials import _WAYS, State
 from reconciliation.v1 import denials_pb2 as dn
 from reconciliation.v1 import reconciliation_pb2 as pb
+from service.__main__ import app
 
 ROOT = Path(__file__).resolve().parents[1]
 PAYABLE, LOSS, OWED = (
@@ -236,7 +240,7 @@ async def swept(url: str) -> None:
 
     database = engine(url)
     try:
-        await closing.sweep(database)
+        await Sweep().once(database)
     finally:
         await database.dispose()
 
@@ -391,3 +395,49 @@ def test_every_kind_is_known_to_this_test() -> None:
         *(Kind.PAYMENT_REVERSED, Kind.PAYMENT_SUSPENDED, Kind.PROVIDER_LEVEL_ADJUSTED),
         *(Kind.CLAIM_FORWARDED, Kind.OVERPAYMENT_APPLIED, Kind.PATIENT_EVENED),
     }
+
+
+# --- on the command line ------------------------------------------------------------------------------
+
+
+def typed(books: Ledger, *words: str) -> str:
+    """What `ledger denial` says; a refusal is raised."""
+    settings = {"LEDGER_DATABASE_URL": books.url, "LEDGER_BOOK": books.book}
+    done = CliRunner().invoke(app, ["denial", *words], env=settings, catch_exceptions=False)
+    assert done.exit_code == 0
+    return "".join(line for line in done.stdout.splitlines(keepends=True) if "\x1b" not in line)
+
+
+def test_denials_are_decided_on_the_command_line(books: Ledger) -> None:
+    """Listed, appealed, absorbed, and absorbed by a policy that was asked before it was switched on."""
+    for one in ("C1", "C2", "C3"):
+        denied(books, one)
+    day = ("--day", "2026-07-05")
+    assert typed(books, "list", "--as-of", "2026-07-05", "--state", "denied").splitlines() == [
+        f"{one}\tAETNA\tdenied\t30\t100.00 USD\tCO-29" for one in ("C1", "C2", "C3")
+    ]
+    appealed_ = typed(books, "appeal", "C1", "AETNA", "--reason", "sent", *day)
+    assert appealed_ == "C1\tAETNA\tappealed\t100.00 USD\n"
+    sent = typed(books, "resubmit", "C3", "AETNA", "--reason", "corrected", *day)
+    assert sent == "C3\tAETNA\tresubmitted\t100.00 USD\n"
+    policy_of = (
+        "set-policy",
+        "late",
+        "--code",
+        "CO-29",
+        "--largest",
+        "100.00",
+        "--age-days",
+        "30",
+        "--reason",
+        "no",
+    )
+    assert typed(books, *policy_of) == "policy late is off\n"
+    assert typed(books, "apply-policy", "late", *day, "--dry-run") == "C2\tAETNA\t100.00 USD\twould be absorbed\n"
+    with pytest.raises(DenialPolicyOff):
+        typed(books, "apply-policy", "late", *day)
+    assert typed(books, *policy_of, "--on") == "policy late is on\n"
+    assert re.fullmatch(r"C2\tAETNA\t100.00 USD\tentry \d+\n", typed(books, "apply-policy", "late", *day))
+    assert typed(books, "absorb", "C1", "AETNA", "--reason", "lost", *day) == "C1\tAETNA\tabsorbed\t0.00 USD\n"
+    with pytest.raises(AmountInvalid):
+        typed(books, "set-policy", "x", "--code", "CO", "--largest", "a lot", "--age-days", "1", "--reason", "no")

@@ -11,7 +11,7 @@ from ledger.money import Amount
 from ledger.postings.entry import Kind, PostedEntry
 from ledger.postings.journal import reversals
 from ledger.postings.store import numbered
-from ledger.schema import accounts, entries
+from ledger.schema import accounts, entries, heads
 
 _OPEN = text("""
     SELECT account, item, currency, sum(amount) AS amount FROM postings
@@ -24,6 +24,13 @@ _UNDER = text("""
     SELECT account, item, sum(amount) AS amount FROM postings
     WHERE book = :book AND account = ANY(CAST(:accounts AS text[])) AND item = ANY(CAST(:items AS text[]))
     GROUP BY account, item
+""")
+
+_TOUCHED = text("""
+    SELECT item FROM unnest(CAST(:items AS text[])) AS asked (item)
+    WHERE EXISTS (
+        SELECT FROM postings AS p WHERE p.book = :book AND p.item = asked.item AND p.entry_number > :number
+    )
 """)
 
 
@@ -63,12 +70,25 @@ async def balances_by_reference(connection: AsyncConnection, book: str, payer: s
     return list((await connection.execute(wanted.where(started))).scalars())
 
 
-async def last_of_kind(connection: AsyncConnection, book: str, claim: str, kind: Kind) -> PostedEntry | None:
-    """The last entry of a kind on a claim that nothing has reversed."""
-    wanted = select(entries.c.number).where(
-        entries.c.book == book, entries.c.claim == claim, entries.c.kind == kind
-    )
-    numbers = list((await connection.execute(wanted.order_by(entries.c.number.desc()))).scalars())
+async def last_of_kind(
+    connection: AsyncConnection, book: str, claim: str, kind: Kind, account: str
+) -> PostedEntry | None:
+    """The last entry of a kind on a claim and an account that nothing has reversed."""
+    of_claim = (entries.c.book == book, entries.c.claim == claim, entries.c.kind == kind)
+    wanted = select(entries.c.number).where(*of_claim).order_by(entries.c.number.desc())
+    numbers = list((await connection.execute(wanted)).scalars())
     undone = await reversals(connection, book, numbers)
-    last = next((number for number in numbers if number not in undone), None)
-    return (await numbered(connection, book, [last]))[last] if last else None
+    found = await numbered(connection, book, [number for number in numbers if number not in undone])
+    touching = (one for one in found.values() if account in {line.account for line in one.entry.postings})
+    return max(touching, key=lambda one: one.number, default=None)
+
+
+async def touched_since(
+    connection: AsyncConnection, book: str, number: int, items: Collection[str]
+) -> tuple[int, set[str]]:
+    """The last entry of a book, and those of the items that entries after a number have touched."""
+    head = (await connection.execute(select(heads.c.number).where(heads.c.book == book))).scalar_one()
+    if head == number or not items:
+        return head, set()
+    asked = {"book": book, "number": number, "items": [*items]}
+    return head, set((await connection.execute(_TOUCHED, asked)).scalars())

@@ -31,6 +31,7 @@ CREATE TABLE claim_moves (
 );
 CREATE INDEX claim_moves_claim ON claim_moves (book, claim);
 CREATE INDEX claim_moves_line ON claim_moves (book, remittance, line);
+CREATE INDEX exceptions_claim ON exceptions (book, claim) WHERE closed_at IS NULL;
 CREATE INDEX claim_payments_claim ON claim_payments (book, claim) WHERE claim IS NOT NULL;
 
 -- Under which identifiers remittances pay this book (N104, REF*TJ or the name in N102 of the payee). A book without
