@@ -1,11 +1,14 @@
 """Flows over several files and payers: the same books whatever the order of the mail, and what stands open."""
 
+from importlib.resources import files
 from itertools import count, permutations
 
+import psycopg
 import pytest
 from payers import NPI, Payer, claim, deliver, file, plb, remittance
 from serving import Ledger, open_book, refused, session, usd
 
+from reconciliation import reports
 from reconciliation.v1 import coverage_pb2 as cv
 from reconciliation.v1 import reconciliation_pb2 as pb
 
@@ -67,7 +70,7 @@ SETTLED = {
 }
 
 
-@pytest.mark.parametrize("order", permutations(MAIL), ids=" - ".join)
+@pytest.mark.parametrize("order", list(permutations(MAIL)), ids=" - ".join)
 def test_the_books_are_the_same_in_any_order_of_the_mail(server: Ledger, order: tuple[str, ...]) -> None:
     """Paid, taken back and corrected by the first payer, paid by the second, who follows at last."""
     books = opened(server)
@@ -194,3 +197,30 @@ def test_a_payee_that_is_ours_no_longer(books: Ledger) -> None:
     assert state("EFT1") == pb.REMITTANCE_STATE_SETTLED
     ours(withdrawn=True)
     assert state("EFT2") == pb.REMITTANCE_STATE_QUARANTINED
+
+
+# --- that the mail room's integrity check can find something ------------------------------------------
+
+FOUND = {
+    "moves_clear_nothing": """
+        INSERT INTO claim_moves SELECT book, number, claim, 'forwarded', 'CIGNA', NULL, NULL
+        FROM entries WHERE kind = 'claim_paid' AND book = %(book)s
+    """,
+    "absorbed_as_posted": """
+        INSERT INTO denials SELECT book, claim, 'AETNA', 1, 'absorbed', effective_date, 0, 'USD', '{}', '', '',
+            NULL, NULL, number, 'mallory', now()
+        FROM entries WHERE kind = 'claim_paid' AND book = %(book)s
+    """,
+}
+
+
+@pytest.mark.parametrize("check", FOUND)
+def test_what_was_written_wrongly_is_found(books: Ledger, check: str) -> None:
+    deliver(books, MAIL["the first payer pays"], books.book)
+    sql = files(reports).joinpath("integrity.sql").read_text()
+    with psycopg.connect(books.url.replace("+psycopg", "", 1)) as owner:
+        assert owner.execute(sql).fetchall() == []
+        owner.execute(FOUND[check], {"book": books.book})
+        found = [(name, book) for name, book, *_ in owner.execute(sql)]
+        owner.rollback()
+    assert found == [(check, books.book)]
