@@ -7,6 +7,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from payers import claim, deliver, file, remittance
 from serving import Ledger, money, open_book, refused, session, usd
@@ -243,6 +244,24 @@ async def swept(url: str) -> None:
         await Sweep().once(database)
     finally:
         await database.dispose()
+
+
+def test_what_was_denied_before_has_a_life_too(books: Ledger) -> None:
+    """The migration begins one for each denial that waits; without a code, so that no policy covers it."""
+    denied(books)
+    denied(books)
+    written_ = (ROOT / "migrations/versions/0010_flows.sql").read_text()
+    [statement] = re.findall(r"^INSERT INTO denials .*?;$", written_, re.DOTALL | re.MULTILINE)
+    with psycopg.connect(books.url.replace("+psycopg", "", 1)) as owner:
+        owner.execute("ALTER TABLE denials DISABLE TRIGGER denials_never_change")
+        owner.execute("DELETE FROM denials")
+        owner.execute(statement)
+        found = owner.execute(
+            "SELECT claim, payer, version, state, open, codes FROM denials WHERE book = %s ORDER BY version",
+            [books.book],
+        ).fetchall()
+        owner.rollback()
+    assert found == [("C1", "AETNA", version, "denied", 100_00, []) for version in (1, 2)]
 
 
 # --- policies -----------------------------------------------------------------------------------------

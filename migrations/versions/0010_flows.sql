@@ -102,6 +102,17 @@ CREATE TABLE denials (
     CHECK ((remittance IS NULL) = (line IS NULL))
 );
 
+-- What was denied before, and waits: its codes were not kept, so that no policy covers it.
+INSERT INTO denials (
+    book, claim, payer, version, state, effective_date, open, currency, codes, reason, remittance, line, said_by
+)
+SELECT x.book, x.claim, r.payer, row_number() OVER (PARTITION BY x.book, x.claim, r.payer ORDER BY x.opened_at, x.id),
+    'denied', r.payment_date, greatest(x.amount, 0), x.currency, '{}', 'denied before codes were kept', x.remittance,
+    x.line, 'migration'
+FROM exceptions AS x JOIN remittances AS r ON r.book = x.book AND r.id = x.remittance
+WHERE x.reason = 'denied' AND x.closed_at IS NULL AND x.line > 0 AND x.claim IS NOT NULL AND x.amount IS NOT NULL
+    AND x.currency IS NOT NULL AND r.payer IS NOT NULL AND r.payment_date IS NOT NULL;
+
 -- Which denials are absorbed without a person's decision on each: those whose every code is named here (CO-29, or a
 -- group: CO), of one payer or of all (''), up to an amount, after so many days.
 CREATE TABLE denial_policies (
