@@ -76,14 +76,14 @@ class Sweep:
 
 async def _close_all(database: AsyncEngine, book: str, touched: Collection[str]) -> None:
     async with journal.posting(database, book) as (connection, _):
-        await notice(connection, book)
+        await notice(connection, book, touched)
         for payer, items in (await _settled(connection, book, touched)).items():
             await close(connection, book, payer, items)
 
 
-async def notice(connection: AsyncConnection, book: str) -> None:
+async def notice(connection: AsyncConnection, book: str, claims: Collection[str]) -> None:
     """Denials that were absorbed in the books themselves, such as by an approved proposal, are so here too."""
-    standing = await denial_store.all_open(connection, book)
+    standing = await denial_store.all_open(connection, book, claims)
     items = await books.items(connection, book, {one.claim for one in standing})
     found = []
     for one in standing:

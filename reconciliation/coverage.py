@@ -63,6 +63,14 @@ class Coverage:
         return self.payers[accounts.index(account) + 1 :] if account in accounts else ()
 
 
+def in_order(ranks: Mapping[int, str]) -> tuple[str, ...]:
+    """Payers in the order of their ranks; one that is named in two of them pays in the first."""
+    found: dict[str, str] = {}
+    for _, payer in sorted(ranks.items()):
+        found.setdefault(chart.receivable(payer), payer)
+    return tuple(found.values())
+
+
 ALONE = Coverage()
 
 

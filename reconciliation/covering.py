@@ -13,7 +13,7 @@ from ledger.postings import journal
 from ledger.postings import store as books
 from ledger.postings.entry import JournalEntry
 from ledger.postings.item import Item
-from reconciliation.coverage import Coverage, taken_over
+from reconciliation.coverage import Coverage, in_order, taken_over
 from reconciliation.schema import claim_moves
 
 _COVERS = text("""
@@ -67,10 +67,7 @@ async def coverages(connection: AsyncConnection, book: str, items: Mapping[str, 
         first = items[row.claim].dimensions.payer
         ranks.setdefault(row.claim, {1: first} if first else {})[row.payer_rank] = row.payer
     taking = await _taking(connection, book, ranks.keys())
-    return {
-        claim: Coverage(tuple(payer for _, payer in sorted(payers.items())), taken_over(taking[claim], claim))
-        for claim, payers in ranks.items()
-    }
+    return {claim: Coverage(in_order(payers), taken_over(taking[claim], claim)) for claim, payers in ranks.items()}
 
 
 async def _taking(

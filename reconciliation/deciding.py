@@ -4,7 +4,7 @@ Everything is decided under the head lock, and what is absorbed is posted throug
 the limits that the book has set for one person.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from uuid import NAMESPACE_OID, uuid5
@@ -12,6 +12,8 @@ from uuid import NAMESPACE_OID, uuid5
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger.accounts import chart
+from ledger.accounts.store import existing_book
+from ledger.database import reading
 from ledger.errors import DenialPolicyOff, Refusal
 from ledger.money import Amount
 from ledger.postings import journal
@@ -27,7 +29,7 @@ async def send(
 ) -> Denial:
     """A denial is appealed, or the claim sent again. Raises DenialNotFound or DenialStateRefused."""
     async with journal.posting(database, book) as (connection, _):
-        await closing.notice(connection, book)
+        await closing.notice(connection, book, [claim])
         standing = await denial_store.standing(connection, book, claim, payer)
         refuse_way(standing, state)
         open_ = (await _open(connection, book, [standing]))[0]
@@ -41,7 +43,7 @@ async def absorb(
 ) -> Denial:
     """The company takes the loss. Raises DenialNotFound, DenialStateRefused, or what the books refuse it for."""
     async with journal.posting(database, book) as (connection, head):
-        await closing.notice(connection, book)
+        await closing.notice(connection, book, [claim])
         standing = await denial_store.standing(connection, book, claim, payer)
         refuse_way(standing, State.ABSORBED)
         request = _absorbing(book, standing, day, reason, actor)
@@ -69,6 +71,7 @@ async def apply(
     Without `record` it says what it would do, be the policy on or off. Raises DenialPolicyNotFound or
     DenialPolicyOff.
     """
+    candidates, more = await _candidates(database, book, name, day)
     async with journal.posting(database, book) as (connection, head):
         policy = await denial_store.policy(connection, book, name)
         if record and not policy.enabled:
@@ -76,9 +79,8 @@ async def apply(
                 f"policy {name} is off: ask what it would absorb, then switch it on", policy=name
             )
         if record:
-            await closing.notice(connection, book)
-        covered = await _covered(connection, book, policy, day)
-        chosen = covered[:MOST_ENTRIES]
+            await closing.notice(connection, book, candidates)
+        chosen = (await _covered(connection, book, policy, day, candidates))[:MOST_ENTRIES]
         reason = f"policy {policy.name}, version {policy.version}: {policy.reason}"[:500]
         requests = [_absorbing(book, one, day, reason, actor) for one, _ in chosen]
         outcomes = await _decided(connection, head, requests, record=record)
@@ -86,13 +88,22 @@ async def apply(
             await _told(connection, book, one, amount, request, outcome, policy if record else None)
             for (one, amount), request, outcome in zip(chosen, requests, outcomes, strict=True)
         ]
-    return found, len(covered) > MOST_ENTRIES
+    return found, more
+
+
+async def _candidates(database: AsyncEngine, book: str, name: str, day: date) -> tuple[list[str], bool]:
+    """Claims that one call may absorb, and whether there are more: found before anybody waits for the book."""
+    async with reading(database) as connection:
+        await existing_book(connection, book)
+        policy = await denial_store.policy(connection, book, name)
+        covered = await _covered(connection, book, policy, day, None)
+    return [one.claim for one, _ in covered[:MOST_ENTRIES]], len(covered) > MOST_ENTRIES
 
 
 async def _covered(
-    connection: AsyncConnection, book: str, policy: Policy, day: date
+    connection: AsyncConnection, book: str, policy: Policy, day: date, claims: Collection[str] | None
 ) -> list[tuple[Denial, Amount]]:
-    standing = await denial_store.all_open(connection, book)
+    standing = await denial_store.all_open(connection, book, claims)
     left = await _open(connection, book, standing)
     return [
         (one, Amount(open_, one.currency))

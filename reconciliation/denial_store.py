@@ -22,7 +22,8 @@ _LATEST = text("""
         WHERE book = :book AND (claim, payer) > (:claim, :payer)
         ORDER BY claim, payer, version DESC
     ) AS last
-    WHERE CAST(:states AS text[]) IS NULL OR state = ANY(CAST(:states AS text[]))
+    WHERE (CAST(:states AS text[]) IS NULL OR state = ANY(CAST(:states AS text[])))
+        AND (CAST(:claims AS text[]) IS NULL OR claim = ANY(CAST(:claims AS text[])))
     ORDER BY claim, payer LIMIT :most
 """)
 
@@ -55,17 +56,22 @@ async def history(connection: AsyncConnection, book: str, claim: str, payer: str
 
 
 async def latest(
-    connection: AsyncConnection, book: str, states: Collection[State] | None, after: tuple[str, str], most: int
+    connection: AsyncConnection,
+    book: str,
+    states: Collection[State] | None,
+    after: tuple[str, str],
+    most: int,
+    claims: Collection[str] | None = None,
 ) -> list[Row[Any]]:
-    """Denials as they stand with the day on which each was first denied, by claim and payer."""
+    """Denials as they stand with the day on which each was first denied, by claim and payer; None is all."""
     asked = {"book": book, "claim": after[0], "payer": after[1], "most": most}
-    rows = await connection.execute(_LATEST, {**asked, "states": None if states is None else [*states]})
-    return list(rows.all())
+    narrowed = {"states": None if states is None else [*states], "claims": None if claims is None else [*claims]}
+    return list((await connection.execute(_LATEST, {**asked, **narrowed})).all())
 
 
-async def all_open(connection: AsyncConnection, book: str) -> list[Denial]:
-    """Every denial that is neither paid after all nor absorbed."""
-    rows = await latest(connection, book, OPEN, ("", ""), 1_000_000)
+async def all_open(connection: AsyncConnection, book: str, claims: Collection[str] | None = None) -> list[Denial]:
+    """Every denial, of these claims or of all, that is neither paid after all nor absorbed."""
+    rows = await latest(connection, book, OPEN, ("", ""), 1_000_000, claims)
     return [denial(row) for row in rows]
 
 

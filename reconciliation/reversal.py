@@ -3,19 +3,22 @@
 Pure. A reversal matches the claim payment whose amounts it negates, never a claim by its name.
 """
 
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
 
 from ledger.postings.entry import JournalEntry, Kind
 from ledger.postings.item import Item
 from reconciliation.amounts import minor_units
 from reconciliation.coverage import APPLIED, TAKEN_BACK, Move, applied
 from reconciliation.patients import EVENED, evened
-from reconciliation.payment import Original, Payment, Settlement, after, paid_of, suspended
+from reconciliation.payment import REVERSAL, Original, Payment, Settlement, after, paid_of, suspended
 from reconciliation.reasons import Decision, ExceptionReason
 from reconciliation.remittance import ClaimPayment
 
 _NO_ITEMS: Mapping[str, Item] = {}
+_Name = tuple[str, Decimal | None, Decimal | None]
 
 
 def reverse(
@@ -35,6 +38,33 @@ def reverse(
         return suspended(payment, claim_payment, reason, detail), None
     [original] = fitting
     return taken_back(payment, original, items), original
+
+
+def after_their_payments(claims: Sequence[ClaimPayment]) -> list[ClaimPayment]:
+    """As sent, but a reversal that stands before the payment it negates comes right after it."""
+    to_come = Counter(_name(one, 1) for one in claims if one.status != REVERSAL)
+    come: Counter[_Name] = Counter()
+    waiting: dict[_Name, list[ClaimPayment]] = defaultdict(list)
+    found: list[ClaimPayment] = []
+    for one in claims:
+        reverses = one.status == REVERSAL
+        name = _name(one, -1 if reverses else 1)
+        if reverses and come[name] <= 0 < to_come[name]:
+            waiting[name].append(one)
+            continue
+        found.append(one)
+        come[name] += -1 if reverses else 1
+        to_come[name] -= not reverses
+        if not reverses and waiting[name]:
+            found.append(waiting[name].pop(0))
+            come[name] -= 1
+    return found + [one for left in waiting.values() for one in left]
+
+
+def _name(one: ClaimPayment, sign: int) -> "_Name":
+    """What a payment and its reversal have in common."""
+    paid, charge = (None if amount is None else sign * amount for amount in (one.paid, one.charge))
+    return one.payer_control_number or one.claim_as_sent, paid, charge
 
 
 def negated(paid: int, charge: int | None, originals: Iterable[Original]) -> list[Original]:

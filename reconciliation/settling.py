@@ -18,7 +18,7 @@ from reconciliation.originals import originals
 from reconciliation.payment import REVERSAL, Original, Settlement
 from reconciliation.reasons import ExceptionReason
 from reconciliation.remittance import ClaimPayment, ProviderLevelAdjustment
-from reconciliation.reversal import reverse
+from reconciliation.reversal import after_their_payments, reverse
 from reconciliation.settlement import settle
 
 
@@ -51,7 +51,7 @@ async def _in_order(chunk: Chunk, claims: Sequence[ClaimPayment]) -> list[ClaimP
     """As sent, but reversals of what is in the books already come before what corrects it."""
     first = [one for one in claims if one.status == REVERSAL and await _originals(chunk, one)]
     lines = {one.line for one in first}
-    return first + [one for one in claims if one.line not in lines]
+    return first + after_their_payments([one for one in claims if one.line not in lines])
 
 
 async def _originals(chunk: Chunk, sent: ClaimPayment) -> list[Original]:

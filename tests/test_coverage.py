@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ledger.accounts import chart
 from ledger.postings.entry import Dimensions, JournalEntry
 from ledger.postings.item import Item
-from reconciliation.coverage import Coverage, Leaving, applied, forwarded, taken_over
+from reconciliation.coverage import Coverage, Leaving, applied, forwarded, in_order, taken_over
 from reconciliation.patients import evened
 from reconciliation.payment import Payment, after
 from reconciliation.provider_level import adjust, places, unexplained
@@ -76,6 +76,7 @@ def test_a_payer_is_known_by_its_receivable() -> None:
     assert coverage.next_after("Blue Cross") == "CIGNA"
     assert coverage.next_after("CIGNA") is None
     assert coverage.next_after("HUMANA") is None
+    assert in_order({3: "HUMANA", 2: "AETNA", 1: "AETNA"}) == ("AETNA", "HUMANA")
 
 
 @given(units, units, units, units.filter(bool), st.sampled_from(["WO", "FB", "72"]))
