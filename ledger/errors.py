@@ -234,6 +234,10 @@ class ApprovalNeeded(NotAllowedNow):
     """More than one person may ask for alone: a second one must approve it."""
 
 
+class ProviderChargingOff(NotAllowedNow):
+    """The book charges no provider for a fault of its own."""
+
+
 class ProposalDecided(NotAllowedNow):
     """The proposal was decided before, by another or otherwise."""
 
@@ -362,16 +366,36 @@ class AllowanceMonthOpen(NotAllowedNow):
     """The month is not over."""
 
 
-class MonthInvalid(Invalid):
-    """Not a month, written YYYY-MM."""
-
-
 class AllowanceTermsInvalid(Invalid):
     """Ages that do not rise from 0, or a number that is out of range."""
 
 
 class AllowanceNotFound(NotThere):
     """No allowance was posted for this month."""
+
+
+class CodeMeaningRefused(Invalid):
+    """A code cannot mean this: what another payer has paid is no write-off."""
+
+
+class NextPayerUnknown(NotAllowedNow):
+    """No payer of the claim comes after this one."""
+
+
+class DenialNotFound(NotThere):
+    """The payer has denied no such claim."""
+
+
+class DenialStateRefused(NotAllowedNow):
+    """A denial in its state does not go where it is sent."""
+
+
+class DenialPolicyNotFound(NotThere):
+    """The book has no policy of this name."""
+
+
+class DenialPolicyOff(NotAllowedNow):
+    """The policy is off."""
 
 
 class FileKeyUnknown(NotAllowedNow):
@@ -383,6 +407,10 @@ class FileDamaged(NotAllowedNow):
 
 
 # --- months of a book ---------------------------------------------------------------------------------
+
+
+class MonthInvalid(Invalid):
+    """Not a month of the calendar, written YYYY-MM."""
 
 
 class PeriodNotFound(NotThere):

@@ -194,6 +194,17 @@ allowance_policies = Table(
     column("set_at", _moment),
 )
 
+provider_charging = Table(
+    "provider_charging",
+    metadata,
+    column("book", Text, key=True),
+    column("version", Integer, key=True),
+    column("allowed", Boolean),
+    column("reason", Text),
+    column("set_by", Text),
+    column("set_at", _moment),
+)
+
 allowances = Table(
     "allowances",
     metadata,

@@ -11,8 +11,8 @@ from ledger.postings.store import Alike
 from reconciliation import store
 from reconciliation.amounts import minor_units
 from reconciliation.matching import NO_CLAIM_ID, Known, line_references, procedures, service_days
+from reconciliation.payment import REVERSAL, Payment
 from reconciliation.remittance import ClaimPayment
-from reconciliation.settlement import REVERSAL, Payment
 
 
 async def gathered(

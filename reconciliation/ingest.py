@@ -20,22 +20,29 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger import errors
-from ledger.accounts import chart
 from ledger.accounts import store as accounts
 from ledger.database import reading, recording
 from ledger.errors import Refusal
 from ledger.periods.store import in_force
 from ledger.postings import journal
-from ledger.postings import store as books
 from ledger.postings.batch import Head
-from reconciliation import store
-from reconciliation.chunk import Chunk, settle_chunk
+from reconciliation import code_store, parties, store
+from reconciliation.chunk import Chunk
 from reconciliation.files import Files
-from reconciliation.quarantine import identifiers_of, quarantined, raised_by_header, row_of, signed_by
+from reconciliation.payment import Payment, Raised
+from reconciliation.quarantine import (
+    identifiers_of,
+    payees_of,
+    quarantined,
+    raised_by_header,
+    row_of,
+    signed_by,
+    to_another,
+)
 from reconciliation.reasons import Decision, ExceptionReason, RemittanceState
 from reconciliation.rematch import match_again
 from reconciliation.remittance import ClaimPayment, RemittanceOpened, Survey, Unreadable, read, survey
-from reconciliation.settlement import Payment, Raised
+from reconciliation.settling import settle_chunk
 from reconciliation.turns import next_in_turn, parts, parts_in_turn, settling
 
 LARGEST_FILE = 512 * 1024 * 1024
@@ -270,13 +277,14 @@ class _Arrived:
         header = self._survey.header
         assert header.payment_date is not None
         assert header.currency is not None
-        name = payer or before.signed_by
-        effective_date = (await in_force(connection, head.book)).open_day(header.payment_date)
+        name, day, known = payer or before.signed_by, header.payment_date, before.code_revision
+        codes = await code_store.counting_for(connection, self._delivery.book, name, day, known)
+        open_day = (await in_force(connection, head.book)).open_day(day)
         return Chunk(
             connection=connection,
             head=head,
             actor=self._delivery.received_by,
-            payment=Payment(str(self.id), name, header.trace, effective_date, header.currency),
+            payment=Payment(str(self.id), name, header.trace, open_day, header.currency, codes=codes),
             signed_by=before.signed_by,
             payer_known=payer is not None,
         )
@@ -296,8 +304,12 @@ class _Arrived:
             detail = f"{trace} came before as remittance {reused}, with other content"
             row = row_of(self._survey, RemittanceState.QUARANTINED, detail)
             raised = [Raised(ExceptionReason.TRACE_REUSED, row["paid"], detail)]
+        elif not await parties.is_payee(connection, book, payees_of(header)):
+            raised = [to_another(self._survey)]
+            row = row_of(self._survey, RemittanceState.QUARANTINED, raised[0].detail)
         else:
             row = row_of(self._survey, RemittanceState.SETTLING, "")
+            row["code_revision"] = await code_store.revision(connection, book)
             raised = raised_by_header(self._survey, payer_known=payer is not None)
         await store.put(connection, book, self.id, {**self._place(), **row, "payer": payer})
         await store.add_exceptions(connection, [self._exception(why) for why in raised])
@@ -328,16 +340,8 @@ class _Arrived:
 
 
 async def _payer(connection: AsyncConnection, book: str, surveyed: Survey) -> str | None:
-    """The one payer that a remittance's identifiers stand for: as a person said, else as the books call it."""
-    identifiers = identifiers_of(surveyed.header)
-    said = await store.payers_of(connection, book, identifiers)
-    if said:
-        return said.pop() if len(said) == 1 else None
-    codes = {chart.receivable(one): one for one in identifiers}
-    found = {account.code for account, _ in await accounts.read(connection, book, [*codes])}
-    called = {codes.get(code) or code.rpartition(":")[2] for code in found}
-    called |= await books.payers_of_sessions(connection, book, identifiers)
-    return called.pop() if len(called) == 1 else None
+    """The one payer that a remittance's identifiers stand for."""
+    return await parties.payer_called(connection, book, identifiers_of(surveyed.header))
 
 
 def _chunks(claims: "_Claims", surveyed: Survey) -> Iterator[list[ClaimPayment]]:

@@ -1,6 +1,6 @@
 """Between the mail room's rows and the wire's messages."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Row, literal, tuple_
 from ledger import fields, wire
 from ledger.errors import PageInvalid
 from ledger.money import Amount
+from ledger.postings.open_items import OpenItem
 from ledger.v1 import money_pb2
 from reconciliation.ingest import Ingested
 from reconciliation.reasons import Decision, ExceptionReason, RemittanceState
@@ -58,8 +59,8 @@ def remittance(row: Row[Any], exceptions: Mapping[UUID, int]) -> pb.Remittance:
     )
 
 
-def claim_payment(row: Row[Any], currency: str) -> pb.ClaimPayment:
-    """One CLP and what was decided on it."""
+def claim_payment(row: Row[Any], currency: str, moves: Iterable[Row[Any]]) -> pb.ClaimPayment:
+    """One CLP, what was decided on it and what was posted beside its own entry."""
     return pb.ClaimPayment(
         line=row.line,
         claim_as_sent=row.claim_as_sent,
@@ -72,6 +73,7 @@ def claim_payment(row: Row[Any], currency: str) -> pb.ClaimPayment:
         rule=row.rule,
         evidence=row.evidence,
         entry_number=row.entry_number or 0,
+        moves=[pb.ClaimMove(move=one.move, payer=one.payer, entry_number=one.entry_number) for one in moves],
     )
 
 
@@ -84,6 +86,12 @@ def provider_level(row: Row[Any], currency: str) -> pb.ProviderLevelAdjustment:
         account=row.account,
         entry_number=row.entry_number or 0,
     )
+
+
+def open_balance(found: OpenItem) -> pb.OpenBalance:
+    """What stands open under a reference; positive where the payer will take it."""
+    owed = Amount(-found.amount.minor_units, found.amount.currency)
+    return pb.OpenBalance(account=found.account, item=found.item, amount=wire.money(owed))
 
 
 def exception(row: Row[Any]) -> pb.Exception:

@@ -5,9 +5,9 @@ from typing import Any
 from ledger.errors import Refusal
 from ledger.money import fraction_digits
 from reconciliation.amounts import minor_units
+from reconciliation.payment import Raised
 from reconciliation.reasons import ExceptionReason, RemittanceState
 from reconciliation.remittance import Header, Survey
-from reconciliation.settlement import Raised
 
 _DETAIL = 2_000
 
@@ -78,6 +78,17 @@ def identifiers_of(header: Header) -> list[str]:
     """Every name by which the remittance calls its payer: N104, REF*2U, TRN03, N102."""
     names = (header.payer_id, header.payer_reference, header.originator, header.payer_name)
     return list(dict.fromkeys(name for name in names if name))
+
+
+def payees_of(header: Header) -> list[str]:
+    """Every name by which the remittance calls whom it pays: N104, REF*TJ, N102."""
+    return [name for name in (header.payee_id, header.payee_tax_id, header.payee_name) if name]
+
+
+def to_another(survey: Survey) -> Raised:
+    """A payment to somebody whom the book does not know as itself: it waits until a person says who that is."""
+    told = f"it pays {', '.join(payees_of(survey.header)) or 'nobody by name'}, which is not this book"
+    return Raised(ExceptionReason.PAYEE_UNKNOWN, _paid(survey.header), told)
 
 
 def row_of(survey: Survey, state: RemittanceState, reason: str) -> dict[str, Any]:

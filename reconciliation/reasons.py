@@ -27,6 +27,7 @@ class Decision(StrEnum):
     REVERSED = "reversed"
     SUSPENDED = "suspended"
     NOTED = "noted"
+    FORWARDED = "forwarded"
 
 
 class ExceptionReason(StrEnum):
@@ -50,3 +51,5 @@ class ExceptionReason(StrEnum):
     NEGATIVE_PAYMENT = "negative_payment"
     TEST_INTERCHANGE = "test_interchange"
     REFUSED_BY_BOOKS = "refused_by_books"
+    PAYEE_UNKNOWN = "payee_unknown"
+    TAKEBACK_UNEXPLAINED = "takeback_unexplained"

@@ -13,13 +13,14 @@ from sqlalchemy import Row
 from ledger.postings import journal
 from ledger.postings import store as books
 from ledger.postings.entry import JournalEntry, PostedEntry
-from reconciliation import store
+from reconciliation import awaiting, closing, covering, denying, store
 from reconciliation.amounts import minor_units
-from reconciliation.chunk import Chunk, follow, known_of, post, raised_rows
+from reconciliation.chunk import Chunk, Decided, entries_of, known_of, move_rows, post, raised_rows
 from reconciliation.matching import Match, match
+from reconciliation.payment import Payment, Settlement
 from reconciliation.reasons import Decision
 from reconciliation.remittance import ClaimPayment
-from reconciliation.settlement import Payment, Settlement, settle
+from reconciliation.settlement import settle
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,12 @@ class _Found:
     sent: ClaimPayment
     settlement: Settlement
     waited_as: int | None
+    open: int
+
+    @property
+    def key(self) -> str:
+        """Under which its entries are posted."""
+        return f"{self.sent.line}:matched"
 
 
 async def match_again(chunk: Chunk, claims: Sequence[ClaimPayment]) -> dict[str, int]:
@@ -49,6 +56,8 @@ async def match_again(chunk: Chunk, claims: Sequence[ClaimPayment]) -> dict[str,
         if isinstance(matched, Match) and (not row.entry_number or row.entry_number in entries):
             found += _settled(chunk, sent, matched, row, entries)
     await _record(chunk, found)
+    await awaiting.take_back(chunk, [one.sent for one in found])
+    await closing.close_settled(chunk)
     moved = sum(minor_units(one.sent.paid, chunk.payment.currency) or 0 for one in found)
     return {"posted": moved, "suspended": -moved}
 
@@ -66,12 +75,11 @@ def _settled(
     payment = chunk.payment
     if row.entry_number:
         payment = _out_of_suspense(payment, sent, entries[row.entry_number].entry)
-    settlement = settle(payment, sent, matched, chunk.items[matched.claim])
+    settlement = settle(payment, sent, matched, chunk.items[matched.claim], chunk.coverage(matched.claim))
     if settlement.decision is Decision.SUSPENDED:
         return []
-    if settlement.entry is not None:
-        follow(chunk, settlement.entry)
-    return [_Found(sent, settlement, row.entry_number)]
+    chunk.follow([settlement.entry, *(move.entry for move in settlement.moves)])
+    return [_Found(sent, settlement, row.entry_number, chunk.open(settlement.claim))]
 
 
 def _out_of_suspense(payment: Payment, sent: ClaimPayment, suspended: JournalEntry) -> Payment:
@@ -82,12 +90,15 @@ def _out_of_suspense(payment: Payment, sent: ClaimPayment, suspended: JournalEnt
 
 
 async def _record(chunk: Chunk, found: Sequence[_Found]) -> None:
-    posting = [(f"{one.sent.line}:matched", one.settlement.entry) for one in found if one.settlement.entry]
-    numbers = await post(chunk, posting)
-    rows = [_row(one, numbers.get(f"{one.sent.line}:matched")) for one in found]
+    numbers = await post(chunk, [entry for one in found for entry in entries_of(one.settlement, one.key)])
+    rows = [_row(one, numbers.get(one.key)) for one in found]
     await store.decide_again(chunk.connection, chunk.head.book, chunk.remittance, rows)
     raised = [row for one in found for row in raised_rows(chunk, one.sent, one.settlement)]
     await store.add_exceptions(chunk.connection, raised)
+    moved = [row for one in found for row in move_rows(chunk, one.settlement, one.sent.line, one.key, numbers)]
+    await covering.add_moves(chunk.connection, moved)
+    decided = [Decided(one.sent, one.settlement, open=one.open) for one in found]
+    await denying.follow(chunk, decided, {one.sent.line: numbers[one.key] for one in found if one.key in numbers})
 
 
 def _row(found: _Found, number: int | None) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """The tables of the mail room, as the migrations make them (a test compares the two)."""
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
+    Boolean,
     Column,
     Date,
     DateTime,
@@ -87,6 +89,7 @@ remittances = Table(
     column("settled_claim_count", Integer),
     column("reason", Text),
     column("received_at", _moment),
+    column("code_revision", Integer),
 )
 
 claim_payments = Table(
@@ -138,4 +141,96 @@ exceptions = Table(
     column("owner", Text, null=True),
     column("opened_at", _moment),
     column("closed_at", _moment, null=True),
+)
+
+claim_payers = Table(
+    "claim_payers",
+    metadata,
+    column("book", Text, key=True),
+    column("claim", Text, key=True),
+    column("payer_rank", Integer, key=True),
+    column("version", Integer, key=True),
+    column("payer", Text),
+    column("reason", Text),
+    column("said_by", Text),
+    column("said_at", _moment),
+)
+
+claim_moves = Table(
+    "claim_moves",
+    metadata,
+    column("book", Text, key=True),
+    column("entry_number", BigInteger, key=True),
+    column("claim", Text),
+    column("move", Text),
+    column("payer", Text),
+    column("remittance", Uuid, null=True),
+    column("line", Integer, null=True),
+)
+
+payee_identifiers = Table(
+    "payee_identifiers",
+    metadata,
+    column("book", Text, key=True),
+    column("identifier", Text, key=True),
+    column("version", Integer, key=True),
+    column("ours", Boolean),
+    column("reason", Text),
+    column("said_by", Text),
+    column("said_at", _moment),
+)
+
+codes = Table(
+    "codes",
+    metadata,
+    column("book", Text, key=True),
+    column("revision", Integer, key=True),
+    column("list", Text),
+    column("code_group", Text),
+    column("code", Text),
+    column("payer", Text),
+    column("effective_from", Date),
+    column("meaning", Text),
+    column("label", Text),
+    column("reason", Text),
+    column("set_by", Text),
+    column("set_at", _moment),
+)
+
+denials = Table(
+    "denials",
+    metadata,
+    column("book", Text, key=True),
+    column("claim", Text, key=True),
+    column("payer", Text, key=True),
+    column("version", Integer, key=True),
+    column("state", Text),
+    column("effective_date", Date),
+    column("open", BigInteger),
+    column("currency", Text),
+    column("codes", ARRAY(Text)),
+    column("reason", Text),
+    column("policy", Text),
+    column("remittance", Uuid, null=True),
+    column("line", Integer, null=True),
+    column("entry_number", BigInteger, null=True),
+    column("said_by", Text),
+    column("said_at", _moment),
+)
+
+denial_policies = Table(
+    "denial_policies",
+    metadata,
+    column("book", Text, key=True),
+    column("name", Text, key=True),
+    column("version", Integer, key=True),
+    column("enabled", Boolean),
+    column("codes", ARRAY(Text)),
+    column("payer", Text),
+    column("currency", Text),
+    column("largest", BigInteger),
+    column("age_days", Integer),
+    column("reason", Text),
+    column("set_by", Text),
+    column("set_at", _moment),
 )

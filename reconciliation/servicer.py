@@ -1,6 +1,7 @@
 """How remittances are delivered and asked for: `reconciliation.v1.ReconciliationService`."""
 
 import tempfile
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from typing import IO
 from uuid import UUID
@@ -20,9 +21,10 @@ from ledger.errors import (
     TextInvalid,
 )
 from ledger.postings import journal
+from ledger.postings.open_items import balances_by_reference, open_items
 from ledger.reads import Reads
 from ledger.wire import Context
-from reconciliation import messages, store
+from reconciliation import covering, messages, parties, store
 from reconciliation.files import Files, record_read
 from reconciliation.ingest import LARGEST_FILE, ingest
 from reconciliation.schema import exceptions, remittances
@@ -84,10 +86,13 @@ class ReconciliationServicer(ReconciliationServiceServicer):
             counts = await store.open_exceptions(connection, book, [id_])
             lines = await store.find_claim_payments(connection, book, id_, after, size + 1)
             adjusted = [] if after else await store.find_provider_level(connection, book, id_)
-        currency = found[0].currency
+            moves = await covering.moves(connection, book, id_)
+        currency, of_line = found[0].currency, defaultdict(list)
+        for move in moves:
+            of_line[move.line].append(move)
         return pb.GetRemittanceResponse(
             remittance=messages.remittance(found[0], counts),
-            claim_payments=[messages.claim_payment(row, currency) for row in lines[:size]],
+            claim_payments=[messages.claim_payment(row, currency, of_line[row.line]) for row in lines[:size]],
             provider_level_adjustments=[messages.provider_level(row, currency) for row in adjusted],
             next_page_token=wire.page_token(request, str(lines[size - 1].line)) if len(lines) > size else "",
         )
@@ -139,6 +144,33 @@ class ReconciliationServicer(ReconciliationServiceServicer):
         async with journal.posting(self._database, book) as (connection, _):
             await store.identify(connection, book, payer, identifiers, caller.actor.get(), reason)
         return pb.IdentifyPayerResponse()
+
+    async def IdentifyPayee(self, request: pb.IdentifyPayeeRequest, context: Context) -> pb.IdentifyPayeeResponse:
+        """Says under which identifiers remittances pay this book, or no longer do."""
+        book = fields.book_name(request.book)
+        if not request.identifiers:
+            raise FieldMissing("identifiers are required", field="identifiers")
+        identifiers = [fields.required("identifiers", one) for one in request.identifiers]
+        reason, actor = fields.required("reason", request.reason, fields.TEXT_LENGTH), caller.actor.get()
+        async with journal.posting(self._database, book) as (connection, _):
+            await parties.identify_payee(connection, book, identifiers, actor, reason, ours=not request.withdrawn)
+        return pb.IdentifyPayeeResponse()
+
+    async def ListOpenBalances(
+        self, request: pb.ListOpenBalancesRequest, context: Context
+    ) -> pb.ListOpenBalancesResponse:
+        """What payers were paid too much or carry forward, a page at a time."""
+        book, size = fields.book_name(request.book), wire.page_size(request.page_size)
+        payer, after = fields.text("payer", request.payer), wire.page_start(request).partition(" ")
+        async with self._reads.view() as connection:
+            await existing_book(connection, book)
+            named = await balances_by_reference(connection, book, payer)
+            found = await open_items(connection, book, named, (after[0], after[2]), size + 1)
+        last = found[size - 1] if len(found) > size else None
+        return pb.ListOpenBalancesResponse(
+            balances=map(messages.open_balance, found[:size]),
+            next_page_token=wire.page_token(request, f"{last.account} {last.item}") if last else "",
+        )
 
 
 async def _received(parts: AsyncIterator[pb.IngestRemittanceRequest], file: IO[bytes]) -> pb.RemittanceFileHeader:

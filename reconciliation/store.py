@@ -218,7 +218,7 @@ async def _in_books(connection: AsyncConnection, book: str, condition: ColumnEle
 
 async def put(connection: AsyncConnection, book: str, remittance: UUID, values: dict[str, Any]) -> None:
     """Writes a remittance, or what has changed of it since it was first written."""
-    changed = ("state", "payer", "posted", "suspended", "settled_claim_count", "reason")
+    changed = ("state", "payer", "posted", "suspended", "settled_claim_count", "reason", "code_revision")
     row = insert(remittances).values({"book": book, "id": remittance, **values})
     again = {name: row.excluded[name] for name in changed if name in values}
     await connection.execute(row.on_conflict_do_update(index_elements=["book", "id"], set_=again))

@@ -21,6 +21,7 @@ from ledger.errors import Refusal
 from service import (
     backup,
     demo,
+    denying,
     exporting,
     forms,
     ingesting,
@@ -64,6 +65,7 @@ books = typer.Typer(help="Open the books of a legal entity, or list those that a
 app.add_typer(books, name="book")
 app.add_typer(periods.commands, name="period")
 app.add_typer(audit, name="audit")
+app.add_typer(denying.commands, name="denial")
 
 Book = Annotated[str | None, typer.Option(help="The book to work on. Where it is left out: LEDGER_BOOK, or main.")]
 Listen = Annotated[

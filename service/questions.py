@@ -1,5 +1,7 @@
 """Every report that can be asked for by name: those of the books and those of the mail room."""
 
+from ledger.accounts import chart
+from ledger.accounts.account import Side
 from ledger.reports import financial, report
 from ledger.reports.report import Question, Tie, columns
 
@@ -23,6 +25,20 @@ PROPOSALS = Question(
     package="ledger.reports",
     columns=columns("number proposed_at proposed_by act currency amount:money days_open:count reason"),
 )
+OPEN_BALANCES = Question(
+    name="open-balances",
+    package="reconciliation.reports",
+    columns=columns("payer reference currency overpaid:money carried:money days_open:count"),
+    ties=(
+        Tie("overpaid", chart.PAYER_OVERPAYMENTS, Side.CREDIT),
+        Tie("carried", chart.FORWARD_BALANCES, Side.CREDIT),
+    ),
+)
+DENIALS = Question(
+    name="denials",
+    package="reconciliation.reports",
+    columns=columns("claim payer state since days:count currency open:money codes policy reason said_by"),
+)
 QUESTIONS = {
     question.name: question
     for question in (
@@ -33,4 +49,5 @@ QUESTIONS = {
         RECEIVED,
         PROPOSALS,
     )
+    for question in (*report.QUESTIONS, report.STATEMENT, EXCEPTIONS, RECEIVED, PROPOSALS, OPEN_BALANCES, DENIALS)
 }

@@ -21,6 +21,7 @@ from ledger.allowances.servicer import AllowancesServicer
 from ledger.approvals.servicer import ApprovalsServicer
 from ledger.audit.checkpoint import NO_KEY, Signing
 from ledger.audit.servicer import AuditServicer
+from ledger.charges.servicer import ChargesServicer
 from ledger.database import engine
 from ledger.errors import Refusal, TryAgain
 from ledger.pay_cycles.servicer import PayCyclesServicer
@@ -36,6 +37,7 @@ from ledger.v1 import (
     allowances_pb2,
     approvals_pb2,
     audit_pb2,
+    charges_pb2,
     pay_cycles_pb2,
     periods_pb2,
     postings_pb2,
@@ -45,14 +47,21 @@ from ledger.v1.accounts_pb2_grpc import add_AccountsServiceServicer_to_server
 from ledger.v1.allowances_pb2_grpc import add_AllowancesServiceServicer_to_server
 from ledger.v1.approvals_pb2_grpc import add_ApprovalsServiceServicer_to_server
 from ledger.v1.audit_pb2_grpc import add_AuditServiceServicer_to_server
+from ledger.v1.charges_pb2_grpc import add_ChargesServiceServicer_to_server
 from ledger.v1.pay_cycles_pb2_grpc import add_PayCyclesServiceServicer_to_server
 from ledger.v1.periods_pb2_grpc import add_PeriodsServiceServicer_to_server
 from ledger.v1.postings_pb2_grpc import add_PostingsServiceServicer_to_server
 from ledger.v1.reports_pb2_grpc import add_ReportsServiceServicer_to_server
+from reconciliation.codes_servicer import CodesServicer
+from reconciliation.coverage_servicer import CoverageServicer
+from reconciliation.denials_servicer import DenialsServicer
 from reconciliation.files import IN_THE_OPEN, Files
 from reconciliation.ingest import resume
 from reconciliation.servicer import ReconciliationServicer
-from reconciliation.v1 import reconciliation_pb2
+from reconciliation.v1 import codes_pb2, coverage_pb2, denials_pb2, reconciliation_pb2
+from reconciliation.v1.codes_pb2_grpc import add_CodesServiceServicer_to_server
+from reconciliation.v1.coverage_pb2_grpc import add_CoverageServiceServicer_to_server
+from reconciliation.v1.denials_pb2_grpc import add_DenialsServiceServicer_to_server
 from reconciliation.v1.reconciliation_pb2_grpc import add_ReconciliationServiceServicer_to_server
 from reconciliation.waiting import old_exceptions
 from service import upkeep
@@ -83,6 +92,10 @@ DESCRIPTORS = (
     periods_pb2.DESCRIPTOR.services_by_name["PeriodsService"],
     audit_pb2.DESCRIPTOR.services_by_name["AuditService"],
     reconciliation_pb2.DESCRIPTOR.services_by_name["ReconciliationService"],
+    charges_pb2.DESCRIPTOR.services_by_name["ChargesService"],
+    codes_pb2.DESCRIPTOR.services_by_name["CodesService"],
+    coverage_pb2.DESCRIPTOR.services_by_name["CoverageService"],
+    denials_pb2.DESCRIPTOR.services_by_name["DenialsService"],
 )
 SERVICES = tuple(one.full_name for one in DESCRIPTORS)
 
@@ -194,6 +207,10 @@ def _add_others(
     add_ReportsServiceServicer_to_server(ReportsServicer(reads), grpc_server)
     add_PeriodsServiceServicer_to_server(PeriodsServicer(database, reads, old_exceptions), grpc_server)
     add_AuditServiceServicer_to_server(AuditServicer(database, reads, signing), grpc_server)
+    add_ChargesServiceServicer_to_server(ChargesServicer(database), grpc_server)
+    add_CodesServiceServicer_to_server(CodesServicer(database, reads), grpc_server)
+    add_CoverageServiceServicer_to_server(CoverageServicer(database, reads), grpc_server)
+    add_DenialsServiceServicer_to_server(DenialsServicer(database, reads), grpc_server)
 
 
 def _in_use(database: AsyncEngine) -> int:

@@ -1,10 +1,11 @@
 """What is done behind the posting, by a server again and again and by `ledger maintain` at once.
 
 Partitions are made ahead of the heads; recorded totals and the subtrees of proofs follow them. Neither reads nor
-posting wait for it.
+posting wait for it. Exceptions close once the books no longer bear them out, whoever has posted what settles them.
 """
 
 import asyncio
+from itertools import count
 
 import structlog
 from sqlalchemy.exc import DBAPIError
@@ -14,23 +15,36 @@ from ledger.accounts import recorded
 from ledger.audit import tree
 from ledger.database import make_partitions
 from ledger.errors import Refusal
+from reconciliation.closing import Sweep
 
 log = structlog.get_logger()
 
 _AGAIN_SECONDS = 2
+_ROUNDS_TO_SWEEP = 12
+"""Whoever has posted what settles an exception does not wait for it to close."""
 
 
 async def once(database: AsyncEngine) -> tuple[int, int, int]:
     """All there is to do now: how many partitions were made, segments of totals filled, and subtrees kept."""
+    done = await _followed(database)
+    await Sweep().once(database)
+    return done
+
+
+async def _followed(database: AsyncEngine) -> tuple[int, int, int]:
+    """What follows the heads."""
     return await make_partitions(database), await recorded.fill(database), await tree.fill(database)
 
 
 async def for_ever(database: AsyncEngine, seconds: float) -> None:
     """The same again and again. A database that does not answer, or refuses, is asked again."""
-    while True:
+    sweep = Sweep()
+    for rounds in count():
         await asyncio.sleep(seconds)
         try:
-            await once(database)
+            await _followed(database)
+            if rounds % _ROUNDS_TO_SWEEP == 0:
+                await sweep.once(database)
         except Refusal as refusal:
             log.warning("upkeep is not done", reason=refusal.reason)
         except DBAPIError as failed:

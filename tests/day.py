@@ -4,8 +4,8 @@ import asyncio
 from hashlib import sha256
 
 import cycles
-from payers import claim, deliver, file, plb, remittance
-from serving import Ledger, cr, dr, entry, key, open_book, payout, session
+from payers import NPI, claim, deliver, file, plb, remittance
+from serving import Ledger, cr, dr, entry, key, open_book, payout, session, usd
 from test_approvals import PAID, approved, declining, limited, paying, proposed
 
 from ledger.accounts import recorded
@@ -14,9 +14,13 @@ from ledger.database import engine, recording
 from ledger.v1 import accounts_pb2 as ac
 from ledger.v1 import allowances_pb2 as al
 from ledger.v1 import audit_pb2 as au
+from ledger.v1 import charges_pb2 as ch
 from ledger.v1 import periods_pb2 as pe
 from ledger.v1 import postings_pb2 as po
 from ledger.v1 import reports_pb2 as rp
+from reconciliation.v1 import codes_pb2 as cd
+from reconciliation.v1 import coverage_pb2 as cv
+from reconciliation.v1 import denials_pb2 as dn
 from reconciliation.v1 import reconciliation_pb2 as pb
 from service import upkeep
 
@@ -43,6 +47,15 @@ _TAKEN_BACK = file(
         claim(EARLY, "150.00", "100.00", _SHARE, control="P3"),
     )
 )
+_TOO_EARLY = file(
+    remittance(
+        "-100.00",
+        "EFT4",
+        claim(LATE, "-150.00", "-100.00", "CO-45 -30.00, PR-3 -20.00", status="22", control="P4"),
+    )
+)
+_ITS_PAYMENT = file(remittance("100.00", "EFT5", claim(LATE, "150.00", "100.00", _SHARE, control="P4")))
+_DENIED = file(remittance("0.00", "NON6", claim(DENIED, "150.00", "0.00", "CO-29 150.00", control="P6")))
 _BROKEN = file(remittance("1.00", "EFT3", claim(EARLY, "150.00", "100.00", _SHARE)))
 
 
@@ -52,6 +65,7 @@ def worked(ledger: Ledger, book: str) -> None:
     accounts_opened(ledger, book)
     entries_posted(ledger, book)
     remittances_settled(ledger.of(book))
+    flows_followed(ledger.of(book))
     months_closed(ledger.of(book))
     allowance_posted(ledger.of(book))
     cycle_paid(ledger.of(book))
@@ -151,6 +165,32 @@ def allowance_posted(books: Ledger) -> None:
     setting = al.SetAllowancePolicyRequest(book=books.book, on=True, terms=terms, reason="policy of 2026")
     books.allowances.SetAllowancePolicy(setting)
     books.allowances.PostAllowance(al.PostAllowanceRequest(book=books.book, month="2026-06"))
+
+
+def flows_followed(books: Ledger) -> None:
+    """A reversal before its payment, a second payer, a denial and its policy, codes, payees, charges."""
+    about = {"book": books.book, "reason": "as it is"}
+    deliver(books, _TOO_EARLY, books.book)
+    deliver(books, _ITS_PAYMENT, books.book)
+    deliver(books, _DENIED, books.book)
+    books.coverage.RecordCover(cv.RecordCoverRequest(claim=EARLY, payer="CIGNA", rank=2, **about))
+    forwarding = cv.ForwardClaimRequest(
+        claim=EARLY, with_patient_share=True, idempotency_key=key(), effective_date="2026-06-30", **about
+    )
+    books.coverage.ForwardClaim(forwarding)
+    books.reconciliation.IdentifyPayee(pb.IdentifyPayeeRequest(identifiers=[NPI], **about))
+    books.meanings.SetAdjustmentCode(
+        cd.SetAdjustmentCodeRequest(
+            group="CO", code="97", effective_from="2026-01-01", bucket=cd.BUCKET_CONTRACTUAL, **about
+        )
+    )
+    books.denials.AppealDenial(
+        dn.AppealDenialRequest(claim=DENIED, payer="AETNA", effective_date="2026-06-30", **about)
+    )
+    books.denials.SetDenialPolicy(
+        dn.SetDenialPolicyRequest(name="late", codes=["CO-29"], largest=usd("50.00"), age_days=90, **about)
+    )
+    books.charges.SetProviderCharging(ch.SetProviderChargingRequest(allowed=True, **about))
 
 
 def proposals_decided(books: Ledger) -> None:

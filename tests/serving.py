@@ -24,11 +24,15 @@ from ledger.v1.accounts_pb2_grpc import AccountsServiceStub
 from ledger.v1.allowances_pb2_grpc import AllowancesServiceStub
 from ledger.v1.approvals_pb2_grpc import ApprovalsServiceStub
 from ledger.v1.audit_pb2_grpc import AuditServiceStub
+from ledger.v1.charges_pb2_grpc import ChargesServiceStub
 from ledger.v1.pay_cycles_pb2_grpc import PayCyclesServiceStub
 from ledger.v1.periods_pb2_grpc import PeriodsServiceStub
 from ledger.v1.postings_pb2_grpc import PostingsServiceStub
 from ledger.v1.reports_pb2_grpc import ReportsServiceStub
 from reconciliation.files import IN_THE_OPEN, Files
+from reconciliation.v1.codes_pb2_grpc import CodesServiceStub
+from reconciliation.v1.coverage_pb2_grpc import CoverageServiceStub
+from reconciliation.v1.denials_pb2_grpc import DenialsServiceStub
 from reconciliation.v1.reconciliation_pb2_grpc import ReconciliationServiceStub
 from service.admission import OPEN, Admission
 from service.server import start
@@ -91,6 +95,26 @@ class Ledger:
     pay_cycles: PayCyclesServiceStub
     allowances: AllowancesServiceStub
     book: str = BOOK
+
+    @property
+    def charges(self) -> ChargesServiceStub:
+        """Whether providers are charged."""
+        return ChargesServiceStub(self.channel)
+
+    @property
+    def meanings(self) -> CodesServiceStub:
+        """What codes mean."""
+        return CodesServiceStub(self.channel)
+
+    @property
+    def coverage(self) -> CoverageServiceStub:
+        """Who pays a claim in which rank."""
+        return CoverageServiceStub(self.channel)
+
+    @property
+    def denials(self) -> DenialsServiceStub:
+        """What becomes of denials."""
+        return DenialsServiceStub(self.channel)
 
     def of(self, book: str) -> "Ledger":
         """The same server, and questions about another book."""

@@ -119,6 +119,24 @@ TABLE = """
     ListRemittances      . f a u .
     ListExceptions       . f a u .
     IdentifyPayer        . f . . .
+    IdentifyPayee        . f . . .
+    ListOpenBalances     . f a u .
+    SetProviderCharging  . . a . .
+    GetProviderCharging  . f a u .
+    SetAdjustmentCode    . f . . .
+    SetProviderLevelCode . f . . .
+    ListCodes            . f a u .
+    RecordCover          . f . . .
+    ListCovers           . f a u .
+    ForwardClaim         . f . . .
+    ListDenials          . f a u .
+    GetDenial            . f a u .
+    AppealDenial         . f . . .
+    ResubmitDenial       . f . . .
+    AbsorbDenied         . f . . .
+    SetDenialPolicy      . f . . .
+    ListDenialPolicies   . f a u .
+    ApplyDenialPolicy    . f . . .
 """
 COLUMNS = tuple(Role)
 MAY = {

@@ -27,7 +27,7 @@ assert hledger  # a fixture
 
 DEMO = (sys.executable, "-m", "service", "demo")
 DECISIONS = {
-    *("contract variance", "denied", "noted", "overpaid", "paid in full"),
+    *("contract variance", "denied", "forwarded", "noted", "overpaid", "paid in full"),
     *("patient owes", "reversed", "short paid", "suspended"),
 }
 

@@ -783,6 +783,13 @@ ELSEWHERE = {
     "ALLOWANCE_MONTH_OPEN": "test_allowances",
     "ALLOWANCE_TERMS_INVALID": "test_allowances",
     "ALLOWANCE_NOT_FOUND": "test_allowances",
+    "CODE_MEANING_REFUSED": "test_code_tables",
+    "DENIAL_NOT_FOUND": "test_denials",
+    "DENIAL_STATE_REFUSED": "test_denials",
+    "DENIAL_POLICY_NOT_FOUND": "test_denials",
+    "DENIAL_POLICY_OFF": "test_denials",
+    "NEXT_PAYER_UNKNOWN": "test_flows",
+    "PROVIDER_CHARGING_OFF": "test_charges",
 }
 
 

@@ -6,6 +6,9 @@ A `.journal` is a story that a bookkeeper can check with a pencil. Lines that be
     posted 2026-05-02                    an entry by hand, its lines below it
     absorbed C1 2026-07-31               the denial of a claim is written off
     identified AETNA: NV001, 1880000001  these identifiers in remittances stand for that payer
+    covered C1 2 CIGNA                   that payer pays the claim in the second rank
+    forwarded C1 2026-06-30              what the first payer left open is the next one's, by hand
+    payee EXAMPLE CARE PC                under this name remittances pay the book
     deliver paid_in_full.835             a file arrives; below it, all that must come of it
     left                                 every account that is not at zero in the end
 
@@ -29,12 +32,13 @@ import ledger.audit
 import reconciliation.reports
 from ledger.v1 import money_pb2
 from ledger.v1 import postings_pb2 as postings
+from reconciliation.v1 import coverage_pb2 as cv
 from reconciliation.v1 import reconciliation_pb2 as pb
 
 FOLDER = Path(__file__).parent / "remittances"
 STORIES = sorted(FOLDER.glob("*.journal"))
 AMOUNTS = {"charge", "allowed", "patient_share", "provider_rate"}
-STEPS = ("earned", "posted", "absorbed", "identified", "deliver", "left")
+STEPS = ("earned", "posted", "absorbed", "identified", "covered", "forwarded", "payee", "deliver", "left")
 
 
 # --- the story ----------------------------------------------------------------------------------------
@@ -95,6 +99,27 @@ def identified(books: Ledger, told: str) -> None:
     books.reconciliation.IdentifyPayer(asked)
 
 
+def covered(books: Ledger, told: str) -> None:
+    claim, rank, payer = told.split()
+    asked = cv.RecordCoverRequest(claim=claim, rank=int(rank), payer=payer, reason="card", **about(books))
+    books.coverage.RecordCover(asked)
+
+
+def forwarded(books: Ledger, told: str) -> None:
+    claim, day = told.split()
+    key = serving.key()
+    asked = cv.ForwardClaimRequest(
+        claim=claim, effective_date=day, idempotency_key=key, reason="cover found", **about(books)
+    )
+    first, again = books.coverage.ForwardClaim(asked), books.coverage.ForwardClaim(asked)
+    assert (first.replayed, again.replayed, again.entry_number) == (False, True, first.entry_number)
+
+
+def payee(books: Ledger, told: str) -> None:
+    asked = pb.IdentifyPayeeRequest(identifiers=[told], reason="our name", **about(books))
+    books.reconciliation.IdentifyPayee(asked)
+
+
 # --- what came of it, in the same words ---------------------------------------------------------------
 
 
@@ -112,9 +137,25 @@ def outcome(books: Ledger, answer: pb.IngestRemittanceResponse, before: int) -> 
             told += claim_payment(looks, remittance, each, new)
         for adjustment in found.provider_level_adjustments:
             told += provider_level(adjustment, new)
+    told += earlier(books, looks, answer, new)
     assert not new, f"entries that no decision names: {new}"
     called = names(books)
     return [" ".join(named(line, called).split()) for line in told]
+
+
+def earlier(
+    books: Ledger,
+    looks: list[pb.Exception],
+    answer: pb.IngestRemittanceResponse,
+    new: dict[int, postings.JournalEntry],
+) -> Iterator[str]:
+    """What a delivery did to payments that had come before it."""
+    delivered = {one.id for one in answer.remittances}
+    for one in everything(books):
+        for each in got(books, one).claim_payments if one.id not in delivered else ():
+            if each.entry_number in new:
+                yield f"earlier, of {one.id}: {written(one.posted)} posted + {written(one.suspended)} suspended"
+                yield from claim_payment(looks, one, each, new)
 
 
 def header(remittance: pb.Remittance) -> Iterator[str]:
@@ -157,6 +198,19 @@ def claim_payment(
         yield from journal(entry)
     elif sent.entry_number:
         yield f"entry {sent.entry_number} as before"
+    for move in sent.moves:
+        yield from moved(remittance, sent, move, new)
+
+
+def moved(
+    remittance: pb.Remittance, sent: pb.ClaimPayment, move: pb.ClaimMove, new: dict[int, postings.JournalEntry]
+) -> Iterator[str]:
+    """What was posted beside a claim payment's own entry."""
+    if move.entry_number in new:
+        entry = new.pop(move.entry_number)
+        assert (entry.dimensions.remittance, entry.dimensions.claim) == (remittance.id, sent.claim)
+        yield f"{move.move} {move.payer}"
+        yield from journal(entry)
 
 
 def provider_level(sent: pb.ProviderLevelAdjustment, new: dict[int, postings.JournalEntry]) -> Iterator[str]:
@@ -331,7 +385,17 @@ def tell(books: Ledger, story: str) -> Iterator[tuple[str, list[str], list[str]]
         elif verb == "posted":
             posted(books, told, below)
         else:
-            {"earned": earned, "absorbed": absorbed, "identified": identified}[verb](books, told)
+            DONE[verb](books, told)
+
+
+DONE = {
+    "earned": earned,
+    "absorbed": absorbed,
+    "identified": identified,
+    "covered": covered,
+    "forwarded": forwarded,
+    "payee": payee,
+}
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda path: path.stem)

@@ -14,9 +14,12 @@ from ledger.postings.entry import Dimensions, JournalEntry, Kind
 from ledger.postings.item import Item
 from reconciliation.codes import Bucket, adjustment_bucket
 from reconciliation.matching import Match, Mismatch
+from reconciliation.payment import Original, Payment, Settlement
+from reconciliation.provider_level import adjust
 from reconciliation.reasons import Decision, ExceptionReason
 from reconciliation.remittance import Adjustment, ClaimPayment, ProviderLevelAdjustment, read
-from reconciliation.settlement import Original, Payment, Settlement, adjust, reverse, settle
+from reconciliation.reversal import reverse
+from reconciliation.settlement import settle
 
 PAYMENT = Payment("REMITTANCE", "AETNA", "EFT1", date(2026, 6, 5), "USD")
 FOUND = Match("C1", "claim_id", "payer, charge")

@@ -26,6 +26,7 @@ SESSIONS = "Revenue:Sessions"
 CONTRACTUAL_ADJUSTMENTS = "Revenue:ContractualAdjustments"
 PAYER_ADJUSTMENTS = "Revenue:PayerAdjustments"
 INTEREST = "Revenue:Interest"
+PROVIDER_CHARGES = "Revenue:ProviderCharges"
 PROVIDER_SERVICES = "Expenses:ProviderServices"
 DENIALS_ABSORBED = "Expenses:DenialsAbsorbed"
 DENIAL_ALLOWANCE = "Expenses:DenialAllowance"
@@ -40,6 +41,7 @@ _FIXED = {
     CONTRACTUAL_ADJUSTMENTS,
     PAYER_ADJUSTMENTS,
     INTEREST,
+    PROVIDER_CHARGES,
     PROVIDER_SERVICES,
     DENIALS_ABSORBED,
     DENIAL_ALLOWANCE,

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from ledger.approvals import messages, store
 from ledger.approvals.messages import Asked, LimitWanted, ReopeningWanted
 from ledger.approvals.proposal import Proposal
+from ledger.charges.store import refuse_charging
 from ledger.errors import IdempotencyKeyReused, Refusal
 from ledger.pay_cycles import proposing
 from ledger.pay_cycles.cycle import Plan
@@ -56,6 +57,7 @@ async def preview(
     if isinstance(asked.wanted, ReopeningWanted):
         return await _reopened(connection, head, asked.wanted, maker, None)
     assert not isinstance(asked.wanted, CycleWanted)
+    await refuse_charging(connection, head.book, asked.name)
     request = await _request(connection, head.book, asked, asked.wanted, maker)
     [[outcome]] = await journal.preview(connection, head.book, [Submission([request])])
     return _entered(request, outcome)
@@ -80,6 +82,7 @@ async def do(connection: AsyncConnection, head: Head, proposal: Proposal) -> Don
         return await _limited(connection, head, asked.wanted, proposal.proposed_by, proposal.number)
     if isinstance(asked.wanted, ReopeningWanted):
         return await _reopened(connection, head, asked.wanted, proposal.proposed_by, proposal.number)
+    await refuse_charging(connection, head.book, asked.name)
     request = await _request(connection, head.book, asked, asked.wanted, proposal.proposed_by)
     _, [[outcome]] = await journal.post(connection, head, [Submission([request])])
     return _entered(request, outcome)

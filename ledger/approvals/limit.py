@@ -77,6 +77,8 @@ def refuse_raised(wanted: ApprovalLimit) -> None:
 
 def refuse_unapproved(entry: JournalEntry, limits: Limits) -> None:
     """An entry's debits in a currency are within the limit of its kind. Raises ApprovalNeeded."""
+    if entry.kind is Kind.PROVIDER_CHARGED:
+        raise _needed_always(entry)
     if not limits:
         return
     for currency, debits in _debits(entry).items():
@@ -90,6 +92,13 @@ def refuse_unapproved(entry: JournalEntry, limits: Limits) -> None:
                 amount=plain(debits, currency),
                 limit=plain(limit, currency),
             )
+
+
+def _needed_always(entry: JournalEntry) -> ApprovalNeeded:
+    [(currency, debits)] = _debits(entry).items()
+    amount, limit = (_written(units, currency) for units in (debits, 0))
+    sentence = f"a provider is charged {amount} {currency} when a second person approves, whatever the amount"
+    return ApprovalNeeded(sentence, kind=entry.kind, currency=currency, amount=amount, limit=limit)
 
 
 def _debits(entry: JournalEntry) -> dict[str, int]:

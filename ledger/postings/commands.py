@@ -146,15 +146,59 @@ class PayProvider:
 
     def entry(self, books: Books) -> JournalEntry:
         """Raises PayableExceeded."""
-        payable = -books.totals(chart.payable(self.provider)).balance
-        if self.amount.minor_units > payable:
-            raise PayableExceeded(
-                f"{plain(payable, self.amount.currency)} is payable to {self.provider}, not {self.amount}",
-                provider=self.provider,
-                payable=plain(payable, self.amount.currency),
-                amount=plain(self.amount.minor_units, self.amount.currency),
-            )
+        _refuse_unpayable(books, self.provider, self.amount)
         return self._paid()
+
+
+def _refuse_unpayable(books: Books, provider: str, amount: Amount) -> None:
+    payable = -books.totals(chart.payable(provider)).balance
+    if amount.minor_units > payable:
+        raise PayableExceeded(
+            f"{plain(payable, amount.currency)} is payable to {provider}, not {amount}",
+            provider=provider,
+            payable=plain(payable, amount.currency),
+            amount=plain(amount.minor_units, amount.currency),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeProvider:
+    """Less is payable to a provider for a fault of its own, never less than nothing. Needs a second person."""
+
+    provider: str
+    amount: Amount
+    effective_date: date
+    reason: str
+    claim: str | None = None
+
+    def _charged(self) -> JournalEntry:
+        return rules.provider_charged(self.provider, self.claim, self.amount, self.effective_date, self.reason)
+
+    def stated(self) -> dict[str, str]:
+        """The entry that it becomes."""
+        return self._charged().stated()
+
+    def accounts(self) -> Iterable[str]:
+        """The payable and what the company charges."""
+        return (posting.account for posting in self._charged().postings)
+
+    def items(self) -> Iterable[str]:
+        """None."""
+        return ()
+
+    def originals(self) -> Iterable[int]:
+        """None."""
+        return ()
+
+    @property
+    def posting_count(self) -> int:
+        """One to the payable, one to what is charged."""
+        return 2
+
+    def entry(self, books: Books) -> JournalEntry:
+        """Raises PayableExceeded."""
+        _refuse_unpayable(books, self.provider, self.amount)
+        return self._charged()
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,10 @@ class Kind(StrEnum):
     PAYOUT_RETURNED = "payout_returned"
     ALLOWANCE_TRUED_UP = "allowance_trued_up"
     ALLOWANCE_TAKEN_BACK = "allowance_taken_back"
+    CLAIM_FORWARDED = "claim_forwarded"
+    OVERPAYMENT_APPLIED = "overpayment_applied"
+    PROVIDER_CHARGED = "provider_charged"
+    PATIENT_EVENED = "patient_evened"
 
 
 @dataclass(frozen=True, slots=True)

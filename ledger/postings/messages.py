@@ -11,10 +11,18 @@ from ledger.accounts.account import CODE_LENGTH, Side, account_code
 from ledger.errors import AmountInvalid, FieldMissing, Refusal, SideMissing
 from ledger.money import LARGEST, Amount
 from ledger.postings.batch import Outcome, Request
-from ledger.postings.commands import AbsorbDenial, Command, PayProvider, Post, RecoverDenial, ReverseEntry
+from ledger.postings.commands import (
+    AbsorbDenial,
+    ChargeProvider,
+    Command,
+    PayProvider,
+    Post,
+    RecoverDenial,
+    ReverseEntry,
+)
 from ledger.postings.entry import Dimensions, JournalEntry, Kind, PostedEntry, Posting
 from ledger.postings.rules import Session, session_earned
-from ledger.v1 import accounts_pb2, errors_pb2
+from ledger.v1 import accounts_pb2, charges_pb2, errors_pb2
 from ledger.v1 import postings_pb2 as pb
 
 _SIDES: Mapping[int, Side] = {accounts_pb2.SIDE_DEBIT: Side.DEBIT, accounts_pb2.SIDE_CREDIT: Side.CREDIT}
@@ -117,6 +125,19 @@ def pay_provider(message: pb.PayProviderRequest) -> Request:
         pay_cycle=_optional(message, "pay_cycle"),
         in_transit=message.in_transit,
         reason=fields.text("reason", message.reason, fields.TEXT_LENGTH),
+    )
+    return _request(key, command)
+
+
+def charge_provider(message: charges_pb2.ChargeProviderRequest) -> Request:
+    """A provider's own fault, as a caller proposes it."""
+    key = _key(message.idempotency_key)
+    command = ChargeProvider(
+        provider=fields.required("provider", message.provider),
+        claim=_optional(message, "claim"),
+        amount=_in_range("amount", wire.amount("amount", message)),
+        effective_date=fields.day("effective_date", message.effective_date),
+        reason=_reason(message.reason),
     )
     return _request(key, command)
 

@@ -130,6 +130,19 @@ def denial_recovered(
     )
 
 
+def provider_charged(
+    provider: str, claim: str | None, amount: Amount, effective_date: date, reason: str
+) -> JournalEntry:
+    """The provider bears a fault of its own. Two people say so, and no denial ever leads here."""
+    return JournalEntry(
+        kind=Kind.PROVIDER_CHARGED,
+        effective_date=effective_date,
+        postings=(debit(chart.payable(provider), amount), credit(chart.PROVIDER_CHARGES, amount)),
+        description=reason,
+        dimensions=Dimensions(provider=provider, claim=claim),
+    )
+
+
 def reversal(original: JournalEntry, number: int, effective_date: date, reason: str) -> JournalEntry:
     """The entry again with its sides exchanged."""
     return replace(

@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from ledger.v1 import charges_pb2 as _charges_pb2
 from ledger.v1 import money_pb2 as _money_pb2
 from ledger.v1 import pay_cycles_pb2 as _pay_cycles_pb2
 from ledger.v1 import periods_pb2 as _periods_pb2
@@ -227,6 +228,7 @@ class Act(_message.Message):
     REOPEN_PERIOD_FIELD_NUMBER: _builtins.int
     RUN_PAY_CYCLE_FIELD_NUMBER: _builtins.int
     ACCEPT_PAYEE_FIELD_NUMBER: _builtins.int
+    CHARGE_PROVIDER_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def post_entry(self) -> _postings_pb2.PostEntryRequest: ...
     @_builtins.property
@@ -251,6 +253,8 @@ class Act(_message.Message):
     def accept_payee(self) -> _pay_cycles_pb2.AcceptPayee:
         """Bank details that were set and are not in force yet; proposed by whoever has set them."""
 
+    @_builtins.property
+    def charge_provider(self) -> _charges_pb2.ChargeProviderRequest: ...
     def __init__(
         self,
         *,
@@ -263,12 +267,13 @@ class Act(_message.Message):
         reopen_period: _periods_pb2.ReopenPeriodRequest | None = ...,
         run_pay_cycle: _pay_cycles_pb2.RunPayCycleRequest | None = ...,
         accept_payee: _pay_cycles_pb2.AcceptPayee | None = ...,
+        charge_provider: _charges_pb2.ChargeProviderRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["absorb_denial", b"absorb_denial", "accept_payee", b"accept_payee", "pay_provider", b"pay_provider", "post_entry", b"post_entry", "recover_denial", b"recover_denial", "reopen_period", b"reopen_period", "request", b"request", "reverse_entry", b"reverse_entry", "run_pay_cycle", b"run_pay_cycle", "set_approval_limit", b"set_approval_limit"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["absorb_denial", b"absorb_denial", "accept_payee", b"accept_payee", "charge_provider", b"charge_provider", "pay_provider", b"pay_provider", "post_entry", b"post_entry", "recover_denial", b"recover_denial", "reopen_period", b"reopen_period", "request", b"request", "reverse_entry", b"reverse_entry", "run_pay_cycle", b"run_pay_cycle", "set_approval_limit", b"set_approval_limit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["absorb_denial", b"absorb_denial", "accept_payee", b"accept_payee", "pay_provider", b"pay_provider", "post_entry", b"post_entry", "recover_denial", b"recover_denial", "reopen_period", b"reopen_period", "request", b"request", "reverse_entry", b"reverse_entry", "run_pay_cycle", b"run_pay_cycle", "set_approval_limit", b"set_approval_limit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["absorb_denial", b"absorb_denial", "accept_payee", b"accept_payee", "charge_provider", b"charge_provider", "pay_provider", b"pay_provider", "post_entry", b"post_entry", "recover_denial", b"recover_denial", "reopen_period", b"reopen_period", "request", b"request", "reverse_entry", b"reverse_entry", "run_pay_cycle", b"run_pay_cycle", "set_approval_limit", b"set_approval_limit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["post_entry", "reverse_entry", "pay_provider", "absorb_denial", "recover_denial", "set_approval_limit", "reopen_period", "run_pay_cycle", "accept_payee"]  # noqa: Y015
+    _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["post_entry", "reverse_entry", "pay_provider", "absorb_denial", "recover_denial", "set_approval_limit", "reopen_period", "run_pay_cycle", "accept_payee", "charge_provider"]  # noqa: Y015
     _WhichOneofArgType_request: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_request) -> _WhichOneofReturnType_request | None: ...
 

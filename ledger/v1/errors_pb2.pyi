@@ -278,6 +278,23 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """Ages that do not rise from 0, or a number out of range, INVALID_ARGUMENT: {"field": "terms.age_buckets"}."""
     REASON_ALLOWANCE_NOT_FOUND: _Reason.ValueType  # 155
     """No allowance was posted for the month, NOT_FOUND: {"month": "2026-06"}."""
+    REASON_CODE_MEANING_REFUSED: _Reason.ValueType  # 160
+    """--- payers by rank, codes, denials, charges ---
+
+    A code cannot mean this, INVALID_ARGUMENT: {"field": "meaning", "code": "OA-23", "meaning": "contractual"}.
+    """
+    REASON_DENIAL_NOT_FOUND: _Reason.ValueType  # 161
+    """The payer has denied no such claim, NOT_FOUND: {"claim": "C1", "payer": "AETNA"}."""
+    REASON_DENIAL_STATE_REFUSED: _Reason.ValueType  # 162
+    """A denial in this state does not go there, FAILED_PRECONDITION: {"claim": …, "state": "absorbed", "to": "appealed"}."""
+    REASON_DENIAL_POLICY_NOT_FOUND: _Reason.ValueType  # 163
+    """The book has no such policy, NOT_FOUND: {"policy": "timely"}."""
+    REASON_DENIAL_POLICY_OFF: _Reason.ValueType  # 164
+    """The policy is off: it is asked with validate_only until it is on, FAILED_PRECONDITION: {"policy": "timely"}."""
+    REASON_NEXT_PAYER_UNKNOWN: _Reason.ValueType  # 165
+    """No payer of the claim comes after this one, FAILED_PRECONDITION: {"claim": "C1", "payer": "AETNA"}."""
+    REASON_PROVIDER_CHARGING_OFF: _Reason.ValueType  # 166
+    """The book charges no provider, FAILED_PRECONDITION: {"book": "main"}."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Why a request was refused. It travels in google.rpc.ErrorInfo.reason of the status details (without
@@ -545,6 +562,23 @@ REASON_ALLOWANCE_TERMS_INVALID: Reason.ValueType  # 154
 """Ages that do not rise from 0, or a number out of range, INVALID_ARGUMENT: {"field": "terms.age_buckets"}."""
 REASON_ALLOWANCE_NOT_FOUND: Reason.ValueType  # 155
 """No allowance was posted for the month, NOT_FOUND: {"month": "2026-06"}."""
+REASON_CODE_MEANING_REFUSED: Reason.ValueType  # 160
+"""--- payers by rank, codes, denials, charges ---
+
+A code cannot mean this, INVALID_ARGUMENT: {"field": "meaning", "code": "OA-23", "meaning": "contractual"}.
+"""
+REASON_DENIAL_NOT_FOUND: Reason.ValueType  # 161
+"""The payer has denied no such claim, NOT_FOUND: {"claim": "C1", "payer": "AETNA"}."""
+REASON_DENIAL_STATE_REFUSED: Reason.ValueType  # 162
+"""A denial in this state does not go there, FAILED_PRECONDITION: {"claim": …, "state": "absorbed", "to": "appealed"}."""
+REASON_DENIAL_POLICY_NOT_FOUND: Reason.ValueType  # 163
+"""The book has no such policy, NOT_FOUND: {"policy": "timely"}."""
+REASON_DENIAL_POLICY_OFF: Reason.ValueType  # 164
+"""The policy is off: it is asked with validate_only until it is on, FAILED_PRECONDITION: {"policy": "timely"}."""
+REASON_NEXT_PAYER_UNKNOWN: Reason.ValueType  # 165
+"""No payer of the claim comes after this one, FAILED_PRECONDITION: {"claim": "C1", "payer": "AETNA"}."""
+REASON_PROVIDER_CHARGING_OFF: Reason.ValueType  # 166
+"""The book charges no provider, FAILED_PRECONDITION: {"book": "main"}."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 @_typing.final

@@ -54,6 +54,14 @@ class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Kind.ValueType],
     """What of the receivables is not expected to come, at the end of a month."""
     KIND_ALLOWANCE_TAKEN_BACK: _Kind.ValueType  # 31
     """The same undone on the first of the next month, by itself."""
+    KIND_CLAIM_FORWARDED: _Kind.ValueType  # 12
+    """What one payer of a claim leaves is the next payer's to pay."""
+    KIND_OVERPAYMENT_APPLIED: _Kind.ValueType  # 13
+    """What a payer paid too much on a claim is set against what it owes on the same claim."""
+    KIND_PROVIDER_CHARGED: _Kind.ValueType  # 14
+    """A provider bears a fault of its own: never by a rule, never by one person."""
+    KIND_PATIENT_EVENED: _Kind.ValueType  # 15
+    """What a patient owes on a claim and what is owed back cancel out."""
 
 class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
     """What happened."""
@@ -83,6 +91,14 @@ KIND_ALLOWANCE_TRUED_UP: Kind.ValueType  # 30
 """What of the receivables is not expected to come, at the end of a month."""
 KIND_ALLOWANCE_TAKEN_BACK: Kind.ValueType  # 31
 """The same undone on the first of the next month, by itself."""
+KIND_CLAIM_FORWARDED: Kind.ValueType  # 12
+"""What one payer of a claim leaves is the next payer's to pay."""
+KIND_OVERPAYMENT_APPLIED: Kind.ValueType  # 13
+"""What a payer paid too much on a claim is set against what it owes on the same claim."""
+KIND_PROVIDER_CHARGED: Kind.ValueType  # 14
+"""A provider bears a fault of its own: never by a rule, never by one person."""
+KIND_PATIENT_EVENED: Kind.ValueType  # 15
+"""What a patient owes on a claim and what is owed back cancel out."""
 Global___Kind: _TypeAlias = Kind  # noqa: Y015
 
 @_typing.final

@@ -180,20 +180,20 @@ CREATE TABLE payment_file_reads (
     FOREIGN KEY (book, cycle) REFERENCES pay_cycles (book, cycle)
 );
 
+-- A cycle and bank details are decided on by proposals too.
+ALTER TABLE proposals
+    DROP CONSTRAINT proposals_act_check,
+    ADD CONSTRAINT proposals_act_check CHECK (
+        act IN (
+            'post_entry', 'reverse_entry', 'pay_provider', 'absorb_denial', 'recover_denial', 'set_approval_limit',
+            'reopen_period', 'run_pay_cycle', 'accept_payee'
+        )
+    );
+
 DO $$
 DECLARE
     relation text;
-    acts text;
 BEGIN
-    -- Two acts more, whichever there are already.
-    SELECT pg_get_constraintdef(oid) INTO acts FROM pg_constraint
-        WHERE conrelid = CAST('proposals' AS regclass) AND conname = 'proposals_act_check';
-    acts := replace(
-        acts, '''set_approval_limit''::text', '''set_approval_limit''::text, ''run_pay_cycle''::text, ''accept_payee''::text'
-    );
-    EXECUTE 'ALTER TABLE proposals DROP CONSTRAINT proposals_act_check';
-    EXECUTE 'ALTER TABLE proposals ADD CONSTRAINT proposals_act_check ' || acts;
-
     -- Seals are renewed as keys are, by the owner; nothing else of a payee changes.
     CREATE TRIGGER payees_never_change BEFORE UPDATE OF
         book, provider, version, name, holder, account_type, currency, last_four, company_id, bank_name, reason, set_by, set_at

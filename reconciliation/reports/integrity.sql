@@ -31,4 +31,16 @@ SELECT 'paid_equals_posted_and_suspended', r.book, CAST(r.id AS text), CAST(r.pa
     CAST(r.posted + r.suspended AS text)
 FROM remittances AS r
 WHERE r.state = 'settled' AND r.paid IS DISTINCT FROM r.posted + r.suspended
+UNION ALL
+-- What moves beside a claim payment is between payers and patient: no money comes or goes by it.
+SELECT 'moves_clear_nothing', m.book, CAST(m.entry_number AS text), m.move, p.account
+FROM claim_moves AS m
+JOIN postings AS p ON p.book = m.book AND p.entry_number = m.entry_number
+WHERE p.account LIKE 'Assets:RemittanceClearing:%' OR p.account LIKE 'Liabilities:Payable:%' OR p.account = 'Assets:Cash'
+UNION ALL
+-- A denial that is absorbed was posted as such, on its own claim.
+SELECT 'absorbed_as_posted', d.book, d.claim, 'denial_absorbed', coalesce(e.kind || ' of ' || e.claim, 'nothing')
+FROM denials AS d
+LEFT JOIN entries AS e ON e.book = d.book AND e.number = d.entry_number
+WHERE d.state = 'absorbed' AND (e.kind IS DISTINCT FROM 'denial_absorbed' OR e.claim IS DISTINCT FROM d.claim)
 ORDER BY 1, 2, 3

@@ -72,6 +72,8 @@ class _DecisionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Decision.Val
     """The money waits in suspense."""
     DECISION_NOTED: _Decision.ValueType  # 9
     """Says something and moves nothing: a predetermination, or a claim forwarded elsewhere."""
+    DECISION_FORWARDED: _Decision.ValueType  # 20
+    """What the payer left is the next payer's to pay."""
 
 class Decision(_Decision, metaclass=_DecisionEnumTypeWrapper):
     """What was decided on a claim payment."""
@@ -92,6 +94,8 @@ DECISION_SUSPENDED: Decision.ValueType  # 8
 """The money waits in suspense."""
 DECISION_NOTED: Decision.ValueType  # 9
 """Says something and moves nothing: a predetermination, or a claim forwarded elsewhere."""
+DECISION_FORWARDED: Decision.ValueType  # 20
+"""What the payer left is the next payer's to pay."""
 Global___Decision: _TypeAlias = Decision  # noqa: Y015
 
 class _ExceptionReason:
@@ -124,6 +128,10 @@ class _ExceptionReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Excep
     """The interchange says it is a test (ISA15)."""
     EXCEPTION_REASON_REFUSED_BY_BOOKS: _ExceptionReason.ValueType  # 18
     """An account or amount that the books refuse."""
+    EXCEPTION_REASON_PAYEE_UNKNOWN: _ExceptionReason.ValueType  # 30
+    """It pays somebody whom the book does not know as itself (N1*PE)."""
+    EXCEPTION_REASON_TAKEBACK_UNEXPLAINED: _ExceptionReason.ValueType  # 31
+    """Money is taken off a payment under a reference that nothing is open for."""
 
 class ExceptionReason(_ExceptionReason, metaclass=_ExceptionReasonEnumTypeWrapper):
     """Why a person must look."""
@@ -152,6 +160,10 @@ EXCEPTION_REASON_TEST_INTERCHANGE: ExceptionReason.ValueType  # 17
 """The interchange says it is a test (ISA15)."""
 EXCEPTION_REASON_REFUSED_BY_BOOKS: ExceptionReason.ValueType  # 18
 """An account or amount that the books refuse."""
+EXCEPTION_REASON_PAYEE_UNKNOWN: ExceptionReason.ValueType  # 30
+"""It pays somebody whom the book does not know as itself (N1*PE)."""
+EXCEPTION_REASON_TAKEBACK_UNEXPLAINED: ExceptionReason.ValueType  # 31
+"""Money is taken off a payment under a reference that nothing is open for."""
 Global___ExceptionReason: _TypeAlias = ExceptionReason  # noqa: Y015
 
 @_typing.final
@@ -252,6 +264,7 @@ class ClaimPayment(_message.Message):
     RULE_FIELD_NUMBER: _builtins.int
     EVIDENCE_FIELD_NUMBER: _builtins.int
     ENTRY_NUMBER_FIELD_NUMBER: _builtins.int
+    MOVES_FIELD_NUMBER: _builtins.int
     line: _builtins.int
     """1 for the first CLP of the remittance."""
     claim_as_sent: _builtins.str
@@ -277,6 +290,10 @@ class ClaimPayment(_message.Message):
     def paid(self) -> _money_pb2.Money:
         """CLP04."""
 
+    @_builtins.property
+    def moves(self) -> _containers.RepeatedCompositeFieldContainer[Global___ClaimMove]:
+        """What was posted beside it."""
+
     def __init__(
         self,
         *,
@@ -291,14 +308,46 @@ class ClaimPayment(_message.Message):
         rule: _builtins.str = ...,
         evidence: _builtins.str = ...,
         entry_number: _builtins.int = ...,
+        moves: _abc.Iterable[Global___ClaimMove] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["charge", b"charge", "paid", b"paid"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge", b"charge", "claim", b"claim", "claim_as_sent", b"claim_as_sent", "decision", b"decision", "entry_number", b"entry_number", "evidence", b"evidence", "line", b"line", "paid", b"paid", "payer_control_number", b"payer_control_number", "rule", b"rule", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge", b"charge", "claim", b"claim", "claim_as_sent", b"claim_as_sent", "decision", b"decision", "entry_number", b"entry_number", "evidence", b"evidence", "line", b"line", "moves", b"moves", "paid", b"paid", "payer_control_number", b"payer_control_number", "rule", b"rule", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ClaimPayment: _TypeAlias = ClaimPayment  # noqa: Y015
+
+@_typing.final
+class ClaimMove(_message.Message):
+    """What a claim payment moved beside its own entry."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MOVE_FIELD_NUMBER: _builtins.int
+    PAYER_FIELD_NUMBER: _builtins.int
+    ENTRY_NUMBER_FIELD_NUMBER: _builtins.int
+    move: _builtins.str
+    """forwarded: left to the next payer. applied: an overpayment set against what is open. evened: what the
+    patient owes against what is owed back. taken_back: undone with the payment that it came with.
+    """
+    payer: _builtins.str
+    """The next payer, or the one who had paid too much."""
+    entry_number: _builtins.int
+    def __init__(
+        self,
+        *,
+        move: _builtins.str = ...,
+        payer: _builtins.str = ...,
+        entry_number: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry_number", b"entry_number", "move", b"move", "payer", b"payer"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClaimMove: _TypeAlias = ClaimMove  # noqa: Y015
 
 @_typing.final
 class ProviderLevelAdjustment(_message.Message):
@@ -751,3 +800,136 @@ class ReadDeliveryResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReadDeliveryResponse: _TypeAlias = ReadDeliveryResponse  # noqa: Y015
+
+@_typing.final
+class IdentifyPayeeRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOOK_FIELD_NUMBER: _builtins.int
+    IDENTIFIERS_FIELD_NUMBER: _builtins.int
+    WITHDRAWN_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    book: _builtins.str
+    withdrawn: _builtins.bool
+    """They are not ours any more."""
+    reason: _builtins.str
+    """Why, for the auditor."""
+    @_builtins.property
+    def identifiers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """As the 835 says it: N104 or REF*TJ of the payee, or its name in N102."""
+
+    def __init__(
+        self,
+        *,
+        book: _builtins.str = ...,
+        identifiers: _abc.Iterable[_builtins.str] | None = ...,
+        withdrawn: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["book", b"book", "identifiers", b"identifiers", "reason", b"reason", "withdrawn", b"withdrawn"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IdentifyPayeeRequest: _TypeAlias = IdentifyPayeeRequest  # noqa: Y015
+
+@_typing.final
+class IdentifyPayeeResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IdentifyPayeeResponse: _TypeAlias = IdentifyPayeeResponse  # noqa: Y015
+
+@_typing.final
+class ListOpenBalancesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOOK_FIELD_NUMBER: _builtins.int
+    PAYER_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    book: _builtins.str
+    payer: _builtins.str
+    """Empty: all payers."""
+    page_size: _builtins.int
+    """At most 1,000; 0 means 100."""
+    page_token: _builtins.str
+    def __init__(
+        self,
+        *,
+        book: _builtins.str = ...,
+        payer: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["book", b"book", "page_size", b"page_size", "page_token", b"page_token", "payer", b"payer"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListOpenBalancesRequest: _TypeAlias = ListOpenBalancesRequest  # noqa: Y015
+
+@_typing.final
+class ListOpenBalancesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BALANCES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    @_builtins.property
+    def balances(self) -> _containers.RepeatedCompositeFieldContainer[Global___OpenBalance]: ...
+    def __init__(
+        self,
+        *,
+        balances: _abc.Iterable[Global___OpenBalance] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["balances", b"balances", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListOpenBalancesResponse: _TypeAlias = ListOpenBalancesResponse  # noqa: Y015
+
+@_typing.final
+class OpenBalance(_message.Message):
+    """What stands open under one reference in one account."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    ITEM_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """Liabilities:ForwardBalances:… or Liabilities:PayerOverpayments:…"""
+    item: _builtins.str
+    """The reference that opened it, or the claim that was overpaid."""
+    @_builtins.property
+    def amount(self) -> _money_pb2.Money:
+        """Positive where the payer will take it, negative where it has taken what nobody owed."""
+
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+        item: _builtins.str = ...,
+        amount: _money_pb2.Money | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "amount", b"amount", "item", b"item"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OpenBalance: _TypeAlias = OpenBalance  # noqa: Y015

@@ -65,6 +65,16 @@ class ReconciliationServiceStub:
                 request_serializer=reconciliation_dot_v1_dot_reconciliation__pb2.IdentifyPayerRequest.SerializeToString,
                 response_deserializer=reconciliation_dot_v1_dot_reconciliation__pb2.IdentifyPayerResponse.FromString,
                 _registered_method=True)
+        self.IdentifyPayee = channel.unary_unary(
+                '/reconciliation.v1.ReconciliationService/IdentifyPayee',
+                request_serializer=reconciliation_dot_v1_dot_reconciliation__pb2.IdentifyPayeeRequest.SerializeToString,
+                response_deserializer=reconciliation_dot_v1_dot_reconciliation__pb2.IdentifyPayeeResponse.FromString,
+                _registered_method=True)
+        self.ListOpenBalances = channel.unary_unary(
+                '/reconciliation.v1.ReconciliationService/ListOpenBalances',
+                request_serializer=reconciliation_dot_v1_dot_reconciliation__pb2.ListOpenBalancesRequest.SerializeToString,
+                response_deserializer=reconciliation_dot_v1_dot_reconciliation__pb2.ListOpenBalancesResponse.FromString,
+                _registered_method=True)
 
 
 class ReconciliationServiceServicer:
@@ -113,6 +123,21 @@ class ReconciliationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def IdentifyPayee(self, request, context):
+        """Says under which identifiers remittances pay this book. Once one is said, a remittance to anybody else is
+        quarantined.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListOpenBalances(self, request, context):
+        """What payers were paid too much or carry forward and have not settled yet, by payer and reference.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ReconciliationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -145,6 +170,16 @@ def add_ReconciliationServiceServicer_to_server(servicer, server):
                     servicer.IdentifyPayer,
                     request_deserializer=reconciliation_dot_v1_dot_reconciliation__pb2.IdentifyPayerRequest.FromString,
                     response_serializer=reconciliation_dot_v1_dot_reconciliation__pb2.IdentifyPayerResponse.SerializeToString,
+            ),
+            'IdentifyPayee': grpc.unary_unary_rpc_method_handler(
+                    servicer.IdentifyPayee,
+                    request_deserializer=reconciliation_dot_v1_dot_reconciliation__pb2.IdentifyPayeeRequest.FromString,
+                    response_serializer=reconciliation_dot_v1_dot_reconciliation__pb2.IdentifyPayeeResponse.SerializeToString,
+            ),
+            'ListOpenBalances': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListOpenBalances,
+                    request_deserializer=reconciliation_dot_v1_dot_reconciliation__pb2.ListOpenBalancesRequest.FromString,
+                    response_serializer=reconciliation_dot_v1_dot_reconciliation__pb2.ListOpenBalancesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -310,6 +345,60 @@ class ReconciliationService:
             '/reconciliation.v1.ReconciliationService/IdentifyPayer',
             reconciliation_dot_v1_dot_reconciliation__pb2.IdentifyPayerRequest.SerializeToString,
             reconciliation_dot_v1_dot_reconciliation__pb2.IdentifyPayerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def IdentifyPayee(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reconciliation.v1.ReconciliationService/IdentifyPayee',
+            reconciliation_dot_v1_dot_reconciliation__pb2.IdentifyPayeeRequest.SerializeToString,
+            reconciliation_dot_v1_dot_reconciliation__pb2.IdentifyPayeeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListOpenBalances(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reconciliation.v1.ReconciliationService/ListOpenBalances',
+            reconciliation_dot_v1_dot_reconciliation__pb2.ListOpenBalancesRequest.SerializeToString,
+            reconciliation_dot_v1_dot_reconciliation__pb2.ListOpenBalancesResponse.FromString,
             options,
             channel_credentials,
             insecure,

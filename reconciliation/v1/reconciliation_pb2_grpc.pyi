@@ -46,6 +46,12 @@ class ReconciliationServiceStub:
     """What a person must look at, oldest first."""
     IdentifyPayer: _grpc.UnaryUnaryMultiCallable[_reconciliation_pb2.IdentifyPayerRequest, _reconciliation_pb2.IdentifyPayerResponse]
     """Says which payer of the books an identifier in remittances stands for."""
+    IdentifyPayee: _grpc.UnaryUnaryMultiCallable[_reconciliation_pb2.IdentifyPayeeRequest, _reconciliation_pb2.IdentifyPayeeResponse]
+    """Says under which identifiers remittances pay this book. Once one is said, a remittance to anybody else is
+    quarantined.
+    """
+    ListOpenBalances: _grpc.UnaryUnaryMultiCallable[_reconciliation_pb2.ListOpenBalancesRequest, _reconciliation_pb2.ListOpenBalancesResponse]
+    """What payers were paid too much or carry forward and have not settled yet, by payer and reference."""
 
 @_typing.type_check_only
 class ReconciliationServiceAsyncStub(ReconciliationServiceStub):
@@ -65,6 +71,12 @@ class ReconciliationServiceAsyncStub(ReconciliationServiceStub):
     """What a person must look at, oldest first."""
     IdentifyPayer: _aio.UnaryUnaryMultiCallable[_reconciliation_pb2.IdentifyPayerRequest, _reconciliation_pb2.IdentifyPayerResponse]  # type: ignore[assignment]
     """Says which payer of the books an identifier in remittances stands for."""
+    IdentifyPayee: _aio.UnaryUnaryMultiCallable[_reconciliation_pb2.IdentifyPayeeRequest, _reconciliation_pb2.IdentifyPayeeResponse]  # type: ignore[assignment]
+    """Says under which identifiers remittances pay this book. Once one is said, a remittance to anybody else is
+    quarantined.
+    """
+    ListOpenBalances: _aio.UnaryUnaryMultiCallable[_reconciliation_pb2.ListOpenBalancesRequest, _reconciliation_pb2.ListOpenBalancesResponse]  # type: ignore[assignment]
+    """What payers were paid too much or carry forward and have not settled yet, by payer and reference."""
 
 class ReconciliationServiceServicer(metaclass=_abc_1.ABCMeta):
     """Remittances (X12 835) and what became of them."""
@@ -117,5 +129,23 @@ class ReconciliationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_reconciliation_pb2.IdentifyPayerResponse, _abc.Awaitable[_reconciliation_pb2.IdentifyPayerResponse]]:
         """Says which payer of the books an identifier in remittances stands for."""
+
+    @_abc_1.abstractmethod
+    def IdentifyPayee(
+        self,
+        request: _reconciliation_pb2.IdentifyPayeeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reconciliation_pb2.IdentifyPayeeResponse, _abc.Awaitable[_reconciliation_pb2.IdentifyPayeeResponse]]:
+        """Says under which identifiers remittances pay this book. Once one is said, a remittance to anybody else is
+        quarantined.
+        """
+
+    @_abc_1.abstractmethod
+    def ListOpenBalances(
+        self,
+        request: _reconciliation_pb2.ListOpenBalancesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reconciliation_pb2.ListOpenBalancesResponse, _abc.Awaitable[_reconciliation_pb2.ListOpenBalancesResponse]]:
+        """What payers were paid too much or carry forward and have not settled yet, by payer and reference."""
 
 def add_ReconciliationServiceServicer_to_server(servicer: ReconciliationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -10,7 +10,8 @@ from ledger.v1 import accounts_pb2, money_pb2, postings_pb2, reports_pb2
 from ledger.v1.accounts_pb2_grpc import AccountsServiceStub
 from ledger.v1.postings_pb2_grpc import PostingsServiceStub
 from ledger.v1.reports_pb2_grpc import ReportsServiceStub
-from reconciliation.v1 import reconciliation_pb2
+from reconciliation.v1 import coverage_pb2, reconciliation_pb2
+from reconciliation.v1.coverage_pb2_grpc import CoverageServiceStub
 from reconciliation.v1.reconciliation_pb2_grpc import ReconciliationServiceStub
 from service.demo.world import CURRENCY, Session
 from service.identity import HEADER
@@ -37,6 +38,7 @@ class Client:
         self._postings = PostingsServiceStub(channel)
         self._reports = ReportsServiceStub(channel)
         self._mail = ReconciliationServiceStub(channel)
+        self._coverage = CoverageServiceStub(channel)
 
     async def open_book(self, name: str) -> None:
         """Opens the book."""
@@ -125,6 +127,13 @@ class Client:
             book=self.book, payer=payer, identifiers=identifiers, reason="as its remittances call it"
         )
         await self._mail.IdentifyPayer(asked, metadata=_ACTOR)
+
+    async def cover(self, claim: str, payer: str) -> None:
+        """Says which payer pays a claim after the first."""
+        asked = coverage_pb2.RecordCoverRequest(
+            book=self.book, claim=claim, payer=payer, rank=2, reason="the patient's second card"
+        )
+        await self._coverage.RecordCover(asked, metadata=_ACTOR)
 
     async def deliver(self, name: str, content: bytes) -> reconciliation_pb2.IngestRemittanceResponse:
         """Delivers an 835 file in parts."""

@@ -27,6 +27,7 @@ _EVERY_CASE = {
     "another charge": 3,
     "unknown claim": 6,
     "predetermination": 4,
+    "forwarded": 4,
 }
 _SOME_CASES = {"short paid": 4, "overpaid": 2, "denied": 4, "patient owes more": 3, "contract variance": 4}
 

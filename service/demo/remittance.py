@@ -164,6 +164,7 @@ CASES: Mapping[str, Callable[[Claim, str], tuple[Answer, ...]]] = {
     "another charge": _charge_differs,
     "unknown claim": _unknown,
     "predetermination": lambda claim, number: _denied(claim, number, "25", "101"),
+    "forwarded": lambda claim, number: _denied(claim, number, "19", "22"),
 }
 """Every case of the story; the answer to a claim is one claim payment or several."""
 

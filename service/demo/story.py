@@ -93,6 +93,8 @@ class Story:
     async def _june(self, content: bytes) -> None:
         for payer in world.PAYERS:
             await self._client.identify(payer.code, payer.identifier, payer.name)
+        for claim in with_case(self._decided, "forwarded"):
+            await self._client.cover(claim, world.PAYERS[1].code)
         answer = await self._client.deliver("june.835", content)
         count = sum(remittance.claim_count for remittance in answer.remittances)
         self._say(

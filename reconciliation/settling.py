@@ -1,0 +1,158 @@
+"""Settles some claim payments of one remittance in a database transaction that holds the head.
+
+Each payment is decided by pure functions against the claim as the payments before it left it, and entries,
+decisions and exceptions are recorded together.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from ledger.postings import store as books
+from reconciliation import awaiting, closing, covering, denying, parties, store, takebacks
+from reconciliation.amounts import minor_units
+from reconciliation.chunk import MOST_PENDING, Chunk, Decided, entries_of, known_of, move_rows, post, raised_rows
+from reconciliation.coverage import FORWARDS, Coverage
+from reconciliation.matching import Known, Match, Mismatch, match
+from reconciliation.originals import originals
+from reconciliation.payment import REVERSAL, Original, Settlement
+from reconciliation.reasons import ExceptionReason
+from reconciliation.remittance import ClaimPayment, ProviderLevelAdjustment
+from reconciliation.reversal import after_their_payments, reverse
+from reconciliation.settlement import settle
+
+
+async def settle_chunk(
+    chunk: Chunk, claims: Sequence[ClaimPayment], provider_level: Iterable[ProviderLevelAdjustment]
+) -> dict[str, int]:
+    """Settles claim payments, and provider-level adjustments after them.
+
+    Returns what this adds to the remittance's columns posted, suspended and settled_claim_count.
+    """
+    known = await known_of(chunk, claims)
+    chunk.items = dict(known.items)
+    for claim_payment in await _in_order(chunk, claims):
+        if len(chunk.pending) == MOST_PENDING or claim_payment.status == REVERSAL:
+            await _post_pending(chunk)
+        await _decide(chunk, known, claim_payment)
+    await _post_pending(chunk)
+    await awaiting.take_back(chunk, claims)
+    adjusted = await takebacks.adjust_payment(chunk, list(provider_level))
+    await closing.close_settled(chunk)
+    money = sum(minor_units(one.paid, chunk.payment.currency) or 0 for one in claims) - adjusted
+    return {
+        "posted": money - chunk.suspended,
+        "suspended": chunk.suspended,
+        "settled_claim_count": len(claims),
+    }
+
+
+async def _in_order(chunk: Chunk, claims: Sequence[ClaimPayment]) -> list[ClaimPayment]:
+    """As sent, but reversals of what is in the books already come before what corrects it."""
+    first = [one for one in claims if one.status == REVERSAL and await _originals(chunk, one)]
+    lines = {one.line for one in first}
+    return first + after_their_payments([one for one in claims if one.line not in lines])
+
+
+async def _originals(chunk: Chunk, sent: ClaimPayment) -> list[Original]:
+    connection, book, payer = chunk.connection, chunk.head.book, chunk.payment.payer
+    number, claim = sent.payer_control_number, sent.claim_as_sent
+    return await originals(connection, book, chunk.signed_by, payer, number, claim)
+
+
+async def _decide(chunk: Chunk, known: Known, sent: ClaimPayment) -> None:
+    original = None
+    if sent.status == REVERSAL:
+        found = await _originals(chunk, sent)
+        await _read_missing(chunk, {one.claim for one in found if one.claim})
+        settlement, original = reverse(chunk.payment, sent, found, chunk.items)
+    else:
+        settlement = await _settled(chunk, known, sent)
+    chunk.follow([settlement.entry, *(move.entry for move in settlement.moves)])
+    chunk.suspended += settlement.suspended
+    chunk.pending.append(Decided(sent, settlement, original, chunk.open(settlement.claim)))
+    if settlement.claim in chunk.coverages:  # what others have taken over is read again once this is posted
+        await _post_pending(chunk)
+        await _cover_again(chunk, settlement.claim)
+
+
+async def _settled(chunk: Chunk, known: Known, sent: ClaimPayment) -> Settlement:
+    found = _found(chunk, known, sent)
+    if found.claim and isinstance(found, Match) and sent.status in FORWARDS and sent.crossover_payer:
+        await _learn_next(chunk, sent, found.claim)
+    item = chunk.items.get(found.claim) if found.claim else None
+    return settle(chunk.payment, sent, found, item, chunk.coverage(found.claim))
+
+
+def _found(chunk: Chunk, known: Known, claim_payment: ClaimPayment) -> Match | Mismatch:
+    if chunk.payer_known:
+        return match(claim_payment, known, chunk.payment.currency)
+    return Mismatch(ExceptionReason.UNKNOWN_CLAIM, "no claim is looked for while the payer is unknown")
+
+
+async def _learn_next(chunk: Chunk, sent: ClaimPayment, claim: str) -> None:
+    """The payer says to whom it has sent the claim on (NM1*TT): known to the book, that is the next payer."""
+    payer, first = chunk.payment.payer, chunk.items[claim].dimensions.payer
+    coverage = chunk.coverages.get(claim, Coverage((first,) if first else ()))
+    if not coverage.has(payer) or coverage.next_after(payer):
+        return
+    connection, book = chunk.connection, chunk.head.book
+    next_payer = await parties.payer_called(connection, book, [sent.crossover_payer])
+    if next_payer is None or coverage.has(next_payer):
+        return
+    reason = f"{payer} has sent it on, as line {sent.line} of its payment {chunk.payment.trace} says"[:500]
+    await covering.record_next(connection, book, claim, next_payer, chunk.actor, reason)
+    await _cover_again(chunk, claim)
+
+
+async def _cover_again(chunk: Chunk, claim: str | None) -> None:
+    items = {claim: chunk.items[claim]} if claim in chunk.items else {}
+    chunk.coverages |= await covering.coverages(chunk.connection, chunk.head.book, items)
+
+
+async def _read_missing(chunk: Chunk, claims: set[str]) -> None:
+    """Claims that a reversal finds by what was posted, under whatever name it came."""
+    missing = claims - chunk.items.keys()
+    read = await books.items(chunk.connection, chunk.head.book, missing)
+    chunk.coverages |= await covering.coverages(chunk.connection, chunk.head.book, read)
+    chunk.items |= read
+
+
+async def _post_pending(chunk: Chunk) -> None:
+    """Posts what was decided so far and records the decisions."""
+    decided, chunk.pending = chunk.pending, []
+    posting = [entry for one in decided for entry in entries_of(one.settlement, str(one.sent.line))]
+    numbers = await post(chunk, posting)
+    rows = [_row(chunk, one, numbers.get(str(one.sent.line))) for one in decided]
+    await store.add_claim_payments(chunk.connection, rows)
+    raised = [row for one in decided for row in raised_rows(chunk, one.sent, one.settlement)]
+    await store.add_exceptions(chunk.connection, raised)
+    await covering.add_moves(chunk.connection, [row for one in decided for row in _moved(chunk, one, numbers)])
+    by_line = {one.sent.line: numbers[key] for one in decided if (key := str(one.sent.line)) in numbers}
+    await denying.follow(chunk, decided, by_line)
+
+
+def _moved(chunk: Chunk, one: Decided, numbers: Mapping[str, int]) -> list[dict[str, Any]]:
+    return move_rows(chunk, one.settlement, one.sent.line, str(one.sent.line), numbers)
+
+
+def _row(chunk: Chunk, decided: Decided, number: int | None) -> dict[str, Any]:
+    sent, settlement, original = decided.sent, decided.settlement, decided.original
+    currency = chunk.payment.currency
+    return {
+        "book": chunk.head.book,
+        "remittance": chunk.remittance,
+        "line": sent.line,
+        "claim_as_sent": sent.claim_as_sent,
+        "payer_control_number": sent.payer_control_number,
+        "status": sent.status,
+        "charge": minor_units(sent.charge, currency),
+        "paid": minor_units(sent.paid, currency),
+        "claim": settlement.claim,
+        "decision": settlement.decision,
+        "rule": settlement.rule,
+        "evidence": settlement.evidence,
+        "entry_number": number,
+        "reverses_remittance": UUID(original.remittance) if original else None,
+        "reverses_line": original.line if original else None,
+    }
