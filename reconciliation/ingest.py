@@ -9,7 +9,7 @@ looked for once more.
 import asyncio
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import IO, Any
@@ -19,16 +19,16 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger import errors
-from ledger.accounts import chart
 from ledger.accounts import store as accounts
 from ledger.database import reading, recording
 from ledger.errors import Refusal
 from ledger.postings import journal
-from ledger.postings import store as books
 from ledger.postings.batch import Head
 from reconciliation import store
+from reconciliation.bank import cashier, meeting
 from reconciliation.chunk import Chunk, settle_chunk
 from reconciliation.files import Files
+from reconciliation.payer import known_as
 from reconciliation.quarantine import identifiers_of, quarantined, raised_by_header, row_of, signed_by
 from reconciliation.reasons import Decision, ExceptionReason, RemittanceState
 from reconciliation.rematch import match_again
@@ -83,10 +83,11 @@ async def ingest(
     Raises FileEmpty, FileNotAn835, FileTruncated, FileSegmentTooLong or FileTooLarge, and then nothing is
     recorded; BookNotFound, DatabaseUnavailable or OutcomeUnknown, and then the same file may come again.
     """
-    delivery = await asyncio.to_thread(_delivery, book, file_name, actor, file)
+    delivery = await asyncio.to_thread(delivered, book, file_name, actor, file)
     surveys = await asyncio.to_thread(_surveyed, file)
-    new = await _kept(database, files, delivery, file)
-    await _settle_all(database, delivery, file, surveys, progress)
+    new = await kept(database, files, delivery, file)
+    again = await _settle_all(database, delivery, file, surveys, progress)
+    await take_up_again(database, files, book, again)
     async with reading(database) as connection:
         found = await store.of_delivery(connection, delivery)
         return Ingested(
@@ -107,31 +108,52 @@ async def resume(database: AsyncEngine, files: Files) -> int:
         left = await store.unfinished(connection)
     unread: Refusal | None = None
     for delivery in left:
-        with tempfile.TemporaryFile() as file:
-            try:
-                async for content in files.parts(database, delivery):
-                    file.write(content)
-            except (errors.FileKeyUnknown, errors.FileDamaged) as refusal:
-                unread = unread or refusal
-                continue
-            surveys = await asyncio.to_thread(_surveyed, file)
-            await _settle_all(database, delivery, file, surveys, _silent)
+        try:
+            await _finished(database, files, delivery)
+        except (errors.FileKeyUnknown, errors.FileDamaged) as refusal:
+            unread = unread or refusal
     if unread:
         raise unread
     return len(left)
 
 
-def _delivery(book: str, file_name: str, actor: str, file: IO[bytes]) -> store.Delivery:
+async def take_up_again(database: AsyncEngine, files: Files, book: str, again: Iterable[bytes]) -> None:
+    """Settles what waited in these files of a book, now that its money is there.
+
+    Raises FileKeyUnknown or FileDamaged. What is not done here is done at the next start.
+    """
+    for sha256 in again:
+        async with reading(database) as connection:
+            delivery = await store.delivered(connection, book, sha256)
+        assert delivery is not None
+        await _finished(database, files, delivery)
+
+
+async def _finished(database: AsyncEngine, files: Files, delivery: store.Delivery) -> None:
+    """Settles what a file has left to settle, and what that brings to others."""
+    with tempfile.TemporaryFile() as file:
+        async for content in files.parts(database, delivery):
+            file.write(content)
+        surveys = await asyncio.to_thread(_surveyed, file)
+        again = await _settle_all(database, delivery, file, surveys, _silent)
+    await take_up_again(database, files, delivery.book, again - {delivery.sha256})
+
+
+def delivered(
+    book: str, file_name: str, actor: str, file: IO[bytes], form: str = store.REMITTANCE
+) -> store.Delivery:
+    """A file as a delivery. Raises FileTooLarge."""
     digest, size = hashlib.sha256(), 0
-    for content in _bytes(file):
+    for content in parts_of(file):
         digest.update(content)
         size += len(content)
         if size > LARGEST_FILE:
             raise errors.FileTooLarge(f"the file is larger than {LARGEST_FILE} bytes", limit=LARGEST_FILE)
-    return store.Delivery(book, digest.digest(), file_name, size, actor)
+    return store.Delivery(book, digest.digest(), file_name, size, actor, form)
 
 
-def _bytes(file: IO[bytes]) -> Iterator[bytes]:
+def parts_of(file: IO[bytes]) -> Iterator[bytes]:
+    """The bytes of a file from its beginning, part by part."""
     file.seek(0)
     while content := file.read(_PART):
         yield content
@@ -139,7 +161,7 @@ def _bytes(file: IO[bytes]) -> Iterator[bytes]:
 
 def _surveyed(file: IO[bytes]) -> list[Survey]:
     try:
-        surveys = list(islice(survey(_bytes(file)), MOST_REMITTANCES + 1))
+        surveys = list(islice(survey(parts_of(file)), MOST_REMITTANCES + 1))
     except Unreadable as unreadable:
         raise _UNREADABLE[unreadable.reason](str(unreadable), **unreadable.facts) from None
     if len(surveys) > MOST_REMITTANCES:
@@ -149,26 +171,29 @@ def _surveyed(file: IO[bytes]) -> list[Survey]:
     return surveys
 
 
-async def _kept(database: AsyncEngine, files: Files, delivery: store.Delivery, file: IO[bytes]) -> bool:
+async def kept(database: AsyncEngine, files: Files, delivery: store.Delivery, file: IO[bytes]) -> bool:
     """Keeps the bytes; False where they are kept already."""
     async with recording(database) as connection:
         await accounts.existing_book(connection, delivery.book)
         new = await store.deliver(connection, delivery)
         if new:
-            for part, content in enumerate(_bytes(file), 1):
+            for part, content in enumerate(parts_of(file), 1):
                 await files.add_part(connection, delivery, part, content)
     return new
 
 
 async def _settle_all(
     database: AsyncEngine, delivery: store.Delivery, file: IO[bytes], surveys: list[Survey], progress: Progress
-) -> None:
-    claims = _Claims(file)
+) -> set[bytes]:
+    """Settles all of a file; returns files in which something waited for what came with it."""
+    claims, again = _Claims(file), set[bytes]()
     for surveyed in surveys:
         arrived = _Arrived(database, delivery, claims, surveyed, progress)
         await arrived.take_up()
+        again |= arrived.reopened
     async with recording(database) as connection:
         await store.finish(connection, delivery)
+    return again
 
 
 class _Arrived:
@@ -190,6 +215,7 @@ class _Arrived:
         self._position = surveyed.index or -surveyed.interchange
         name = f"{delivery.book}/{delivery.sha256.hex()}/{self._position}"
         self.id = uuid5(NAMESPACE_OID, name)
+        self.reopened: set[bytes] = set()
 
     async def take_up(self) -> None:
         """Settles it, or says why nothing of it is posted."""
@@ -239,7 +265,7 @@ class _Arrived:
         async with journal.posting(self._database, book) as (connection, head):
             before = await store.existing(connection, book, self.id)
             if before is None or before.state == RemittanceState.QUARANTINED:
-                before = await self._open(connection)
+                before = await self._open(connection, head)
             if before.state == RemittanceState.SETTLED:
                 return await self._match_again(connection, head, before, claims)
             if before.state != RemittanceState.SETTLING:
@@ -251,6 +277,8 @@ class _Arrived:
             state = RemittanceState.SETTLED if last else RemittanceState.SETTLING
             await store.progress(connection, book, self.id, state, added)
             await store.close_exception(connection, book, self._exception_id(ExceptionReason.REFUSED_BY_BOOKS))
+            if last:
+                self.reopened |= await meeting.settled(connection, chunk.head, chunk.actor, self.id)
         return not last
 
     async def _match_again(
@@ -282,8 +310,8 @@ class _Arrived:
             payer_known=payer is not None,
         )
 
-    async def _open(self, connection: AsyncConnection) -> Row[Any]:
-        """Writes the remittance as one to settle, or as what it repeats."""
+    async def _open(self, connection: AsyncConnection, head: Head) -> Row[Any]:
+        """Writes the remittance as one to settle now or once its money is there, or as what it repeats."""
         book, header = self._delivery.book, self._survey.header
         await store.close_exceptions(connection, book, self.id)
         repeated = await store.same_content(connection, book, self._survey.content_hash)
@@ -298,13 +326,21 @@ class _Arrived:
             row = row_of(self._survey, RemittanceState.QUARANTINED, detail)
             raised = [Raised(ExceptionReason.TRACE_REUSED, row["paid"], detail)]
         else:
-            row = row_of(self._survey, RemittanceState.SETTLING, "")
+            row = await self._to_settle(connection, head, payer)
             raised = raised_by_header(self._survey, payer_known=payer is not None)
         await store.put(connection, book, self.id, {**self._place(), **row, "payer": payer})
         await store.add_exceptions(connection, [self._exception(why) for why in raised])
         written = await store.existing(connection, book, self.id)
         assert written is not None
         return written
+
+    async def _to_settle(self, connection: AsyncConnection, head: Head, payer: str | None) -> dict[str, Any]:
+        row = row_of(self._survey, RemittanceState.SETTLING, "")
+        arriving = cashier.arriving(self.id, row, payer)
+        row["clearing"] = arriving.clearing
+        if await meeting.must_wait(connection, head, arriving):
+            row |= {"state": RemittanceState.WAITING, "reason": "it waits for its deposit, as the policy says"}
+        return row
 
     def _place(self) -> dict[str, Any]:
         return {"sha256": self._delivery.sha256, "position": self._position}
@@ -329,16 +365,7 @@ class _Arrived:
 
 
 async def _payer(connection: AsyncConnection, book: str, surveyed: Survey) -> str | None:
-    """The one payer that a remittance's identifiers stand for: as a person said, else as the books call it."""
-    identifiers = identifiers_of(surveyed.header)
-    said = await store.payers_of(connection, book, identifiers)
-    if said:
-        return said.pop() if len(said) == 1 else None
-    codes = {chart.receivable(one): one for one in identifiers}
-    found = {account.code for account, _ in await accounts.read(connection, book, [*codes])}
-    called = {codes.get(code) or code.rpartition(":")[2] for code in found}
-    called |= await books.payers_of_sessions(connection, book, identifiers)
-    return called.pop() if len(called) == 1 else None
+    return await known_as(connection, book, identifiers_of(surveyed.header))
 
 
 def _chunks(claims: "_Claims", surveyed: Survey) -> Iterator[list[ClaimPayment]]:
@@ -353,7 +380,7 @@ class _Claims:
     """The claim payments of a file, read once from its beginning to its end."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        self._events = read(_bytes(file))
+        self._events = read(parts_of(file))
         self._index = 0
 
     def of(self, index: int) -> Iterator[ClaimPayment]:

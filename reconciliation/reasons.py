@@ -13,6 +13,7 @@ class RemittanceState(StrEnum):
     SETTLING = "settling"
     QUARANTINED = "quarantined"
     DUPLICATE = "duplicate"
+    WAITING = "waiting"
 
 
 class Decision(StrEnum):
@@ -50,3 +51,8 @@ class ExceptionReason(StrEnum):
     NEGATIVE_PAYMENT = "negative_payment"
     TEST_INTERCHANGE = "test_interchange"
     REFUSED_BY_BOOKS = "refused_by_books"
+    DEPOSIT_MISSING = "deposit_missing"
+    DEPOSIT_DIFFERS = "deposit_differs"
+    UNAPPLIED_CASH = "unapplied_cash"
+    DEPOSIT_AMBIGUOUS = "deposit_ambiguous"
+    RETURN_WITHOUT_DEPOSIT = "return_without_deposit"

@@ -41,6 +41,7 @@ deliveries = Table(
     column("received_at", _moment),
     column("received_by", Text),
     column("finished_at", _moment, null=True),
+    column("form", Text),
 )
 
 delivery_parts = Table(
@@ -87,6 +88,8 @@ remittances = Table(
     column("settled_claim_count", Integer),
     column("reason", Text),
     column("received_at", _moment),
+    column("clearing", Text, null=True),
+    column("applied", BigInteger),
 )
 
 claim_payments = Table(
@@ -127,7 +130,7 @@ exceptions = Table(
     metadata,
     column("book", Text, key=True),
     column("id", Uuid, key=True),
-    column("remittance", Uuid),
+    column("remittance", Uuid, null=True),
     column("line", Integer),
     column("reason", Text),
     column("claim_as_sent", Text),
@@ -138,4 +141,5 @@ exceptions = Table(
     column("owner", Text, null=True),
     column("opened_at", _moment),
     column("closed_at", _moment, null=True),
+    column("deposit", Uuid, null=True),
 )

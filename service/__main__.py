@@ -19,6 +19,7 @@ from ledger.database import DatabaseUnfit, migrate, reading
 from ledger.errors import Refusal
 from service import (
     backup,
+    banking,
     demo,
     exporting,
     ingesting,
@@ -58,6 +59,7 @@ app = typer.Typer(
 )
 books = typer.Typer(help="Open the books of a legal entity, or list those that are open.", no_args_is_help=True)
 app.add_typer(books, name="book")
+app.add_typer(banking.bank, name="bank")
 
 Book = Annotated[str | None, typer.Option(help="The book to work on. Where it is left out: LEDGER_BOOK, or main.")]
 Listen = Annotated[

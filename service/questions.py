@@ -2,6 +2,7 @@
 
 from ledger.reports import report
 from ledger.reports.report import Question, Tie, columns
+from reconciliation.bank.questions import CASH_IN_TRANSIT, UNAPPLIED_CASH
 
 EXCEPTIONS = Question(
     name="exceptions",
@@ -13,9 +14,9 @@ RECEIVED = Question(
     package="reconciliation.reports",
     columns=columns(
         "currency remittance_count:count received:money posted:money suspended:money quarantined:money "
-        "settling:money unreadable_count:count"
+        "waiting:money settling:money unreadable_count:count"
     ),
-    ties=(Tie("received", others=("posted", "suspended", "quarantined", "settling")),),
+    ties=(Tie("received", others=("posted", "suspended", "quarantined", "waiting", "settling")),),
     dated=False,
 )
 PROPOSALS = Question(
@@ -24,5 +25,9 @@ PROPOSALS = Question(
     columns=columns("number proposed_at proposed_by act currency amount:money days_open:count reason"),
 )
 QUESTIONS = {
-    question.name: question for question in (*report.QUESTIONS, report.STATEMENT, EXCEPTIONS, RECEIVED, PROPOSALS)
+    question.name: question
+    for question in (
+        *(*report.QUESTIONS, report.STATEMENT, EXCEPTIONS, RECEIVED, PROPOSALS),
+        *(CASH_IN_TRANSIT, UNAPPLIED_CASH),
+    )
 }

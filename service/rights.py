@@ -81,6 +81,17 @@ RIGHTS: dict[str, Right] = {
     "/reconciliation.v1.ReconciliationService/ListRemittances": _REPORTS,
     "/reconciliation.v1.ReconciliationService/ListExceptions": _REPORTS,
     "/reconciliation.v1.ReconciliationService/IdentifyPayer": _DECIDES,
+    "/reconciliation.v1.BankService/RecordDeposit": _RECORDS,
+    "/reconciliation.v1.BankService/IngestBankStatement": _RECORDS,
+    "/reconciliation.v1.BankService/ListBankStatements": _REPORTS,
+    "/reconciliation.v1.BankService/GetDeposit": _REPORTS,
+    "/reconciliation.v1.BankService/ListDeposits": _REPORTS,
+    "/reconciliation.v1.BankService/ApplyDeposit": _DECIDES,
+    "/reconciliation.v1.BankService/UnapplyDeposit": _DECIDES,
+    "/reconciliation.v1.BankService/SetDepositPolicy": _DECIDES,
+    "/reconciliation.v1.BankService/ListDepositPolicies": _REPORTS,
+    "/reconciliation.v1.BankService/GetCashInTransit": _REPORTS,
+    "/reconciliation.v1.BankService/GetUnappliedCash": _REPORTS,
 }
 
 

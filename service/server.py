@@ -30,10 +30,13 @@ from ledger.v1.accounts_pb2_grpc import add_AccountsServiceServicer_to_server
 from ledger.v1.approvals_pb2_grpc import add_ApprovalsServiceServicer_to_server
 from ledger.v1.postings_pb2_grpc import add_PostingsServiceServicer_to_server
 from ledger.v1.reports_pb2_grpc import add_ReportsServiceServicer_to_server
+from reconciliation.bank.ingest import resume as resume_statements
+from reconciliation.bank.servicer import BankServicer
 from reconciliation.files import IN_THE_OPEN, Files
 from reconciliation.ingest import resume
 from reconciliation.servicer import ReconciliationServicer
-from reconciliation.v1 import reconciliation_pb2
+from reconciliation.v1 import bank_pb2, reconciliation_pb2
+from reconciliation.v1.bank_pb2_grpc import add_BankServiceServicer_to_server
 from reconciliation.v1.reconciliation_pb2_grpc import add_ReconciliationServiceServicer_to_server
 from service import upkeep
 from service.admission import OPEN, Admission
@@ -59,6 +62,7 @@ DESCRIPTORS = (
     approvals_pb2.DESCRIPTOR.services_by_name["ApprovalsService"],
     reports_pb2.DESCRIPTOR.services_by_name["ReportsService"],
     reconciliation_pb2.DESCRIPTOR.services_by_name["ReconciliationService"],
+    bank_pb2.DESCRIPTOR.services_by_name["BankService"],
 )
 SERVICES = tuple(one.full_name for one in DESCRIPTORS)
 
@@ -135,6 +139,7 @@ async def start(
     grpc_server = _transport(doorkeeper, shared=shared)
     add_PostingsServiceServicer_to_server(PostingsServicer(database, reads, group_commit, feed), grpc_server)
     add_ReconciliationServiceServicer_to_server(ReconciliationServicer(database, reads, files), grpc_server)
+    add_BankServiceServicer_to_server(BankServicer(database, reads, files), grpc_server)
     _add_others(grpc_server, database, reads)
     health_pb2_grpc.add_HealthServicer_to_server(healthy, grpc_server)
     reflection.enable_server_reflection([*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME], grpc_server)
@@ -188,7 +193,7 @@ async def _finish(database: AsyncEngine, files: Files) -> None:
     """
     while True:
         try:
-            if count := await resume(database, files):
+            if count := await resume(database, files) + await resume_statements(database, files):
                 log.info("deliveries finished", count=count)
         except TryAgain as refusal:
             log.warning("deliveries not finished yet", reason=refusal.reason)

@@ -6,13 +6,13 @@ A row is a name of PostgreSQL's catalogue and what must be written to be refused
 from collections.abc import Sequence
 from typing import Any
 
-from day import BARE, GONE
+from day import BARE, GONE, TAKEN_BACK
 from test_approvals import MAKER
 
 Row = dict[str, Any]
 UUID = "01890000-0000-7000-8000-000000000001"
 HASH = "\\x" + "ab" * 32
-NEW = 17
+NEW = 20
 """The number of the next entry; the one before was approved."""
 PROPOSAL = 9
 """The number of a proposal that is not there."""
@@ -43,6 +43,11 @@ FRESH: dict[str, Row] = {
     "claim_payments": {"line": 99, "reverses_remittance": None, "reverses_line": None},
     "provider_level_adjustments": {"line": 99},
     "exceptions": {"id": UUID},
+    "bank_statements": {"id": UUID, "position": 99},
+    "deposits": {"id": UUID, "entry_number": 1, "returns": None},
+    "deposit_traces": {"trace": "fresh"},
+    "deposit_applications": {"entry_number": 1},
+    "deposit_policies": {"version": 9},
     "reader_books": {"login": "fresh"},
     "alembic_version": {"version_num": "9999"},
 }
@@ -55,6 +60,8 @@ LIKE = {
     "proposal_decisions": "verdict = 'declined'",
     "remittances": "state = 'settled' AND posted > 0",
     "claim_payments": "reverses_line IS NOT NULL",
+    "bank_statements": "state = 'recorded'",
+    "deposits": "amount > 0",
 }
 # What a row must say to be refused by this check and by no other.
 CHECKS: dict[str, Row] = {
@@ -128,6 +135,32 @@ CHECKS: dict[str, Row] = {
     "remittances_check2": {"claim_count": 0},
     "remittances_state_check": {"state": "lost", "posted": 0, "suspended": 0},
 }
+CHECKS |= {
+    "bank_statements_credits_check": {"state": "recording", "credits": -1},
+    "bank_statements_debits_check": {"state": "recording", "debits": -1},
+    "bank_statements_line_count_check": {"line_count": -1},
+    "bank_statements_position_check": {"position": 0},
+    "bank_statements_state_check": {"state": "lost"},
+    "deliveries_form_check": {"form": "letter"},
+    "deposit_applications_amount_check": {"amount": 0},
+    "deposit_applications_applied_by_check": {"applied_by": ""},
+    "deposit_applications_evidence_check": {"evidence": ""},
+    "deposit_applications_rule_check": {"rule": ""},
+    "deposit_of_a_line": {"line": None},
+    "deposit_policies_missing_after_days_check": {"missing_after_days": 0},
+    "deposit_policies_policy_check": {"policy": "never"},
+    "deposit_policies_reason_check": {"reason": ""},
+    "deposit_policies_set_by_check": {"set_by": ""},
+    "deposit_policies_version_check": {"version": 0},
+    "deposit_traces_trace_check": {"trace": ""},
+    "deposits_account_check": {"account": ""},
+    "deposits_amount_check": {"amount": 0},
+    "deposits_recorded_by_check": {"recorded_by": ""},
+    "exception_is_about": {"remittance": None, "deposit": None},
+    "quarantined_statement_posts_nothing": {"state": "quarantined", "posted": 1},
+    "return_takes": {"returns": UUID},
+    "statement_ties": {"credits": 1},
+}
 # The same for what must be found elsewhere.
 FOREIGN_KEYS: dict[str, Row] = {
     "accounts_book_fkey": {"book": "nowhere"},
@@ -155,6 +188,18 @@ FOREIGN_KEYS: dict[str, Row] = {
     "reader_books_book_fkey": {"book": "nowhere"},
     "recorded_levels_book_fkey": {"book": "nowhere"},
     "remittances_book_sha256_fkey": {"sha256": HASH},
+}
+FOREIGN_KEYS |= {
+    "bank_statements_book_sha256_fkey": {"sha256": HASH},
+    "deposit_applications_book_deposit_fkey": {"deposit": UUID},
+    "deposit_applications_book_entry_number_fkey": {"entry_number": NEW},
+    "deposit_applications_book_remittance_fkey": {"remittance": UUID},
+    "deposit_policies_book_fkey": {"book": "nowhere"},
+    "deposit_traces_book_deposit_fkey": {"deposit": UUID},
+    "deposits_book_entry_number_fkey": {"entry_number": NEW},
+    "deposits_book_returns_fkey": {"returns": UUID[:-1] + "2", "amount": -1},
+    "deposits_book_statement_fkey": {"statement": UUID},
+    "exceptions_book_deposit_fkey": {"deposit": UUID},
 }
 # Primary keys, unique constraints and unique indexes: what keeps a row like another out. In what a key covers, the
 # row is the other one's like; what else must differ is said here where FRESH does not say it.
@@ -192,6 +237,17 @@ KEYS: dict[str, Row] = {
     "remittances_content": {},
     "remittances_pkey": {},
     "remittances_trace": {},
+}
+
+KEYS |= {
+    "bank_statements_book_sha256_position_key": {},
+    "bank_statements_pkey": {},
+    "deposit_applications_pkey": {},
+    "deposit_policies_pkey": {},
+    "deposit_traces_pkey": {},
+    "deposits_book_entry_number_key": {},
+    "deposits_book_returns_key": {"returns": str(TAKEN_BACK.id("main")), "amount": -1},
+    "deposits_pkey": {},
 }
 
 
@@ -290,6 +346,10 @@ TRIGGERS: dict[str, dict[str, Sequence[Sequence[str]]]] = {
     }
     for table in (
         "approval_limits",
+        "deposit_applications",
+        "deposit_policies",
+        "deposit_traces",
+        "deposits",
         "entry_keys",
         "entry_reversals",
         "payer_identifiers",
@@ -305,7 +365,11 @@ BESIDE = {
         "entry_reversals_never_change",
         "proposal_decisions_never_change",
         "approval_limits_never_change",
+        "deposits_never_change",
+        "deposit_traces_never_change",
+        "deposit_applications_never_change",
     ],
+    "deposits_never_change": ["deposit_traces_never_change", "deposit_applications_never_change"],
     "entries_number_check": ["postings_are_whole"],
     "entries_posting_count_check": ["entries_are_whole"],
     "postings_amount_check": ["postings_are_whole"],

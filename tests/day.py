@@ -1,8 +1,10 @@
 """A day of work in one book: everything that the program does in the database, in calls of its clients."""
 
 import asyncio
+from datetime import date
 from hashlib import sha256
 
+from banks import ACCOUNT, account, bai2, banked, moved
 from payers import claim, deliver, file, plb, remittance
 from serving import Ledger, cr, dr, entry, key, open_book, payout, session
 from test_approvals import PAID, approved, declining, limited, paying, proposed
@@ -12,6 +14,8 @@ from ledger.database import engine, recording
 from ledger.v1 import accounts_pb2 as ac
 from ledger.v1 import postings_pb2 as po
 from ledger.v1 import reports_pb2 as rp
+from reconciliation.bank.deposit import Deposit
+from reconciliation.v1 import bank_pb2 as bk
 from reconciliation.v1 import reconciliation_pb2 as pb
 from service import upkeep
 
@@ -38,6 +42,13 @@ _TAKEN_BACK = file(
         claim(EARLY, "150.00", "100.00", _SHARE, control="P3"),
     )
 )
+_TOLD = account(
+    moved("200.00", "EFT1", reference="B1"),
+    moved("50.00", reference="B2"),
+    moved("-50.00", reference="B2", code="555"),
+)
+TAKEN_BACK = Deposit(ACCOUNT, date(2026, 6, 15), 5000, "USD", "B2")
+"""A deposit that the bank took back on the same day."""
 _BROKEN = file(remittance("1.00", "EFT3", claim(EARLY, "150.00", "100.00", _SHARE)))
 
 
@@ -47,6 +58,7 @@ def worked(ledger: Ledger, book: str) -> None:
     accounts_opened(ledger, book)
     entries_posted(ledger, book)
     remittances_settled(ledger.of(book))
+    bank_told(ledger.of(book))
     proposals_decided(ledger.of(book))
     questions_answered(ledger, book)
     asyncio.run(kept_up(ledger.url))
@@ -105,6 +117,16 @@ def remittances_settled(books: Ledger) -> None:
     assert b"".join(part.chunk for part in books.reconciliation.ReadDelivery(asked)) == _FIRST
 
 
+def bank_told(books: Ledger) -> None:
+    """A statement with a deposit of a remittance, and one that is taken back; another that does not add up."""
+    policy = {"policy": bk.DEPOSIT_POLICY_ON_REMITTANCE, "reason": "as before"}
+    books.bank.SetDepositPolicy(bk.SetDepositPolicyRequest(book=books.book, **policy))
+    [told] = banked(books, bai2(_TOLD)).statements
+    assert told.posted.minor_units == 20_000, told.reason
+    [broken] = banked(books, bai2(_TOLD).replace(b"20000", b"20001")).statements
+    assert broken.state == bk.STATEMENT_STATE_QUARANTINED
+
+
 def proposals_decided(books: Ledger) -> None:
     """A limit of payouts, one above it that is approved and posted, and one that is declined."""
     limited(books, PAID, 100)
@@ -117,6 +139,8 @@ def questions_answered(ledger: Ledger, book: str) -> None:
     [first, *_] = ledger.reconciliation.ListRemittances(pb.ListRemittancesRequest(book=book)).remittances
     ledger.reconciliation.GetRemittance(pb.GetRemittanceRequest(book=book, id=first.id))
     ledger.reconciliation.ListExceptions(pb.ListExceptionsRequest(book=book))
+    ledger.bank.ListDeposits(bk.ListDepositsRequest(book=book))
+    ledger.bank.GetUnappliedCash(bk.GetUnappliedCashRequest(book=book, as_of="2026-12-31"))
     ledger.accounts.ListBooks(ac.ListBooksRequest())
     ledger.accounts.GetBalance(ac.GetBalanceRequest(book=book, prefix="Assets", as_of="2026-05-01"))
     ledger.postings.ListEntries(po.ListEntriesRequest(book=book))

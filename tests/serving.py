@@ -13,7 +13,7 @@ import structlog
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status.rpc_status import from_call
 
-from ledger.audit.integrity import faults
+from ledger.audit.integrity import faults, found_by
 from ledger.database import engine, reading
 from ledger.v1 import accounts_pb2 as accounts
 from ledger.v1 import money_pb2
@@ -23,6 +23,7 @@ from ledger.v1.approvals_pb2_grpc import ApprovalsServiceStub
 from ledger.v1.postings_pb2_grpc import PostingsServiceStub
 from ledger.v1.reports_pb2_grpc import ReportsServiceStub
 from reconciliation.files import IN_THE_OPEN, Files
+from reconciliation.v1.bank_pb2_grpc import BankServiceStub
 from reconciliation.v1.reconciliation_pb2_grpc import ReconciliationServiceStub
 from service.admission import OPEN, Admission
 from service.server import start
@@ -78,6 +79,7 @@ class Ledger:
     reports: ReportsServiceStub
     reconciliation: ReconciliationServiceStub
     approvals: ApprovalsServiceStub
+    bank: BankServiceStub
     book: str = BOOK
 
     def of(self, book: str) -> "Ledger":
@@ -162,6 +164,7 @@ def client(loop: Loop, url: str, channel: grpc.Channel) -> Ledger:
         ReportsServiceStub(channel),
         ReconciliationServiceStub(channel),
         ApprovalsServiceStub(channel),
+        BankServiceStub(channel),
     )
 
 
@@ -170,7 +173,8 @@ async def found_wrong(url: str) -> list[str]:
     database = engine(url)
     try:
         async with reading(database) as connection:
-            return [str(fault) for fault in await faults(connection)]
+            found = await found_by(connection, "reconciliation.reports", "integrity.sql")
+            return [str(fault) for fault in [*await faults(connection), *found]]
     finally:
         await database.dispose()
 

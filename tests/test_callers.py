@@ -80,6 +80,17 @@ TABLE = """
     ListRemittances      . f a u .
     ListExceptions       . f a u .
     IdentifyPayer        . f . . .
+    RecordDeposit        p f . . .
+    IngestBankStatement  p f . . .
+    ListBankStatements   . f a u .
+    GetDeposit           . f a u .
+    ListDeposits         . f a u .
+    ApplyDeposit         . f . . .
+    UnapplyDeposit       . f . . .
+    SetDepositPolicy     . f . . .
+    ListDepositPolicies  . f a u .
+    GetCashInTransit     . f a u .
+    GetUnappliedCash     . f a u .
 """
 COLUMNS = tuple(Role)
 MAY = {

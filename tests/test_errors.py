@@ -666,6 +666,12 @@ ELSEWHERE = {
     "PROPOSAL_DIFFERS": "test_approvals",
     "PROPOSAL_OUTDATED": "test_approvals",
     "SERVER_STOPPING": "test_stopping",
+    "FILE_NO_STATEMENT": "test_bank",
+    "DEPOSIT_NOT_FOUND": "test_bank",
+    "DEPOSIT_EXCEEDED": "tests/books/deposit_differs.book",
+    "CLEARING_EXCEEDED": "tests/books/deposit_too_large.book",
+    "REMITTANCE_NOT_SETTLED": "tests/books/deposit_awaited_in_vain.book",
+    "APPLICATION_EXCEEDED": "tests/books/deposit_unapplied_again.book",
 }
 
 

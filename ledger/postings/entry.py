@@ -29,6 +29,10 @@ class Kind(StrEnum):
     PAYMENT_REVERSED = "payment_reversed"
     PAYMENT_SUSPENDED = "payment_suspended"
     PROVIDER_LEVEL_ADJUSTED = "provider_level_adjusted"
+    DEPOSIT_RECEIVED = "deposit_received"
+    DEPOSIT_APPLIED = "deposit_applied"
+    DEPOSIT_UNAPPLIED = "deposit_unapplied"
+    DEPOSIT_RETURNED = "deposit_returned"
 
 
 @dataclass(frozen=True, slots=True)

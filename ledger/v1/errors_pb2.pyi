@@ -193,6 +193,21 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """PERMISSION_DENIED: whoever has made a proposal does not decide on it: {"proposal": "7"}."""
     REASON_NOT_THE_MAKER: _Reason.ValueType  # 93
     """PERMISSION_DENIED: only who has made a proposal withdraws it: {"proposal": "7"}."""
+    REASON_FILE_NO_STATEMENT: _Reason.ValueType  # 170
+    """--- the bank ---
+
+    The file is neither a BAI2 nor a CAMT.053 statement that can be read, INVALID_ARGUMENT.
+    """
+    REASON_DEPOSIT_NOT_FOUND: _Reason.ValueType  # 171
+    """No such deposit in this book, NOT_FOUND: {"id": …}."""
+    REASON_DEPOSIT_EXCEEDED: _Reason.ValueType  # 172
+    """More than is unapplied of the deposit, FAILED_PRECONDITION: {"deposit": …, "unapplied": "80.00", "amount": "100.00"}."""
+    REASON_CLEARING_EXCEEDED: _Reason.ValueType  # 173
+    """More than the remittance waits for, FAILED_PRECONDITION: {"remittance": …, "open": "80.00", "amount": "100.00"}."""
+    REASON_REMITTANCE_NOT_SETTLED: _Reason.ValueType  # 174
+    """Nothing can be applied to a remittance that is not settled, FAILED_PRECONDITION: {"id": …, "state": "waiting"}."""
+    REASON_APPLICATION_EXCEEDED: _Reason.ValueType  # 175
+    """More than was applied, FAILED_PRECONDITION: {"deposit": …, "applied": "80.00", "amount": "100.00"}."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Why a request was refused. It travels in google.rpc.ErrorInfo.reason of the status details (without
@@ -375,6 +390,21 @@ REASON_MAKER_IS_CHECKER: Reason.ValueType  # 92
 """PERMISSION_DENIED: whoever has made a proposal does not decide on it: {"proposal": "7"}."""
 REASON_NOT_THE_MAKER: Reason.ValueType  # 93
 """PERMISSION_DENIED: only who has made a proposal withdraws it: {"proposal": "7"}."""
+REASON_FILE_NO_STATEMENT: Reason.ValueType  # 170
+"""--- the bank ---
+
+The file is neither a BAI2 nor a CAMT.053 statement that can be read, INVALID_ARGUMENT.
+"""
+REASON_DEPOSIT_NOT_FOUND: Reason.ValueType  # 171
+"""No such deposit in this book, NOT_FOUND: {"id": …}."""
+REASON_DEPOSIT_EXCEEDED: Reason.ValueType  # 172
+"""More than is unapplied of the deposit, FAILED_PRECONDITION: {"deposit": …, "unapplied": "80.00", "amount": "100.00"}."""
+REASON_CLEARING_EXCEEDED: Reason.ValueType  # 173
+"""More than the remittance waits for, FAILED_PRECONDITION: {"remittance": …, "open": "80.00", "amount": "100.00"}."""
+REASON_REMITTANCE_NOT_SETTLED: Reason.ValueType  # 174
+"""Nothing can be applied to a remittance that is not settled, FAILED_PRECONDITION: {"id": …, "state": "waiting"}."""
+REASON_APPLICATION_EXCEEDED: Reason.ValueType  # 175
+"""More than was applied, FAILED_PRECONDITION: {"deposit": …, "applied": "80.00", "amount": "100.00"}."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 @_typing.final

@@ -46,6 +46,14 @@ class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Kind.ValueType],
     """A payer's money that belongs to no claim known here."""
     KIND_PROVIDER_LEVEL_ADJUSTED: _Kind.ValueType  # 11
     """An adjustment of the whole payment rather than of a claim (835 PLB)."""
+    KIND_DEPOSIT_RECEIVED: _Kind.ValueType  # 35
+    """The bank has received money."""
+    KIND_DEPOSIT_APPLIED: _Kind.ValueType  # 36
+    """Unapplied cash is found to be the money of a remittance."""
+    KIND_DEPOSIT_UNAPPLIED: _Kind.ValueType  # 37
+    """It was not: the remittance waits for its money again."""
+    KIND_DEPOSIT_RETURNED: _Kind.ValueType  # 38
+    """The bank has taken a deposit back."""
 
 class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
     """What happened."""
@@ -67,6 +75,14 @@ KIND_PAYMENT_SUSPENDED: Kind.ValueType  # 10
 """A payer's money that belongs to no claim known here."""
 KIND_PROVIDER_LEVEL_ADJUSTED: Kind.ValueType  # 11
 """An adjustment of the whole payment rather than of a claim (835 PLB)."""
+KIND_DEPOSIT_RECEIVED: Kind.ValueType  # 35
+"""The bank has received money."""
+KIND_DEPOSIT_APPLIED: Kind.ValueType  # 36
+"""Unapplied cash is found to be the money of a remittance."""
+KIND_DEPOSIT_UNAPPLIED: Kind.ValueType  # 37
+"""It was not: the remittance waits for its money again."""
+KIND_DEPOSIT_RETURNED: Kind.ValueType  # 38
+"""The bank has taken a deposit back."""
 Global___Kind: _TypeAlias = Kind  # noqa: Y015
 
 @_typing.final
