@@ -6,12 +6,15 @@ A row of the table is what stood in the book, what each actor does, and how they
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from io import BytesIO
 from itertools import count
 from typing import Any, cast
 
+import banks
 import pytest
+from payers import SIGNED, claim, file, remittance
 from permuter import Run, Steps, Work, permuter
-from serving import cr, dr, entry, payout, session
+from serving import cr, dr, entry, payout, session, usd
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -28,6 +31,10 @@ from ledger.reads import Reads
 from ledger.v1 import accounts_pb2 as ac
 from ledger.v1 import approvals_pb2 as ap
 from ledger.v1 import postings_pb2 as po
+from reconciliation.bank.servicer import BankServicer
+from reconciliation.files import IN_THE_OPEN
+from reconciliation.ingest import ingest
+from reconciliation.v1 import bank_pb2 as bk
 
 DAY = "2026-04-08"
 PETTY = "Assets:Petty"
@@ -49,6 +56,12 @@ BROKEN = text("""
     JOIN postings AS p ON p.book = a.book AND p.account = a.code
     JOIN entries AS e ON e.book = p.book AND e.number = p.entry_number
     WHERE a.book = :book AND e.recorded_at > a.closed_at
+    UNION ALL
+    SELECT 'a deposit lies beside its remittance: ' || r.trace FROM remittances AS r
+    WHERE r.book = :book AND r.applied <> r.paid AND r.paid = (
+        SELECT sum(d.amount) FROM deposits AS d JOIN deposit_traces AS t ON t.book = d.book AND t.deposit = d.id
+        WHERE d.book = r.book AND t.trace = r.trace
+    )
 """)
 
 
@@ -134,6 +147,48 @@ def deciding(verdict: str, who: str) -> Work:
         else:
             await servicer.Withdraw(ap.WithdrawRequest(**about), nothing)
         return verdict
+
+    return work
+
+
+def depositing(amount: str = "100.00", reference: str = "R1") -> Work:
+    """The bank's money for the remittance EFT1 comes."""
+
+    async def work(database: AsyncEngine, book: str) -> str:
+        asked = bk.RecordDepositRequest(
+            book=book,
+            account=banks.ACCOUNT,
+            effective_date=DAY,
+            amount=usd(amount),
+            reference=reference,
+            traces=[bk.Trace(number="EFT1", payer_identifier=SIGNED)],
+        )
+        found = await BankServicer(database, Reads(database), IN_THE_OPEN).RecordDeposit(asked, cast("Any", None))
+        return "replayed" if found.replayed else "deposited"
+
+    return work
+
+
+def remitting() -> Work:
+    """The remittance EFT1 arrives; however it stands in that moment."""
+    loop = claim("C1", "150.00", "100.00", "CO-50 50.00", control="P1")
+    data = file(remittance("100.00", "EFT1", loop, day=DAY))
+
+    async def work(database: AsyncEngine, book: str) -> str:
+        await ingest(database, IN_THE_OPEN, book, "eft1.835", "ada", BytesIO(data))
+        return "remitted"
+
+    return work
+
+
+def waiting_for_money() -> Work:
+    """All remittances are posted only once their money is there."""
+
+    async def work(database: AsyncEngine, book: str) -> str:
+        policy = bk.DEPOSIT_POLICY_ON_DEPOSIT
+        asked = bk.SetDepositPolicyRequest(book=book, policy=policy, reason="as agreed")
+        await BankServicer(database, Reads(database), IN_THE_OPEN).SetDepositPolicy(asked, cast("Any", None))
+        return "set"
 
     return work
 
@@ -225,6 +280,30 @@ MEETINGS = {
         [("approved", "PAYABLE_EXCEEDED"), ("PAYABLE_EXCEEDED", "posted")],
         Steps.PHASES,
     ),
+    "a deposit and its remittance": lambda: Meeting(
+        [posting(earned())],
+        [depositing(), remitting()],
+        [("deposited", "remitted")],
+        Steps.LOCKS,
+    ),
+    "a deposit and the remittance that waits for it": lambda: Meeting(
+        [waiting_for_money(), posting(earned())],
+        [depositing(), remitting()],
+        [("deposited", "remitted")],
+        Steps.LOCKS,
+    ),
+    "the same deposit twice": lambda: Meeting(
+        [remitting()],
+        [depositing(), depositing()],
+        [("deposited", "replayed")],
+        Steps.PHASES,
+    ),
+    "two parts of one payment": lambda: Meeting(
+        [remitting()],
+        [depositing("40.00", "R1"), depositing("60.00", "R2")],
+        [("deposited", "deposited")],
+        Steps.LOCKS,
+    ),
     "three payouts": lambda: Meeting(
         [posting(earned())],
         [posting(paid("a")), posting(paid("b")), posting(paid("c"))],
@@ -267,7 +346,9 @@ async def wrong(database: AsyncEngine, book: str) -> list[str]:
     """What is broken in a book, and in the sums of all of them."""
     async with reading(database) as connection:
         broken = (await connection.execute(BROKEN, {"book": book})).scalars().all()
-        return [*broken, *map(str, await found_by(connection, "ledger.audit", "integrity.sql"))]
+        found = await found_by(connection, "ledger.audit", "integrity.sql")
+        found += await found_by(connection, "reconciliation.reports", "integrity.sql")
+        return [*broken, *map(str, found)]
 
 
 def in_any_order(ends: Sequence[str]) -> tuple[str, ...]:
