@@ -35,6 +35,8 @@ async def settled(connection: AsyncConnection, head: Head, actor: str, remittanc
     found = await mail.existing(connection, head.book, remittance)
     assert found is not None
     assert found.state == RemittanceState.SETTLED
+    if not await store.naming(connection, head.book, [found.trace]):
+        return set()
     cashier = Cashier(connection, head, actor)
     await cashier.learn({found.trace})
     for deposit in list(cashier.known.naming.get(found.trace, ())):

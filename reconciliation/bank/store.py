@@ -75,7 +75,7 @@ _ADD_APPLIED = text("""
 """)
 _RELEASE = text("""
     UPDATE remittances SET state = 'settling', reason = ''
-    WHERE book = :book AND id = :remittance AND state = 'waiting' RETURNING sha256
+    WHERE book = :book AND id = :remittance AND state IN ('waiting', 'settling') RETURNING sha256
 """)
 _REOPEN = text("""
     UPDATE deliveries SET finished_at = NULL WHERE book = :book AND sha256 = :sha256
@@ -259,7 +259,7 @@ async def close_exceptions(connection: AsyncConnection, book: str, ids: Collecti
 
 
 async def release(connection: AsyncConnection, book: str, waiting: Iterable[UUID]) -> set[bytes]:
-    """Remittances that wait are to be settled now; returns the files to take up again."""
+    """Remittances that wait, or are half settled, are to be settled now; returns the files to take up again."""
     again: set[bytes] = set()
     for remittance in waiting:
         again |= set((await connection.execute(_RELEASE, {"book": book, "remittance": remittance})).scalars())
