@@ -120,9 +120,9 @@ def _table(settled: Sequence[Ingested]) -> Table:
 def _rows(one: Ingested) -> Iterator[list[str]]:
     """One row for each remittance of a file."""
     for row in one.remittances:
-        money = [money(minor_units, row.currency) for minor_units in (row.paid, row.posted, row.suspended)]
+        sums = [money(minor_units, row.currency) for minor_units in (row.paid, row.posted, row.suspended)]
         counts = [f"{row.claim_count:,}", f"{one.exceptions.get(row.id, 0):,}"]
-        yield [one.delivery.file_name, row.trace, row.state, *money, *counts]
+        yield [one.delivery.file_name, row.trace, row.state, *sums, *counts]
 
 
 def _told(one: Ingested) -> Iterator[str]:
