@@ -5,6 +5,7 @@ The stories in tests/books tell the rules; here is what a story cannot say: many
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
 
@@ -392,6 +393,63 @@ def test_a_policy_is_of_a_payer_or_of_all_and_the_last_word_counts(server: Ledge
     assert waiting.state == rc.REMITTANCE_STATE_WAITING
     wrong = pb.SetDepositPolicyRequest(book=books.book, reason="none")
     assert refused(books.bank.SetDepositPolicy, wrong).reason == "FIELD_MISSING"
+
+
+# --- what the integrity check sees ---------------------------------------------------------------------
+
+TAMPERED = {
+    "a deposit of another amount": (
+        "UPDATE deposits SET amount = amount + 1 WHERE reference = 'R1'",
+        {"deposit_is_in_cash_once", "deposit_is_applied_or_unapplied", "statement_posts_its_deposits"},
+    ),
+    "an application of another amount": (
+        "UPDATE deposit_applications SET amount = amount - 1",
+        {"deposit_is_applied_or_unapplied", "application_is_in_its_entry", "remittance_adds_up_applications"},
+    ),
+    "an application that is gone": (
+        "DELETE FROM deposit_applications",
+        {"deposit_is_applied_or_unapplied", "application_is_in_its_entry", "remittance_adds_up_applications"},
+    ),
+    "a deposit that is gone": (
+        "DELETE FROM deposits WHERE reference = 'R2'",
+        {"cash_of_the_bank_is_of_a_deposit", "statement_posts_its_deposits"},
+    ),
+    "a remittance that received more": ("UPDATE remittances SET applied = 1", {"remittance_adds_up_applications"}),
+    "a statement that posted more": (
+        "UPDATE bank_statements SET posted = posted + 1, noted = noted - 1",
+        {"statement_posts_its_deposits"},
+    ),
+    "a remittance that is posted and waits": (
+        "UPDATE remittances SET state = 'waiting', posted = 0",
+        {"quarantined_posts_nothing"},
+    ),
+    "nothing": ("SELECT 1", set()),
+}
+
+
+@pytest.fixture(scope="module")
+def tampered(server: Ledger) -> Ledger:
+    """One deposit that is applied, and one that is not."""
+    books = opened(server, "tampered")
+    remitted(books)
+    banked(books, statement(moved("100.00", "EFT1", reference="R1"), Moved("5.00", "R2")))
+    return books
+
+
+@pytest.mark.parametrize("name", TAMPERED)
+def test_the_integrity_check_tells_what_does_not_add_up(tampered: Ledger, name: str) -> None:
+    """Done as only an owner can, with every trigger off; nothing of it stays."""
+    change, expected = TAMPERED[name]
+    sql = files("reconciliation.reports").joinpath("integrity.sql").read_text()
+    with psycopg.connect(tampered.url.replace("+psycopg", "", 1)) as connection:
+        connection.execute("SET session_replication_role = replica")
+        for table in ("deposits", "deposit_applications"):
+            connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER ALL")
+        where = " AND" if "WHERE" in change else " WHERE"
+        connection.execute(f"{change}{where} book = 'tampered'" if name != "nothing" else change)
+        found = {row[0] for row in connection.execute(sql) if row[1] == "tampered"}
+        connection.rollback()
+    assert found == expected
 
 
 # --- golden files, the command ------------------------------------------------------------------------
