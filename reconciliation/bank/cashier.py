@@ -64,7 +64,7 @@ class Cashier:
     reopened: set[bytes] = field(default_factory=set)
     """Files with remittances to settle, now that their money is there."""
     _learnt: set[str] = field(default_factory=set)
-    _payers: dict[str, str | None] = field(default_factory=dict)
+    _payers: dict[frozenset[str], str | None] = field(default_factory=dict)
     _pending: dict[str, JournalEntry] = field(default_factory=dict)
     _rows: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     _traced: list[tuple[UUID, Deposit]] = field(default_factory=list)
@@ -114,10 +114,14 @@ class Cashier:
 
     async def payer(self, identifier: str) -> str | None:
         """The payer of the books for which an identifier stands, however it is spelt."""
-        if identifier not in self._payers:
-            found = await known_as(self.connection, self.book, spellings(identifier))
-            self._payers[identifier] = found
-        return self._payers[identifier]
+        return await self._known_as(spellings(identifier))
+
+    async def _known_as(self, names: Collection[str]) -> str | None:
+        """Asked once for the same names: many deposits are of few payers."""
+        asked = frozenset(names)
+        if asked not in self._payers:
+            self._payers[asked] = await known_as(self.connection, self.book, asked)
+        return self._payers[asked]
 
     # --- what happens ---
 
@@ -195,9 +199,9 @@ class Cashier:
 
     async def _original(self, deposit: Deposit) -> UUID | None:
         """The deposit that a return takes back, where the books still have all of it as we applied it."""
-        rows = await store.returnable(self.connection, self.book, deposit.account, -deposit.amount)
-        received = [_received(row) for row in rows if row.currency == deposit.currency]
         traces = frozenset(trace.number for trace in deposit.traces)
+        rows = await store.returnable(self.connection, self.book, deposit, traces)
+        received = [_received(row) for row in rows if row.currency == deposit.currency]
         id_ = deposit.id(self.book)
         told = Received(id_, deposit.account, deposit.amount, deposit.currency, deposit.reference, traces)
         found = taken_back(told, received)
@@ -222,7 +226,7 @@ class Cashier:
         signers = {trace.payer_identifier for trace in deposit.named() if trace.payer_identifier}
         signers |= {deposit.payer_identifier} - {""}
         names = {name for one in signers for name in spellings(one)} | set(arrived.names)
-        return await known_as(self.connection, self.book, names - {""}) if names - {""} else None
+        return await self._known_as(names - {""}) if names - {""} else None
 
     def _row(self, arrived: Arrived, payer: str | None, returns: UUID | None) -> dict[str, Any]:
         deposit = arrived.deposit
@@ -254,9 +258,8 @@ class Cashier:
         await store.close_exceptions(self.connection, self.book, [*self._looked_at])
         raised = [self._exception(id_, why) for id_, why in self._looked_at.items() if why is not None]
         await mail.add_exceptions(self.connection, raised)
-        for _, one in self._applied:
-            missing = uuid5(one.remittance.id, f"0/{ExceptionReason.DEPOSIT_MISSING}")
-            await mail.close_exception(self.connection, self.book, missing)
+        missing = [uuid5(one.remittance.id, f"0/{ExceptionReason.DEPOSIT_MISSING}") for _, one in self._applied]
+        await store.close_exceptions(self.connection, self.book, [], missing)
         for pending in (self._pending, self._rows, self._traced, self._applied, self._looked_at):
             pending.clear()
 

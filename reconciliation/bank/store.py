@@ -47,6 +47,13 @@ _RETURNABLE = text("""
     ) AS traces
     FROM deposits AS d
     WHERE d.book = :book AND d.account = :account AND d.amount = :amount
+        AND (
+            (d.reference = :reference AND d.reference <> '')
+            OR EXISTS (
+                SELECT FROM deposit_traces AS t
+                WHERE t.book = d.book AND t.deposit = d.id AND t.trace = ANY(CAST(:traces AS text[]))
+            )
+        )
         AND NOT EXISTS (SELECT FROM deposits AS r WHERE r.book = d.book AND r.returns = d.id)
     ORDER BY d.id
 """)
@@ -103,7 +110,8 @@ _MISSING = text("""
 """)
 _CLOSE_EXCEPTIONS = text("""
     UPDATE exceptions SET closed_at = clock_timestamp()
-    WHERE book = :book AND deposit = ANY(CAST(:deposits AS uuid[])) AND closed_at IS NULL
+    WHERE book = :book AND closed_at IS NULL
+        AND (deposit = ANY(CAST(:deposits AS uuid[])) OR id = ANY(CAST(:ids AS uuid[])))
 """)
 USUAL_MISSING_AFTER_DAYS = 5
 """Days without its money after which a payment is missing, where no policy says otherwise."""
@@ -170,10 +178,14 @@ async def of_traces(connection: AsyncConnection, book: str, traces: Collection[s
     return list((await connection.execute(wanted.order_by(remittances.c.id))).all()) if traces else []
 
 
-async def returnable(connection: AsyncConnection, book: str, account: str, amount: int) -> list[Row[Any]]:
-    """Deposits of this amount on this account that were not taken back, with their traces."""
-    asked = {"book": book, "account": account, "amount": amount}
-    return list((await connection.execute(_RETURNABLE, asked)).all())
+async def returnable(
+    connection: AsyncConnection, book: str, told: Deposit, traces: Collection[str]
+) -> list[Row[Any]]:
+    """Deposits that a return may mean, and that were not taken back, with their traces."""
+    if not (told.reference or traces):
+        return []
+    asked = {"book": book, "account": told.account, "amount": -told.amount, "reference": told.reference}
+    return list((await connection.execute(_RETURNABLE, asked | {"traces": [*traces]})).all())
 
 
 async def applied(connection: AsyncConnection, book: str, deposit: UUID) -> list[Row[Any]]:
@@ -249,10 +261,12 @@ async def find_applications(connection: AsyncConnection, book: str, deposit: UUI
     return list((await connection.execute(wanted.order_by(table.c.entry_number, table.c.remittance))).all())
 
 
-async def close_exceptions(connection: AsyncConnection, book: str, ids: Collection[UUID]) -> None:
-    """Closes what was open on deposits."""
-    if ids:
-        await connection.execute(_CLOSE_EXCEPTIONS, {"book": book, "deposits": [*ids]})
+async def close_exceptions(
+    connection: AsyncConnection, book: str, of: Collection[UUID], ids: Collection[UUID] = ()
+) -> None:
+    """Closes what was open on deposits, and exceptions by their own ids."""
+    if of or ids:
+        await connection.execute(_CLOSE_EXCEPTIONS, {"book": book, "deposits": [*of], "ids": [*ids]})
 
 
 # --- remittances that wait ----------------------------------------------------------------------------
