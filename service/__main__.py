@@ -256,7 +256,7 @@ def restore_command(file: Annotated[Path, typer.Argument(help="What ledger backu
 
 @app.command()
 def seal() -> None:
-    """Seal the remittance files that are kept under another key, or none, with the first of LEDGER_FILE_KEYS.
+    """Seal the files that are kept under another key, or none, with the first of LEDGER_FILE_KEYS.
 
     Put a new key first, run this, and then take the old one away.
 

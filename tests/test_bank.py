@@ -3,6 +3,7 @@
 The stories in tests/books tell the rules; here is what a story cannot say: many at once, crashes, files.
 """
 
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
@@ -144,6 +145,9 @@ def test_payer_and_amount_and_a_near_day_only_propose(server: Ledger) -> None:
     books.reconciliation.IdentifyPayer(rc.IdentifyPayerRequest(book=books.book, **identify))
     banked(books, statement(Moved("100.00", "R1", f"ORIG CO ID:{SIGNED} CLAIMS")))
     [deposit] = deposits(books, unapplied_only=True)
+    waiting = rc.ListExceptionsRequest(book=books.book, reason=rc.EXCEPTION_REASON_UNAPPLIED_CASH)
+    [exception] = books.reconciliation.ListExceptions(waiting).exceptions
+    assert (exception.deposit, exception.remittance, exception.amount) == (deposit.id, "", usd("100.00"))
     found = got(books, deposit.id)
     assert (found.deposit.payer, found.applications) == ("AETNA", [])
     assert [(one.remittance, one.evidence) for one in found.proposals] == [
@@ -393,6 +397,24 @@ def test_a_policy_is_of_a_payer_or_of_all_and_the_last_word_counts(server: Ledge
     assert waiting.state == rc.REMITTANCE_STATE_WAITING
     wrong = pb.SetDepositPolicyRequest(book=books.book, reason="none")
     assert refused(books.bank.SetDepositPolicy, wrong).reason == "FIELD_MISSING"
+
+
+# --- what was there before ----------------------------------------------------------------------------
+
+
+def test_remittances_of_an_earlier_version_get_their_accounts(server: Ledger) -> None:
+    """By the migration's own statement: each gets the account that its entries have moved."""
+    books = opened(server, "earlier")
+    remitted(books)
+    migration = files("migrations.versions").joinpath("0011_bank.sql").read_text()
+    [fill] = re.findall(r"^UPDATE remittances AS r .*?;$", migration, re.MULTILINE | re.DOTALL)
+    with psycopg.connect(books.url.replace("+psycopg", "", 1)) as connection:
+        wanted = "SELECT clearing FROM remittances WHERE book = 'earlier'"
+        before = connection.execute(wanted).fetchall()
+        connection.execute("UPDATE remittances SET clearing = NULL, payer = 'ANOTHER' WHERE book = 'earlier'")
+        connection.execute(fill)
+        assert connection.execute(wanted).fetchall() == before == [("Assets:RemittanceClearing:AETNA:EFT1",)]
+        connection.rollback()
 
 
 # --- what the integrity check sees ---------------------------------------------------------------------
