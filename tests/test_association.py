@@ -146,7 +146,7 @@ REMITTED = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(DEPOSITS, min_size=1, max_size=4), st.lists(REMITTED, max_size=4))
 def test_no_rule_ever_applies_more_than_there_is_or_in_part(
     money: list[tuple[int, list[str], str]], paid: list[tuple[str, int, bool, tuple[str, str]]]

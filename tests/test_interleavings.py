@@ -296,7 +296,7 @@ MEETINGS = {
         [remitting()],
         [depositing(), depositing()],
         [("deposited", "replayed")],
-        Steps.PHASES,
+        Steps.LOCKS,
     ),
     "two parts of one payment": lambda: Meeting(
         [remitting()],
