@@ -120,6 +120,23 @@ def test_traces_that_come_later_are_added(server: Ledger) -> None:
     assert books.wrong() == []
 
 
+def test_the_same_file_again_looks_again_whose_money_it_is(server: Ledger) -> None:
+    """Another name signed for the trace; once it is known, the file that came before is enough."""
+    books = opened(server, "looked-again")
+    remitted(books, day="2026-06-12")
+    data = statement(moved("100.00", "EFT1", payer="1999999999", reference="R1"))
+    banked(books, data)
+    assert exceptions(books) == [("DEPOSIT_AMBIGUOUS", "the trace EFT1 is another payer's than 1999999999")]
+    assert banked(books, data).duplicate
+    assert books.balance("Liabilities:UnappliedCash") == "100.00 Cr"
+    named = {"payer": "AETNA", "identifiers": ["999999999"], "reason": "it pays for AETNA"}
+    books.reconciliation.IdentifyPayer(rc.IdentifyPayerRequest(book=books.book, **named))
+    assert banked(books, data).duplicate
+    assert books.balance("Liabilities:UnappliedCash") == "0.00"
+    assert exceptions(books) == []
+    assert books.wrong() == []
+
+
 def test_every_application_says_its_rule_and_its_evidence(server: Ledger) -> None:
     books = opened(server, "evidence", 2)
     first, second = remitted(books, 1), remitted(books, 2)

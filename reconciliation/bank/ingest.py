@@ -206,15 +206,16 @@ class _Statement:
         await self._close()
 
     async def _record_chunk(self, chunk: list[Line]) -> None:
-        """Records some lines, unless they are already."""
+        """Records some lines; where they are already, looks again whose money they are."""
         book = self._delivery.book
         async with journal.posting(self._database, book) as (connection, head):
             before = await self._existing(connection)
-            if before.state == "recorded" or before.recorded_line >= chunk[-1].number:
-                return
             cashier = Cashier(connection, head, self._delivery.received_by)
-            moved = await recorded(cashier, chunk, self.id)
-            await store.progress(connection, book, self.id, "recording", chunk[-1].number, moved)
+            if before.state == "recorded" or before.recorded_line >= chunk[-1].number:
+                await _looked_at_again(cashier, chunk)
+            else:
+                moved = await recorded(cashier, chunk, self.id)
+                await store.progress(connection, book, self.id, "recording", chunk[-1].number, moved)
         self.reopened |= cashier.reopened
 
     async def _close(self) -> None:
@@ -268,6 +269,15 @@ async def recorded(cashier: Cashier, lines: Iterable[Line], statement: UUID | No
         moved[await _one(cashier, arrived, known, surely=line.taken_back)] += line.deposit.amount
     await cashier.record()
     return moved
+
+
+async def _looked_at_again(cashier: Cashier, lines: Iterable[Line]) -> None:
+    """A payer may have been identified since, or a remittance have come that another one's money hid."""
+    lines = list(lines)
+    await cashier.learn({trace.number for line in lines for trace in line.deposit.traces})
+    for line in lines:
+        await cashier.look_again(line.deposit.id(cashier.book))
+    await cashier.record()
 
 
 async def _one(cashier: Cashier, arrived: Arrived, known: set[UUID], *, surely: bool) -> str:
