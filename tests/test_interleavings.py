@@ -6,6 +6,7 @@ A row of the table is what stood in the book, what each actor does, and how they
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
 from io import BytesIO
 from itertools import count
 from typing import Any, cast
@@ -25,12 +26,14 @@ from ledger.audit.integrity import found_by
 from ledger.database import engine, reading, recording
 from ledger.errors import Refusal
 from ledger.postings import journal, messages
-from ledger.postings.batch import Posted, Request, Submission
+from ledger.postings.batch import Head, Posted, Request, Submission
 from ledger.postings.commands import Post
 from ledger.reads import Reads
 from ledger.v1 import accounts_pb2 as ac
 from ledger.v1 import approvals_pb2 as ap
 from ledger.v1 import postings_pb2 as po
+from reconciliation.bank.cashier import Arrived, Cashier
+from reconciliation.bank.deposit import Deposit, Trace
 from reconciliation.bank.servicer import BankServicer
 from reconciliation.files import IN_THE_OPEN
 from reconciliation.ingest import ingest
@@ -165,6 +168,23 @@ def depositing(amount: str = "100.00", reference: str = "R1") -> Work:
         )
         found = await BankServicer(database, Reads(database), IN_THE_OPEN).RecordDeposit(asked, cast("Any", None))
         return "replayed" if found.replayed else "deposited"
+
+    return work
+
+
+def looking_before_the_lock() -> Work:
+    """Broken on purpose: whose money a deposit is, is looked up before the head is held."""
+
+    async def work(database: AsyncEngine, book: str) -> str:
+        deposit = Deposit(banks.ACCOUNT, date.fromisoformat(DAY), 10_000, "USD", "R1", (Trace("EFT1", SIGNED),))
+        async with reading(database) as connection:
+            before = Cashier(connection, Head(book, 0, b"", datetime.now(UTC)), "ada")
+            await before.learn({"EFT1"})
+        async with journal.posting(database, book) as (connection, head):
+            cashier = Cashier(connection, head, "ada", known=before.known, _learnt=before._learnt)
+            await cashier.receive(Arrived(deposit))
+            await cashier.record()
+        return "deposited"
 
     return work
 
@@ -377,6 +397,15 @@ def test_the_permuter_sees_a_payout_that_was_decided_before_the_lock(database: s
     for one in twice:
         assert one.wrong == ["paid more than was payable: Liabilities:Payable:Provider:ada"]
     assert not any(one.wrong for one in found if one not in twice)
+
+
+def test_the_permuter_sees_a_deposit_that_was_looked_up_before_the_lock(database: str) -> None:
+    """Where the remittance is settled meanwhile, its money lies beside it, and in no other order."""
+    meeting = Meeting([posting(earned())], [looking_before_the_lock(), remitting()], [])
+    found = asyncio.run(permuted(database, meeting, Steps.LOCKS))
+    beside = [one.wrong for one in found if one.wrong]
+    assert 0 < len(beside) < len(found)
+    assert {"a deposit lies beside its remittance: EFT1"} == {told for wrong in beside for told in wrong}
 
 
 def test_the_permuter_tries_every_order(database: str) -> None:
