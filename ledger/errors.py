@@ -454,3 +454,30 @@ class CheckpointNotFound(NotThere):
 
 class TreeSizeInvalid(Invalid):
     """The tree of this size does not hold what is to be proved."""
+
+
+# --- the bank -----------------------------------------------------------------------------------------
+
+
+class FileNoStatement(Invalid):
+    """The file is neither a BAI2 nor a CAMT.053 statement that can be read."""
+
+
+class DepositNotFound(NotThere):
+    """The book has no such deposit."""
+
+
+class DepositExceeded(NotAllowedNow):
+    """More than is unapplied of the deposit."""
+
+
+class ClearingExceeded(NotAllowedNow):
+    """More than the remittance waits for."""
+
+
+class RemittanceNotSettled(NotAllowedNow):
+    """Nothing of the remittance is in the books, so that no money can be applied to it."""
+
+
+class ApplicationExceeded(NotAllowedNow):
+    """More than was applied of the deposit to the remittance."""

@@ -9,7 +9,7 @@ looked for once more.
 import asyncio
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -27,8 +27,11 @@ from ledger.periods.store import in_force
 from ledger.postings import journal
 from ledger.postings.batch import Head
 from reconciliation import code_store, parties, store
+from reconciliation.bank import cashier, meeting
 from reconciliation.chunk import Chunk
+from reconciliation.claims import Claims
 from reconciliation.files import Files
+from reconciliation.payer import known_as
 from reconciliation.payment import Payment, Raised
 from reconciliation.quarantine import (
     identifiers_of,
@@ -41,7 +44,7 @@ from reconciliation.quarantine import (
 )
 from reconciliation.reasons import Decision, ExceptionReason, RemittanceState
 from reconciliation.rematch import match_again
-from reconciliation.remittance import ClaimPayment, RemittanceOpened, Survey, Unreadable, read, survey
+from reconciliation.remittance import ClaimPayment, Survey, Unreadable, survey
 from reconciliation.settling import settle_chunk
 from reconciliation.turns import next_in_turn, parts, parts_in_turn, settling
 
@@ -49,9 +52,6 @@ LARGEST_FILE = 512 * 1024 * 1024
 """Bytes of one delivery."""
 MOST_REMITTANCES = 10_000
 """Remittances in one delivery."""
-CHUNK = 1_000
-"""Claims that settle in one database transaction."""
-
 _UNREADABLE: dict[str, type[Refusal]] = {
     "EMPTY_FILE": errors.FileEmpty,
     "NOT_AN_835": errors.FileNotAn835,
@@ -92,10 +92,11 @@ async def ingest(
     Raises FileEmpty, FileNotAn835, FileTruncated, FileSegmentTooLong or FileTooLarge, and then nothing is
     recorded; BookNotFound, DatabaseUnavailable or OutcomeUnknown, and then the same file may come again.
     """
-    delivery = await asyncio.to_thread(_delivery, book, file_name, actor, file)
+    delivery = await asyncio.to_thread(delivered, book, file_name, actor, file)
     surveys = await asyncio.to_thread(_surveyed, file)
-    new = await _kept(database, files, delivery, file)
-    await _settle_all(database, delivery, file, surveys, progress)
+    new = await kept(database, files, delivery, file)
+    again = await _settle_all(database, delivery, file, surveys, progress)
+    await take_up_again(database, files, book, again)
     async with reading(database) as connection:
         found = await store.of_delivery(connection, delivery)
         return Ingested(
@@ -116,28 +117,48 @@ async def resume(database: AsyncEngine, files: Files) -> int:
         left = await store.unfinished(connection)
     unread: Refusal | None = None
     for delivery in left:
-        with tempfile.TemporaryFile() as file:
-            try:
-                async for content in files.parts(database, delivery):
-                    file.write(content)
-            except (errors.FileKeyUnknown, errors.FileDamaged) as refusal:
-                unread = unread or refusal
-                continue
-            surveys = await asyncio.to_thread(_surveyed, file)
-            await _settle_all(database, delivery, file, surveys, _silent)
+        try:
+            await _finished(database, files, delivery)
+        except (errors.FileKeyUnknown, errors.FileDamaged) as refusal:
+            unread = unread or refusal
     if unread:
         raise unread
     return len(left)
 
 
-def _delivery(book: str, file_name: str, actor: str, file: IO[bytes]) -> store.Delivery:
+async def take_up_again(database: AsyncEngine, files: Files, book: str, again: Iterable[bytes]) -> None:
+    """Settles what waited in these files of a book, now that its money is there.
+
+    Raises FileKeyUnknown or FileDamaged. What is not done here is done at the next start.
+    """
+    for sha256 in again:
+        async with reading(database) as connection:
+            delivery = await store.delivered(connection, book, sha256)
+        assert delivery is not None
+        await _finished(database, files, delivery)
+
+
+async def _finished(database: AsyncEngine, files: Files, delivery: store.Delivery) -> None:
+    """Settles what a file has left to settle, and what that brings to others."""
+    with tempfile.TemporaryFile() as file:
+        async for content in files.parts(database, delivery):
+            file.write(content)
+        surveys = await asyncio.to_thread(_surveyed, file)
+        again = await _settle_all(database, delivery, file, surveys, _silent)
+    await take_up_again(database, files, delivery.book, again - {delivery.sha256})
+
+
+def delivered(
+    book: str, file_name: str, actor: str, file: IO[bytes], form: str = store.REMITTANCE
+) -> store.Delivery:
+    """A file as a delivery. Raises FileTooLarge."""
     digest, size = hashlib.sha256(), 0
     for content in parts(file):
         digest.update(content)
         size += len(content)
         if size > LARGEST_FILE:
             raise errors.FileTooLarge(f"the file is larger than {LARGEST_FILE} bytes", limit=LARGEST_FILE)
-    return store.Delivery(book, digest.digest(), file_name, size, actor)
+    return store.Delivery(book, digest.digest(), file_name, size, actor, form)
 
 
 def _surveyed(file: IO[bytes]) -> list[Survey]:
@@ -153,7 +174,7 @@ def _surveyed(file: IO[bytes]) -> list[Survey]:
     return surveys
 
 
-async def _kept(database: AsyncEngine, files: Files, delivery: store.Delivery, file: IO[bytes]) -> bool:
+async def kept(database: AsyncEngine, files: Files, delivery: store.Delivery, file: IO[bytes]) -> bool:
     """Keeps the bytes; False where they are kept already."""
     async with recording(database) as connection:
         await accounts.existing_book(connection, delivery.book)
@@ -166,13 +187,16 @@ async def _kept(database: AsyncEngine, files: Files, delivery: store.Delivery, f
 
 async def _settle_all(
     database: AsyncEngine, delivery: store.Delivery, file: IO[bytes], surveys: list[Survey], progress: Progress
-) -> None:
-    claims = _Claims(file)
+) -> set[bytes]:
+    """Settles all of a file; returns files in which something waited for what came with it."""
+    claims, again = Claims(file), set[bytes]()
     for surveyed in surveys:
         arrived = _Arrived(database, delivery, claims, surveyed, progress)
         await arrived.take_up()
+        again |= arrived.reopened
     async with recording(database) as connection:
         await store.finish(connection, delivery)
+    return again
 
 
 class _Arrived:
@@ -182,7 +206,7 @@ class _Arrived:
         self,
         database: AsyncEngine,
         delivery: store.Delivery,
-        claims: "_Claims",
+        claims: Claims,
         surveyed: Survey,
         progress: Progress,
     ) -> None:
@@ -194,6 +218,7 @@ class _Arrived:
         self._position = surveyed.index or -surveyed.interchange
         name = f"{delivery.book}/{delivery.sha256.hex()}/{self._position}"
         self.id = uuid5(NAMESPACE_OID, name)
+        self.reopened: set[bytes] = set()
 
     async def take_up(self) -> None:
         """Settles it, or says why nothing of it is posted."""
@@ -229,7 +254,7 @@ class _Arrived:
 
     async def _settle(self) -> None:
         start = 0
-        chunks = _chunks(self._claims, self._survey)
+        chunks = self._claims.chunks(self._survey.index)
         while (claims := await asyncio.to_thread(next_in_turn, chunks)) is not None:
             last = start + len(claims) >= self._survey.claim_count
             if not await self._settle_chunk(claims, start, last=last):
@@ -243,7 +268,7 @@ class _Arrived:
         async with settling(self._database, book) as (connection, head):
             before = await store.existing(connection, book, self.id)
             if before is None or before.state == RemittanceState.QUARANTINED:
-                before = await self._open(connection)
+                before = await self._open(connection, head)
             if before.state == RemittanceState.SETTLED:
                 return await self._match_again(connection, head, before, claims)
             if before.state != RemittanceState.SETTLING:
@@ -255,6 +280,8 @@ class _Arrived:
             state = RemittanceState.SETTLED if last else RemittanceState.SETTLING
             await store.progress(connection, book, self.id, state, added)
             await store.close_exception(connection, book, self._exception_id(ExceptionReason.REFUSED_BY_BOOKS))
+            if last:
+                self.reopened |= await meeting.settled(connection, chunk.head, chunk.actor, self.id)
         return not last
 
     async def _match_again(
@@ -289,8 +316,8 @@ class _Arrived:
             payer_known=payer is not None,
         )
 
-    async def _open(self, connection: AsyncConnection) -> Row[Any]:
-        """Writes the remittance as one to settle, or as what it repeats."""
+    async def _open(self, connection: AsyncConnection, head: Head) -> Row[Any]:
+        """Writes the remittance as one to settle now or once its money is there, or as what it repeats."""
         book, header = self._delivery.book, self._survey.header
         await store.close_exceptions(connection, book, self.id)
         repeated = await store.same_content(connection, book, self._survey.content_hash)
@@ -308,14 +335,22 @@ class _Arrived:
             raised = [to_another(self._survey)]
             row = row_of(self._survey, RemittanceState.QUARANTINED, raised[0].detail)
         else:
-            row = row_of(self._survey, RemittanceState.SETTLING, "")
-            row["code_revision"] = await code_store.revision(connection, book)
+            row = await self._to_settle(connection, head, payer)
             raised = raised_by_header(self._survey, payer_known=payer is not None)
         await store.put(connection, book, self.id, {**self._place(), **row, "payer": payer})
         await store.add_exceptions(connection, [self._exception(why) for why in raised])
         written = await store.existing(connection, book, self.id)
         assert written is not None
         return written
+
+    async def _to_settle(self, connection: AsyncConnection, head: Head, payer: str | None) -> dict[str, Any]:
+        row = row_of(self._survey, RemittanceState.SETTLING, "")
+        row["code_revision"] = await code_store.revision(connection, head.book)
+        arriving = cashier.arriving(self.id, row, payer)
+        row["clearing"] = arriving.clearing
+        if await meeting.must_wait(connection, head, arriving):
+            row |= {"state": RemittanceState.WAITING, "reason": "it waits for its deposit, as the policy says"}
+        return row
 
     def _place(self) -> dict[str, Any]:
         return {"sha256": self._delivery.sha256, "position": self._position}
@@ -341,28 +376,4 @@ class _Arrived:
 
 async def _payer(connection: AsyncConnection, book: str, surveyed: Survey) -> str | None:
     """The one payer that a remittance's identifiers stand for."""
-    return await parties.payer_called(connection, book, identifiers_of(surveyed.header))
-
-
-def _chunks(claims: "_Claims", surveyed: Survey) -> Iterator[list[ClaimPayment]]:
-    """The claim payments of one remittance, so many at a time; one empty list where it has none."""
-    of_remittance = claims.of(surveyed.index)
-    yield list(islice(of_remittance, CHUNK))
-    while chunk := list(islice(of_remittance, CHUNK)):
-        yield chunk
-
-
-class _Claims:
-    """The claim payments of a file, read once from its beginning to its end."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._events = read(parts(file))
-        self._index = 0
-
-    def of(self, index: int) -> Iterator[ClaimPayment]:
-        """Those of one remittance; no remittance after another that comes later in the file."""
-        while self._index <= index and (event := next(self._events, None)) is not None:
-            if isinstance(event, RemittanceOpened):
-                self._index = event.index
-            elif isinstance(event, ClaimPayment) and self._index == index:
-                yield event
+    return await known_as(connection, book, identifiers_of(surveyed.header))

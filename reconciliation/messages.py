@@ -56,6 +56,7 @@ def remittance(row: Row[Any], exceptions: Mapping[UUID, int]) -> pb.Remittance:
         exception_count=exceptions.get(row.id, 0),
         reason=row.reason,
         received_at=wire.moment(row.received_at),
+        applied=_money(row.applied, row.currency),
     )
 
 
@@ -98,7 +99,7 @@ def exception(row: Row[Any]) -> pb.Exception:
     """What a person must look at."""
     return pb.Exception(
         id=str(row.id),
-        remittance=str(row.remittance),
+        remittance=str(row.remittance or ""),
         line=row.line,
         reason=pb.ExceptionReason.Value(f"EXCEPTION_REASON_{row.reason.upper()}"),
         claim_as_sent=row.claim_as_sent,
@@ -107,6 +108,7 @@ def exception(row: Row[Any]) -> pb.Exception:
         detail=row.detail,
         opened_at=wire.moment(row.opened_at),
         owner=row.owner or "",
+        deposit=str(row.deposit or ""),
     )
 
 

@@ -1,14 +1,9 @@
-"""Who an 835 names: the payer and the payee, by their identifiers, as the book knows them."""
+"""Whether the payee that an 835 names is the book itself, by its identifiers."""
 
 from collections.abc import Sequence
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
-
-from ledger.accounts import chart
-from ledger.accounts import store as accounts
-from ledger.postings import store as books
-from reconciliation import store
 
 _OURS = text("""
     SELECT DISTINCT ON (identifier) identifier, ours FROM payee_identifiers
@@ -24,18 +19,6 @@ _IDENTIFY = text("""
     ) AS last ON true
     WHERE last.ours IS DISTINCT FROM :ours
 """)
-
-
-async def payer_called(connection: AsyncConnection, book: str, identifiers: Sequence[str]) -> str | None:
-    """The one payer that identifiers stand for: as a person said, else as the books call it."""
-    said = await store.payers_of(connection, book, identifiers)
-    if said:
-        return said.pop() if len(said) == 1 else None
-    codes = {chart.receivable(one): one for one in identifiers}
-    found = {account.code for account, _ in await accounts.read(connection, book, [*codes])}
-    called = {codes.get(code) or code.rpartition(":")[2] for code in found}
-    called |= await books.payers_of_sessions(connection, book, identifiers)
-    return called.pop() if len(called) == 1 else None
 
 
 async def is_payee(connection: AsyncConnection, book: str, identifiers: Sequence[str]) -> bool:

@@ -13,6 +13,7 @@ class RemittanceState(StrEnum):
     SETTLING = "settling"
     QUARANTINED = "quarantined"
     DUPLICATE = "duplicate"
+    WAITING = "waiting"
 
 
 class Decision(StrEnum):
@@ -53,3 +54,8 @@ class ExceptionReason(StrEnum):
     REFUSED_BY_BOOKS = "refused_by_books"
     PAYEE_UNKNOWN = "payee_unknown"
     TAKEBACK_UNEXPLAINED = "takeback_unexplained"
+    DEPOSIT_MISSING = "deposit_missing"
+    DEPOSIT_DIFFERS = "deposit_differs"
+    UNAPPLIED_CASH = "unapplied_cash"
+    DEPOSIT_AMBIGUOUS = "deposit_ambiguous"
+    RETURN_WITHOUT_DEPOSIT = "return_without_deposit"

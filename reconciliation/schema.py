@@ -43,6 +43,7 @@ deliveries = Table(
     column("received_at", _moment),
     column("received_by", Text),
     column("finished_at", _moment, null=True),
+    column("form", Text),
 )
 
 delivery_parts = Table(
@@ -90,6 +91,8 @@ remittances = Table(
     column("reason", Text),
     column("received_at", _moment),
     column("code_revision", Integer),
+    column("clearing", Text, null=True),
+    column("applied", BigInteger),
 )
 
 claim_payments = Table(
@@ -130,7 +133,7 @@ exceptions = Table(
     metadata,
     column("book", Text, key=True),
     column("id", Uuid, key=True),
-    column("remittance", Uuid),
+    column("remittance", Uuid, null=True),
     column("line", Integer),
     column("reason", Text),
     column("claim_as_sent", Text),
@@ -141,6 +144,7 @@ exceptions = Table(
     column("owner", Text, null=True),
     column("opened_at", _moment),
     column("closed_at", _moment, null=True),
+    column("deposit", Uuid, null=True),
 )
 
 claim_payers = Table(

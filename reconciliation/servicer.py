@@ -3,7 +3,6 @@
 import tempfile
 from collections import defaultdict
 from collections.abc import AsyncIterator
-from typing import IO
 from uuid import UUID
 
 from sqlalchemy import tuple_
@@ -12,21 +11,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from ledger import caller, fields, wire
 from ledger.accounts.store import existing_book
 from ledger.database import recording
-from ledger.errors import (
-    DeliveryNotFound,
-    FieldMissing,
-    FileTooLarge,
-    RemittanceNotFound,
-    StreamMisordered,
-    TextInvalid,
-)
+from ledger.errors import DeliveryNotFound, FieldMissing, RemittanceNotFound, TextInvalid
 from ledger.postings import journal
 from ledger.postings.open_items import balances_by_reference, open_items
 from ledger.reads import Reads
 from ledger.wire import Context
 from reconciliation import covering, messages, parties, store
 from reconciliation.files import Files, record_read
-from reconciliation.ingest import LARGEST_FILE, ingest
+from reconciliation.incoming import received
+from reconciliation.ingest import ingest
 from reconciliation.schema import exceptions, remittances
 from reconciliation.v1 import reconciliation_pb2 as pb
 from reconciliation.v1.reconciliation_pb2_grpc import ReconciliationServiceServicer
@@ -49,7 +42,7 @@ class ReconciliationServicer(ReconciliationServiceServicer):
     ) -> pb.IngestRemittanceResponse:
         """Takes a file in: a header, then its bytes. Raises StreamMisordered or what the file deserves."""
         with tempfile.TemporaryFile() as file:
-            header = await _received(request_iterator, file)
+            header: pb.RemittanceFileHeader = await received(request_iterator, file)
             book = fields.book_name(header.book)
             name = fields.text("file_name", header.file_name)
             ingested = await ingest(self._database, self._files, book, name, caller.actor.get(), file)
@@ -171,24 +164,6 @@ class ReconciliationServicer(ReconciliationServiceServicer):
             balances=map(messages.open_balance, found[:size]),
             next_page_token=wire.page_token(request, f"{last.account} {last.item}") if last else "",
         )
-
-
-async def _received(parts: AsyncIterator[pb.IngestRemittanceRequest], file: IO[bytes]) -> pb.RemittanceFileHeader:
-    """Writes the stream's bytes into a file and returns its header. Raises StreamMisordered or FileTooLarge."""
-    header: pb.RemittanceFileHeader | None = None
-    async for part in parts:
-        is_header = part.WhichOneof("part") == "header"
-        if is_header == (header is not None):
-            raise StreamMisordered("the stream is one header, then chunks of the file")
-        if is_header:
-            header = part.header
-        elif file.tell() + len(part.chunk) > LARGEST_FILE:
-            raise FileTooLarge(f"the file is larger than {LARGEST_FILE} bytes", limit=LARGEST_FILE)
-        else:
-            file.write(part.chunk)
-    if header is None:
-        raise StreamMisordered("the stream is empty; it begins with a header")
-    return header
 
 
 def _uuid(value: str) -> UUID:

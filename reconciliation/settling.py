@@ -9,12 +9,13 @@ from typing import Any
 from uuid import UUID
 
 from ledger.postings import store as books
-from reconciliation import awaiting, closing, covering, denying, parties, store, takebacks
+from reconciliation import awaiting, closing, covering, denying, store, takebacks
 from reconciliation.amounts import minor_units
 from reconciliation.chunk import MOST_PENDING, Chunk, Decided, entries_of, known_of, move_rows, post, raised_rows
 from reconciliation.coverage import FORWARDS, Coverage
 from reconciliation.matching import Known, Match, Mismatch, match
 from reconciliation.originals import originals
+from reconciliation.payer import known_as
 from reconciliation.payment import REVERSAL, Original, Settlement
 from reconciliation.reasons import ExceptionReason
 from reconciliation.remittance import ClaimPayment, ProviderLevelAdjustment
@@ -97,7 +98,7 @@ async def _learn_next(chunk: Chunk, sent: ClaimPayment, claim: str) -> None:
     if not coverage.has(payer) or coverage.next_after(payer):
         return
     connection, book = chunk.connection, chunk.head.book
-    next_payer = await parties.payer_called(connection, book, [sent.crossover_payer])
+    next_payer = await known_as(connection, book, [sent.crossover_payer])
     if next_payer is None or coverage.has(next_payer):
         return
     reason = f"{payer} has sent it on, as line {sent.line} of its payment {chunk.payment.trace} says"[:500]

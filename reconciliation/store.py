@@ -67,6 +67,10 @@ _FINISH = text("""
             SELECT FROM remittances AS r
             WHERE r.book = deliveries.book AND r.sha256 = deliveries.sha256 AND r.state = 'settling'
         )
+        AND NOT EXISTS (
+            SELECT FROM bank_statements AS s
+            WHERE s.book = deliveries.book AND s.sha256 = deliveries.sha256 AND s.state = 'recording'
+        )
 """)
 _CLOSE_EXCEPTIONS = text("""
     UPDATE exceptions SET closed_at = clock_timestamp()
@@ -95,6 +99,10 @@ _CLOSE_EXCEPTION = text("""
 """)
 
 
+REMITTANCE, STATEMENT = "remittance", "statement"
+"""What a file is: an 835, or a statement of the bank."""
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """A file as it came."""
@@ -104,6 +112,7 @@ class Delivery:
     file_name: str
     size: int
     received_by: str
+    form: str = REMITTANCE
 
 
 async def deliver(connection: AsyncConnection, delivery: Delivery) -> bool:
@@ -114,6 +123,7 @@ async def deliver(connection: AsyncConnection, delivery: Delivery) -> bool:
         "file_name": delivery.file_name,
         "size": delivery.size,
         "received_by": delivery.received_by,
+        "form": delivery.form,
     }
     written = insert(deliveries).values(values).on_conflict_do_nothing().returning(deliveries.c.size)
     return (await connection.execute(written)).one_or_none() is not None
@@ -123,18 +133,21 @@ async def delivered(connection: AsyncConnection, book: str, sha256: bytes) -> De
     """A delivery by what its bytes amount to."""
     wanted = select(deliveries).where(deliveries.c.book == book, deliveries.c.sha256 == sha256)
     row = (await connection.execute(wanted)).one_or_none()
-    return None if row is None else Delivery(row.book, row.sha256, row.file_name, row.size, row.received_by)
+    return None if row is None else _delivery(row)
 
 
-async def unfinished(connection: AsyncConnection) -> list[Delivery]:
-    """Deliveries that were not wholly worked through, oldest first."""
-    wanted = select(deliveries).where(deliveries.c.finished_at.is_(None)).order_by(deliveries.c.received_at)
-    rows = await connection.execute(wanted)
-    return [Delivery(row.book, row.sha256, row.file_name, row.size, row.received_by) for row in rows]
+async def unfinished(connection: AsyncConnection, form: str = REMITTANCE) -> list[Delivery]:
+    """Deliveries of a form that were not wholly worked through, oldest first."""
+    wanted = select(deliveries).where(deliveries.c.finished_at.is_(None), deliveries.c.form == form)
+    return [_delivery(row) for row in await connection.execute(wanted.order_by(deliveries.c.received_at))]
+
+
+def _delivery(row: Row[Any]) -> Delivery:
+    return Delivery(row.book, row.sha256, row.file_name, row.size, row.received_by, row.form)
 
 
 async def finish(connection: AsyncConnection, delivery: Delivery) -> None:
-    """Says that every remittance of a delivery is settled or kept; says nothing while one is half settled."""
+    """Says that all of a delivery is settled or kept; says nothing while a part of it is half done."""
     await connection.execute(_FINISH, {"book": delivery.book, "sha256": delivery.sha256})
 
 
@@ -187,12 +200,12 @@ async def existing(connection: AsyncConnection, book: str, remittance: UUID) -> 
 
 
 async def same_content(connection: AsyncConnection, book: str, content_hash: str) -> UUID | None:
-    """The remittance in the books with this content, whatever its envelope."""
+    """The remittance that is, or will be, in the books with this content, whatever its envelope."""
     return await _in_books(connection, book, remittances.c.content_hash == content_hash)
 
 
 async def same_trace(connection: AsyncConnection, book: str, signed_by: str, trace: str) -> UUID | None:
-    """The remittance in the books with this trace of this sender."""
+    """The remittance that is, or will be, in the books with this trace of this sender."""
     same = and_(remittances.c.signed_by == signed_by, remittances.c.trace == trace)
     return await _in_books(connection, book, same)
 
@@ -211,14 +224,18 @@ async def quarantined_twin(connection: AsyncConnection, book: str, content_hash:
 
 
 async def _in_books(connection: AsyncConnection, book: str, condition: ColumnElement[bool]) -> UUID | None:
-    posted = remittances.c.state.in_([RemittanceState.SETTLED, RemittanceState.SETTLING])
+    states = RemittanceState.SETTLED, RemittanceState.SETTLING, RemittanceState.WAITING
+    posted = remittances.c.state.in_(states)
     wanted = select(remittances.c.id).where(remittances.c.book == book, posted, condition)
     return (await connection.execute(wanted)).scalars().first()
 
 
 async def put(connection: AsyncConnection, book: str, remittance: UUID, values: dict[str, Any]) -> None:
     """Writes a remittance, or what has changed of it since it was first written."""
-    changed = ("state", "payer", "posted", "suspended", "settled_claim_count", "reason", "code_revision")
+    changed = (
+        *("state", "payer", "clearing", "posted", "suspended", "settled_claim_count", "reason"),
+        "code_revision",
+    )
     row = insert(remittances).values({"book": book, "id": remittance, **values})
     again = {name: row.excluded[name] for name in changed if name in values}
     await connection.execute(row.on_conflict_do_update(index_elements=["book", "id"], set_=again))

@@ -20,6 +20,7 @@ from ledger.database import DatabaseUnfit, migrate, reading
 from ledger.errors import Refusal
 from service import (
     backup,
+    banking,
     demo,
     denying,
     exporting,
@@ -66,6 +67,7 @@ app.add_typer(books, name="book")
 app.add_typer(periods.commands, name="period")
 app.add_typer(audit, name="audit")
 app.add_typer(denying.commands, name="denial")
+app.add_typer(banking.bank, name="bank")
 
 Book = Annotated[str | None, typer.Option(help="The book to work on. Where it is left out: LEDGER_BOOK, or main.")]
 Listen = Annotated[
@@ -274,7 +276,7 @@ def restore_command(file: Annotated[Path, typer.Argument(help="What ledger backu
 
 @app.command()
 def seal() -> None:
-    """Seal the remittance files that are kept under another key, or none, with the first of LEDGER_FILE_KEYS.
+    """Seal the files that are kept under another key, or none, with the first of LEDGER_FILE_KEYS.
 
     Put a new key first, run this, and then take the old one away.
 

@@ -28,7 +28,7 @@ from service.printing import grouped, print_table, printable
 _USUAL = "USD"
 _HEADINGS = ("file", "trace", "state")
 _NUMBERS = ("paid", "posted", "in suspense", "claims", "exceptions")
-_IN_BOOKS = (RemittanceState.SETTLED, RemittanceState.DUPLICATE)
+_IN_BOOKS = (RemittanceState.SETTLED, RemittanceState.DUPLICATE, RemittanceState.WAITING)
 
 
 def ingest_files(url: str, kept: Files, book: str, paths: Sequence[Path]) -> bool:
@@ -51,7 +51,7 @@ async def _ingest_files(url: str, kept: Files, book: str, paths: Sequence[Path])
             except NotThere:
                 raise
             except (Refusal, OSError) as refusal:
-                refused.append(f"{_name(path)} is not taken in: {_sentence(refusal)}")
+                refused.append(f"{file_name(path)} is not taken in: {what_is_wrong(refusal)}")
     finally:
         await database.dispose()
     _print(settled, refused)
@@ -60,7 +60,7 @@ async def _ingest_files(url: str, kept: Files, book: str, paths: Sequence[Path])
 
 async def _ingest_file(database: AsyncEngine, kept: Files, book: str, path: Path, console: Console) -> Ingested:
     with path.open("rb") as file, _bar(console, path, file) as told:
-        return await ingest(database, kept, book, _name(path), system_user(), file, told)
+        return await ingest(database, kept, book, file_name(path), system_user(), file, told)
 
 
 @contextmanager
@@ -69,7 +69,7 @@ def _bar(console: Console, path: Path, file: IO[bytes]) -> Iterator[Told]:
     parts = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*parts, console=console, transient=True, disable=not console.is_terminal) as progress:
         total = _claims_to_settle(file) if console.is_terminal else None
-        task = progress.add_task(Text(_name(path)).markup, total=total)
+        task = progress.add_task(Text(file_name(path)).markup, total=total)
         yield lambda count: progress.advance(task, count)
 
 
@@ -81,12 +81,12 @@ def _claims_to_settle(file: IO[bytes]) -> int | None:
         return None
 
 
-def _name(path: Path) -> str:
+def file_name(path: Path) -> str:
     """The file's name as the books can keep it: printable, and not longer than a name may be."""
     return printable(path.name.encode("utf-8", "replace").decode())[-fields.NAME_LENGTH :]
 
 
-def _sentence(refusal: Refusal | OSError) -> str:
+def what_is_wrong(refusal: Refusal | OSError) -> str:
     """What is wrong, with the facts that the sentence does not already tell."""
     if isinstance(refusal, OSError):
         return refusal.strerror or type(refusal).__name__
@@ -120,9 +120,9 @@ def _table(settled: Sequence[Ingested]) -> Table:
 def _rows(one: Ingested) -> Iterator[list[str]]:
     """One row for each remittance of a file."""
     for row in one.remittances:
-        money = [_money(minor_units, row.currency) for minor_units in (row.paid, row.posted, row.suspended)]
+        sums = [money(minor_units, row.currency) for minor_units in (row.paid, row.posted, row.suspended)]
         counts = [f"{row.claim_count:,}", f"{one.exceptions.get(row.id, 0):,}"]
-        yield [one.delivery.file_name, row.trace, row.state, *money, *counts]
+        yield [one.delivery.file_name, row.trace, row.state, *sums, *counts]
 
 
 def _told(one: Ingested) -> Iterator[str]:
@@ -139,7 +139,8 @@ def _told(one: Ingested) -> Iterator[str]:
             yield f"{name}, remittance {row.position} of {who} is {row.state}: {row.reason}"
 
 
-def _money(minor_units: int | None, currency: str | None) -> str:
+def money(minor_units: int | None, currency: str | None) -> str:
+    """An amount for people, its currency named where it is not the usual one; empty where there is none."""
     if minor_units is None or currency is None:
         return ""
     amount = grouped(Amount(minor_units, currency))

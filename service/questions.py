@@ -4,6 +4,7 @@ from ledger.accounts import chart
 from ledger.accounts.account import Side
 from ledger.reports import financial, report
 from ledger.reports.report import Question, Tie, columns
+from reconciliation.bank.questions import CASH_IN_TRANSIT, UNAPPLIED_CASH
 
 EXCEPTIONS = Question(
     name="exceptions",
@@ -15,9 +16,9 @@ RECEIVED = Question(
     package="reconciliation.reports",
     columns=columns(
         "currency remittance_count:count received:money posted:money suspended:money quarantined:money "
-        "settling:money unreadable_count:count"
+        "waiting:money settling:money unreadable_count:count"
     ),
-    ties=(Tie("received", others=("posted", "suspended", "quarantined", "settling")),),
+    ties=(Tie("received", others=("posted", "suspended", "quarantined", "waiting", "settling")),),
     dated=False,
 )
 PROPOSALS = Question(
@@ -45,9 +46,6 @@ QUESTIONS = {
         *report.QUESTIONS,
         report.STATEMENT,
         *financial.QUESTIONS,
-        EXCEPTIONS,
-        RECEIVED,
-        PROPOSALS,
+        *(EXCEPTIONS, RECEIVED, PROPOSALS, OPEN_BALANCES, DENIALS, CASH_IN_TRANSIT, UNAPPLIED_CASH),
     )
-    for question in (*report.QUESTIONS, report.STATEMENT, EXCEPTIONS, RECEIVED, PROPOSALS, OPEN_BALANCES, DENIALS)
 }

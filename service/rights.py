@@ -139,6 +139,17 @@ RIGHTS: dict[str, Right] = {
     "/reconciliation.v1.DenialsService/SetDenialPolicy": _DECIDES,
     "/reconciliation.v1.DenialsService/ListDenialPolicies": _REPORTS,
     "/reconciliation.v1.DenialsService/ApplyDenialPolicy": _DECIDES,
+    "/reconciliation.v1.BankService/RecordDeposit": _RECORDS,
+    "/reconciliation.v1.BankService/IngestBankStatement": _RECORDS,
+    "/reconciliation.v1.BankService/ListBankStatements": _REPORTS,
+    "/reconciliation.v1.BankService/GetDeposit": _REPORTS,
+    "/reconciliation.v1.BankService/ListDeposits": _REPORTS,
+    "/reconciliation.v1.BankService/ApplyDeposit": _DECIDES,
+    "/reconciliation.v1.BankService/UnapplyDeposit": _DECIDES,
+    "/reconciliation.v1.BankService/SetDepositPolicy": _DECIDES,
+    "/reconciliation.v1.BankService/ListDepositPolicies": _REPORTS,
+    "/reconciliation.v1.BankService/GetCashInTransit": _REPORTS,
+    "/reconciliation.v1.BankService/GetUnappliedCash": _REPORTS,
 }
 
 

@@ -52,13 +52,16 @@ from ledger.v1.pay_cycles_pb2_grpc import add_PayCyclesServiceServicer_to_server
 from ledger.v1.periods_pb2_grpc import add_PeriodsServiceServicer_to_server
 from ledger.v1.postings_pb2_grpc import add_PostingsServiceServicer_to_server
 from ledger.v1.reports_pb2_grpc import add_ReportsServiceServicer_to_server
+from reconciliation.bank.ingest import resume as resume_statements
+from reconciliation.bank.servicer import BankServicer
 from reconciliation.codes_servicer import CodesServicer
 from reconciliation.coverage_servicer import CoverageServicer
 from reconciliation.denials_servicer import DenialsServicer
 from reconciliation.files import IN_THE_OPEN, Files
 from reconciliation.ingest import resume
 from reconciliation.servicer import ReconciliationServicer
-from reconciliation.v1 import codes_pb2, coverage_pb2, denials_pb2, reconciliation_pb2
+from reconciliation.v1 import bank_pb2, codes_pb2, coverage_pb2, denials_pb2, reconciliation_pb2
+from reconciliation.v1.bank_pb2_grpc import add_BankServiceServicer_to_server
 from reconciliation.v1.codes_pb2_grpc import add_CodesServiceServicer_to_server
 from reconciliation.v1.coverage_pb2_grpc import add_CoverageServiceServicer_to_server
 from reconciliation.v1.denials_pb2_grpc import add_DenialsServiceServicer_to_server
@@ -96,6 +99,7 @@ DESCRIPTORS = (
     codes_pb2.DESCRIPTOR.services_by_name["CodesService"],
     coverage_pb2.DESCRIPTOR.services_by_name["CoverageService"],
     denials_pb2.DESCRIPTOR.services_by_name["DenialsService"],
+    bank_pb2.DESCRIPTOR.services_by_name["BankService"],
 )
 SERVICES = tuple(one.full_name for one in DESCRIPTORS)
 
@@ -174,6 +178,7 @@ async def start(
     add_PostingsServiceServicer_to_server(PostingsServicer(database, reads, group_commit, feed), grpc_server)
     add_ReconciliationServiceServicer_to_server(ReconciliationServicer(database, reads, files), grpc_server)
     _add_others(grpc_server, database, reads, files.sealing, signing)
+    add_BankServiceServicer_to_server(BankServicer(database, reads, files), grpc_server)
     health_pb2_grpc.add_HealthServicer_to_server(healthy, grpc_server)
     reflection.enable_server_reflection([*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME], grpc_server)
     port = _opened(grpc_server, listen, admission)
@@ -236,7 +241,7 @@ async def _finish(database: AsyncEngine, files: Files) -> None:
     """
     while True:
         try:
-            if count := await resume(database, files):
+            if count := await resume(database, files) + await resume_statements(database, files):
                 log.info("deliveries finished", count=count)
         except TryAgain as refusal:
             log.warning("deliveries not finished yet", reason=refusal.reason)

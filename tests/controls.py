@@ -6,13 +6,13 @@ A row is a name of PostgreSQL's catalogue and what must be written to be refused
 from collections.abc import Sequence
 from typing import Any
 
-from day import BARE, GONE
+from day import BARE, GONE, TAKEN_BACK
 from test_approvals import MAKER
 
 Row = dict[str, Any]
 UUID = "01890000-0000-7000-8000-000000000001"
 HASH = "\\x" + "ab" * 32
-NEW = 30
+NEW = 33
 """The number of the next entry; the one before was approved."""
 PROPOSAL = 9
 """The number of a proposal that is not there."""
@@ -71,6 +71,11 @@ FRESH: dict[str, Row] = {
     "denials": {"version": 9},
     "denial_policies": {"version": 9},
     "provider_charging": {"version": 9},
+    "bank_statements": {"id": UUID, "position": 99},
+    "deposits": {"id": UUID, "entry_number": 1, "returns": None},
+    "deposit_traces": {"trace": "fresh"},
+    "deposit_applications": {"entry_number": 1},
+    "deposit_policies": {"version": 9},
     "reader_books": {"login": "fresh"},
     "alembic_version": {"version_num": "9999"},
 }
@@ -87,6 +92,8 @@ LIKE = {
     "pay_cycle_lines": "outcome = 'to_pay'",
     "pay_cycle_results": "outcome = 'no_payee'",
     "payment_states": "state = 'sent'",
+    "bank_statements": "state = 'recorded'",
+    "deposits": "amount > 0",
 }
 _PAID: Row = {"outcome": "paid", "amount": 5, "closing": 0, "since": 1}
 """What makes a paid line of one that is not, but for its entry."""
@@ -287,6 +294,32 @@ CHECKS: dict[str, Row] = {
     "tree_nodes_nth_check": {"nth": -1},
     "remittances_state_check": {"state": "lost", "posted": 0, "suspended": 0},
 }
+CHECKS |= {
+    "bank_statements_credits_check": {"state": "recording", "credits": -1},
+    "bank_statements_debits_check": {"state": "recording", "debits": -1},
+    "bank_statements_line_count_check": {"line_count": -1},
+    "bank_statements_position_check": {"position": 0},
+    "bank_statements_state_check": {"state": "lost"},
+    "deliveries_form_check": {"form": "letter"},
+    "deposit_applications_amount_check": {"amount": 0},
+    "deposit_applications_applied_by_check": {"applied_by": ""},
+    "deposit_applications_evidence_check": {"evidence": ""},
+    "deposit_applications_rule_check": {"rule": ""},
+    "deposit_of_a_line": {"line": None},
+    "deposit_policies_missing_after_days_check": {"missing_after_days": 0},
+    "deposit_policies_policy_check": {"policy": "never"},
+    "deposit_policies_reason_check": {"reason": ""},
+    "deposit_policies_set_by_check": {"set_by": ""},
+    "deposit_policies_version_check": {"version": 0},
+    "deposit_traces_trace_check": {"trace": ""},
+    "deposits_account_check": {"account": ""},
+    "deposits_amount_check": {"amount": 0},
+    "deposits_recorded_by_check": {"recorded_by": ""},
+    "exception_is_about": {"remittance": None, "deposit": None},
+    "quarantined_statement_posts_nothing": {"state": "quarantined", "posted": 1},
+    "return_takes": {"returns": UUID},
+    "statement_ties": {"credits": 1},
+}
 # The same for what must be found elsewhere.
 FOREIGN_KEYS: dict[str, Row] = {
     "accounts_book_fkey": {"book": "nowhere"},
@@ -360,6 +393,18 @@ FOREIGN_KEYS: dict[str, Row] = {
     "remittances_book_sha256_fkey": {"sha256": HASH},
     "tree_nodes_book_fkey": {"book": "nowhere"},
 }
+FOREIGN_KEYS |= {
+    "bank_statements_book_sha256_fkey": {"sha256": HASH},
+    "deposit_applications_book_deposit_fkey": {"deposit": UUID},
+    "deposit_applications_book_entry_number_fkey": {"entry_number": NEW},
+    "deposit_applications_book_remittance_fkey": {"remittance": UUID},
+    "deposit_policies_book_fkey": {"book": "nowhere"},
+    "deposit_traces_book_deposit_fkey": {"deposit": UUID},
+    "deposits_book_entry_number_fkey": {"entry_number": NEW},
+    "deposits_book_returns_fkey": {"returns": UUID[:-1] + "2", "amount": -1},
+    "deposits_book_statement_fkey": {"statement": UUID},
+    "exceptions_book_deposit_fkey": {"deposit": UUID},
+}
 # Primary keys, unique constraints and unique indexes: what keeps a row like another out. In what a key covers, the
 # row is the other one's like; what else must differ is said here where FRESH does not say it.
 KEYS: dict[str, Row] = {
@@ -425,6 +470,17 @@ KEYS: dict[str, Row] = {
     "remittances_pkey": {},
     "remittances_trace": {},
     "tree_nodes_pkey": {},
+}
+
+KEYS |= {
+    "bank_statements_book_sha256_position_key": {},
+    "bank_statements_pkey": {},
+    "deposit_applications_pkey": {},
+    "deposit_policies_pkey": {},
+    "deposit_traces_pkey": {},
+    "deposits_book_entry_number_key": {},
+    "deposits_book_returns_key": {"returns": str(TAKEN_BACK.id("main")), "amount": -1},
+    "deposits_pkey": {},
 }
 
 
@@ -534,6 +590,10 @@ TRIGGERS: dict[str, dict[str, Sequence[Sequence[str]]]] = {
         "allowances",
         "approval_limits",
         "checkpoints",
+        "deposit_applications",
+        "deposit_policies",
+        "deposit_traces",
+        "deposits",
         "entry_keys",
         "entry_reversals",
         "pay_calendars",
@@ -590,8 +650,12 @@ BESIDE = {
         "allowances_never_change",
         "claim_moves_never_change",
         "denials_never_change",
+        "deposits_never_change",
+        "deposit_traces_never_change",
+        "deposit_applications_never_change",
     ],
     "allowance_policies_never_change": ["allowances_never_change"],
+    "deposits_never_change": ["deposit_traces_never_change", "deposit_applications_never_change"],
     "entries_number_check": ["postings_are_whole"],
     "entries_posting_count_check": ["entries_are_whole"],
     "postings_amount_check": ["postings_are_whole"],

@@ -1,9 +1,11 @@
 """A day of work in one book: everything that the program does in the database, in calls of its clients."""
 
 import asyncio
+from datetime import date
 from hashlib import sha256
 
 import cycles
+from banks import ACCOUNT, account, bai2, banked, moved
 from payers import NPI, claim, deliver, file, plb, remittance
 from serving import Ledger, cr, dr, entry, key, open_book, payout, session, usd
 from test_approvals import PAID, approved, declining, limited, paying, proposed
@@ -18,6 +20,8 @@ from ledger.v1 import charges_pb2 as ch
 from ledger.v1 import periods_pb2 as pe
 from ledger.v1 import postings_pb2 as po
 from ledger.v1 import reports_pb2 as rp
+from reconciliation.bank.deposit import Deposit
+from reconciliation.v1 import bank_pb2 as bk
 from reconciliation.v1 import codes_pb2 as cd
 from reconciliation.v1 import coverage_pb2 as cv
 from reconciliation.v1 import denials_pb2 as dn
@@ -56,6 +60,13 @@ _TOO_EARLY = file(
 )
 _ITS_PAYMENT = file(remittance("100.00", "EFT5", claim(LATE, "150.00", "100.00", _SHARE, control="P4")))
 _DENIED = file(remittance("0.00", "NON6", claim(DENIED, "150.00", "0.00", "CO-29 150.00", control="P6")))
+_TOLD = account(
+    moved("200.00", "EFT1", reference="B1"),
+    moved("50.00", reference="B2"),
+    moved("-50.00", reference="B2", code="555"),
+)
+TAKEN_BACK = Deposit(ACCOUNT, date(2026, 6, 15), 5000, "USD", "B2")
+"""A deposit that the bank took back on the same day."""
 _BROKEN = file(remittance("1.00", "EFT3", claim(EARLY, "150.00", "100.00", _SHARE)))
 
 
@@ -68,6 +79,7 @@ def worked(ledger: Ledger, book: str) -> None:
     flows_followed(ledger.of(book))
     months_closed(ledger.of(book))
     allowance_posted(ledger.of(book))
+    bank_told(ledger.of(book))
     cycle_paid(ledger.of(book))
     proposals_decided(ledger.of(book))
     questions_answered(ledger, book)
@@ -193,6 +205,16 @@ def flows_followed(books: Ledger) -> None:
     books.charges.SetProviderCharging(ch.SetProviderChargingRequest(allowed=True, **about))
 
 
+def bank_told(books: Ledger) -> None:
+    """A statement with a deposit of a remittance, and one that is taken back; another that does not add up."""
+    policy = {"policy": bk.DEPOSIT_POLICY_ON_REMITTANCE, "reason": "as before"}
+    books.bank.SetDepositPolicy(bk.SetDepositPolicyRequest(book=books.book, **policy))
+    [told] = banked(books, bai2(_TOLD)).statements
+    assert told.posted.minor_units == 20_000, told.reason
+    [broken] = banked(books, bai2(_TOLD).replace(b"20000", b"20001")).statements
+    assert broken.state == bk.STATEMENT_STATE_QUARANTINED
+
+
 def proposals_decided(books: Ledger) -> None:
     """A limit of payouts, one above it that is approved and posted, and one that is declined."""
     limited(books, PAID, 100)
@@ -217,6 +239,8 @@ def questions_answered(ledger: Ledger, book: str) -> None:
     [first, *_] = ledger.reconciliation.ListRemittances(pb.ListRemittancesRequest(book=book)).remittances
     ledger.reconciliation.GetRemittance(pb.GetRemittanceRequest(book=book, id=first.id))
     ledger.reconciliation.ListExceptions(pb.ListExceptionsRequest(book=book))
+    ledger.bank.ListDeposits(bk.ListDepositsRequest(book=book))
+    ledger.bank.GetUnappliedCash(bk.GetUnappliedCashRequest(book=book, as_of="2026-12-31"))
     ledger.accounts.ListBooks(ac.ListBooksRequest())
     ledger.accounts.GetBalance(ac.GetBalanceRequest(book=book, prefix="Assets", as_of="2026-05-01"))
     ledger.postings.ListEntries(po.ListEntriesRequest(book=book))

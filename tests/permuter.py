@@ -32,6 +32,7 @@ class Steps(Enum):
 
     STATEMENTS = "every statement is a step"
     PHASES = "to lock the head, to read, to record and to commit are steps"
+    LOCKS = "to lock the head and to commit are steps"
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,9 @@ class Actor:
         await self.engine.dispose()
 
     def _before_statement(self, _connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        self._wait_for_turn(_phase(statement) if self._steps is Steps.PHASES else " ".join(statement.split()))
+        phase = " ".join(statement.split()) if self._steps is Steps.STATEMENTS else _phase(statement)
+        if self._steps is not Steps.LOCKS or phase == "lock":
+            self._wait_for_turn(phase)
 
     def _wait_for_turn(self, step: str) -> None:
         if self._steps is Steps.PHASES and step == self._phase:

@@ -15,7 +15,7 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status.rpc_status import from_call
 
 from ledger.audit.checkpoint import read_signing_keys
-from ledger.audit.integrity import faults
+from ledger.audit.integrity import faults, found_by
 from ledger.database import engine, reading
 from ledger.v1 import accounts_pb2 as accounts
 from ledger.v1 import money_pb2
@@ -30,6 +30,7 @@ from ledger.v1.periods_pb2_grpc import PeriodsServiceStub
 from ledger.v1.postings_pb2_grpc import PostingsServiceStub
 from ledger.v1.reports_pb2_grpc import ReportsServiceStub
 from reconciliation.files import IN_THE_OPEN, Files
+from reconciliation.v1.bank_pb2_grpc import BankServiceStub
 from reconciliation.v1.codes_pb2_grpc import CodesServiceStub
 from reconciliation.v1.coverage_pb2_grpc import CoverageServiceStub
 from reconciliation.v1.denials_pb2_grpc import DenialsServiceStub
@@ -94,6 +95,7 @@ class Ledger:
     audit: AuditServiceStub
     pay_cycles: PayCyclesServiceStub
     allowances: AllowancesServiceStub
+    bank: BankServiceStub
     book: str = BOOK
 
     @property
@@ -206,6 +208,7 @@ def client(loop: Loop, url: str, channel: grpc.Channel) -> Ledger:
         AuditServiceStub(channel),
         PayCyclesServiceStub(channel),
         AllowancesServiceStub(channel),
+        BankServiceStub(channel),
     )
 
 
@@ -214,7 +217,8 @@ async def found_wrong(url: str) -> list[str]:
     database = engine(url)
     try:
         async with reading(database) as connection:
-            return [str(fault) for fault in await faults(connection)]
+            found = await found_by(connection, "reconciliation.reports", "integrity.sql")
+            return [str(fault) for fault in [*await faults(connection), *found]]
     finally:
         await database.dispose()
 

@@ -14,12 +14,19 @@ A line is what happened; it may begin with its day, which then holds for the lin
     closed 2026-04                                  nothing may; also: override="cfo knows" days=10
     reopened 2026-04 a session was forgotten        proposed by one, approved by another
     identified AETNA as "Aetna Health"              how remittances call a payer
-    policy ages=0,31 matured=90 fewest=2            how allowances for denials are computed, from then on
+    allowance-policy ages=0,31 matured=90 fewest=2  how allowances for denials are computed, from then on
     allowance 2026-06                               posted for the end of the month, and taken back by itself
     book NV-PC                                      the lines after it are about another book
     remitted AETNA trace=EFT1 -> settled            an 835 arrives, made of the lines below it
         claim C1 paid=100.00 CO-45=30.00 PR-3=20.00 -> paid_in_full
         plb WO 25.00 ref=R1
+    deposited AETNA 100.00 trace=EFT1 ref=R1        the bank tells of it; two: trace=EFT1,EFT2; - for no payer
+    returned AETNA 100.00 trace=EFT1 ref=R2         the bank takes it back
+    applied R1 to EFT1 amount=50.00                 a person says whose money it is; without an amount, all of it
+    unapplied R1 from EFT1                          it was not
+    policy AETNA on-deposit                         its remittances wait for money; also: on-remittance days=3
+    retold                                          the bank tells of its last deposit once more, in another form
+    told until 2026-06-30                           the bank has told of all days until then
     again                                           the line before is sent again: nothing new comes of it
     refused PAYABLE_EXCEEDED: paid ada 999.00       a line that is refused, and why
 
@@ -38,6 +45,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import banks
 import payers
 import pytest
 from serving import (
@@ -64,6 +72,7 @@ from ledger.v1 import allowances_pb2 as al
 from ledger.v1 import periods_pb2 as pe
 from ledger.v1 import postings_pb2 as po
 from ledger.v1 import reports_pb2 as rp
+from reconciliation.v1 import bank_pb2 as bk
 from reconciliation.v1 import reconciliation_pb2 as pb
 
 STORIES = sorted((Path(__file__).parent / "books").glob("*.book"))
@@ -131,6 +140,7 @@ class Story:
         self.as_of = ""
         self.covered: set[str] = set()
         self.last: Callable[[], None] = lambda: None
+        self.statement = b""
         self.sessions: dict[str, list[po.RecordSessionRequest]] = defaultdict(list)
 
     def tell(self, line: Line) -> None:
@@ -262,7 +272,7 @@ class Story:
         self.ledger = self.ledger.of(home if told == "main" else f"{told}-of-{home}")
         open_book(self.ledger, self.ledger.book)
 
-    def policy(self, told: str) -> None:
+    def allowance_policy(self, told: str) -> None:
         """How allowances for denials are computed."""
         _, named = words(told)
         terms = al.AllowanceTerms(
@@ -361,6 +371,77 @@ class Story:
 
         self.last = again
 
+    # --- the bank ---
+
+    def deposited(self, told: str) -> None:
+        """The bank tells of money that came, in a BAI2 statement; told again, in a CAMT.053."""
+        [payer, amount], named = words(told)
+        self.bank_tells(amount, payer, named, "")
+
+    def returned(self, told: str) -> None:
+        """The bank takes money back."""
+        [payer, amount], named = words(told)
+        self.bank_tells(f"-{amount}", payer, named, "555")
+
+    def bank_tells(self, amount: str, payer: str, named: dict[str, str], code: str) -> None:
+        signed = "" if payer == "-" else f"1{payer.upper()[:9]}"
+        traces = named["trace"].split(",") if "trace" in named else []
+        line = banks.moved(amount, *traces, payer=signed, reference=named["ref"], code=code)
+        [told] = banks.banked(self.ledger, banks.statement(line, day=self.day)).statements
+        assert (told.state, told.posted) == (bk.STATEMENT_STATE_RECORDED, usd(amount)), told.reason
+
+        self.statement = banks.camt053(line, day=self.day)
+
+        def again() -> None:
+            before = self.ledger.state()
+            self.retold()
+            assert self.ledger.state() == before
+
+        self.last = again
+
+    def retold(self, _: str = "") -> None:
+        """The bank tells of its last deposit once more, and posts nothing for it."""
+        [told] = banks.banked(self.ledger, self.statement).statements
+        assert (told.posted.minor_units, bool(told.repeated.minor_units)) == (0, True), told.reason
+
+    def told(self, told: str) -> None:
+        """The bank has told of all days until one, and nothing more has moved."""
+        banks.banked(self.ledger, banks.statement(day=told.removeprefix("until ")))
+
+    def applied(self, told: str) -> None:
+        """A person says whose money a deposit is."""
+        self.moved(bk.ApplyDepositRequest, told, " to ")
+
+    def unapplied(self, told: str) -> None:
+        """A person says that it was not."""
+        self.moved(bk.UnapplyDepositRequest, told, " from ")
+
+    def moved(self, kind: Any, told: str, word: str) -> None:
+        [reference, trace], named = words(told.replace(word, " "))
+        deposits = self.ledger.bank.ListDeposits(bk.ListDepositsRequest(book=self.ledger.book)).deposits
+        remitted = self.ledger.reconciliation.ListRemittances(pb.ListRemittancesRequest(book=self.ledger.book))
+        [deposit] = [one.id for one in deposits if one.reference == reference]
+        [remittance] = [one.id for one in remitted.remittances if one.trace == trace]
+        about = {"idempotency_key": key(), "effective_date": self.day, "reason": "as its letter says"}
+        amount = usd(named["amount"]) if "amount" in named else None
+        request = kind(book=self.ledger.book, deposit=deposit, remittance=remittance, amount=amount, **about)
+        call = getattr(self.ledger.bank, kind.__name__.removesuffix("Request"))
+        answer = call(request)
+
+        def again() -> None:
+            second = call(request)
+            assert (second.replayed, second.entry_number) == (True, answer.entry_number)
+
+        self.last = again
+
+    def policy(self, told: str) -> None:
+        """When a payer's remittances are posted."""
+        [payer, policy], named = words(told)
+        value = bk.DepositPolicy.Value(f"DEPOSIT_POLICY_{policy.upper().replace('-', '_')}")
+        days = int(named.get("days", "0"))
+        asked = {"book": self.ledger.book, "payer": payer, "policy": value, "missing_after_days": days}
+        self.ledger.bank.SetDepositPolicy(bk.SetDepositPolicyRequest(reason="as agreed", **asked))
+
     # --- what must be ---
 
     def balance(self, account: str, told: str) -> None:
@@ -422,6 +503,12 @@ def sound(ledger: Ledger) -> None:
     assert {row.account for row in balance.rows} == {account for account, _ in sums}
     assert all(total.debits == total.credits for total in balance.totals)
     frozen_for_ever(ledger)
+    for asked, ask in (
+        (bk.GetCashInTransitRequest, "GetCashInTransit"),
+        (bk.GetUnappliedCashRequest, "GetUnappliedCash"),
+    ):
+        found = getattr(ledger.bank, ask)(asked(book=ledger.book, as_of=last_day))
+        assert [row.total for row in found.totals] == [one for one in found.control if one.minor_units]
     assert ledger.wrong() == []
 
 

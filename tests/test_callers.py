@@ -137,6 +137,17 @@ TABLE = """
     SetDenialPolicy      . f . . .
     ListDenialPolicies   . f a u .
     ApplyDenialPolicy    . f . . .
+    RecordDeposit        p f . . .
+    IngestBankStatement  p f . . .
+    ListBankStatements   . f a u .
+    GetDeposit           . f a u .
+    ListDeposits         . f a u .
+    ApplyDeposit         . f . . .
+    UnapplyDeposit       . f . . .
+    SetDepositPolicy     . f . . .
+    ListDepositPolicies  . f a u .
+    GetCashInTransit     . f a u .
+    GetUnappliedCash     . f a u .
 """
 COLUMNS = tuple(Role)
 MAY = {

@@ -790,6 +790,12 @@ ELSEWHERE = {
     "DENIAL_POLICY_OFF": "test_denials",
     "NEXT_PAYER_UNKNOWN": "test_flows",
     "PROVIDER_CHARGING_OFF": "test_charges",
+    "FILE_NO_STATEMENT": "test_bank",
+    "DEPOSIT_NOT_FOUND": "test_bank",
+    "DEPOSIT_EXCEEDED": "tests/books/deposit_differs.book",
+    "CLEARING_EXCEEDED": "tests/books/deposit_too_large.book",
+    "REMITTANCE_NOT_SETTLED": "tests/books/deposit_awaited_in_vain.book",
+    "APPLICATION_EXCEEDED": "tests/books/deposit_unapplied_again.book",
 }
 
 

@@ -6,22 +6,25 @@ A row of the table is what stood in the book, what each actor does, and how they
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
+from io import BytesIO
 from itertools import count
 from types import SimpleNamespace
 from typing import Any, cast
 
+import banks
 import pytest
 from cycles import MONTHLY, payee
+from payers import SIGNED, claim, file, remittance
 from permuter import Run, Steps, Work, permuter
-from serving import cr, dr, entry, payout, session
+from serving import cr, dr, entry, payout, session, usd
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import caller
 from ledger.accounts.servicer import AccountsServicer, open_book
 from ledger.approvals.servicer import ApprovalsServicer
-from ledger.audit.integrity import recomputed
+from ledger.audit.integrity import found_by, recomputed
 from ledger.database import engine, reading, recording
 from ledger.errors import Refusal
 from ledger.pay_cycles import running, store
@@ -29,7 +32,7 @@ from ledger.pay_cycles.servicer import PayCyclesServicer
 from ledger.pay_cycles.store import Cycle
 from ledger.periods.servicer import PeriodsServicer
 from ledger.postings import journal, messages
-from ledger.postings.batch import Posted, Request, Submission
+from ledger.postings.batch import Head, Posted, Request, Submission
 from ledger.postings.commands import Post
 from ledger.reads import Reads
 from ledger.sealing import Sealing
@@ -38,6 +41,12 @@ from ledger.v1 import approvals_pb2 as ap
 from ledger.v1 import pay_cycles_pb2 as pc
 from ledger.v1 import periods_pb2 as pe
 from ledger.v1 import postings_pb2 as po
+from reconciliation.bank.cashier import Arrived, Cashier
+from reconciliation.bank.deposit import Deposit, Trace
+from reconciliation.bank.servicer import BankServicer
+from reconciliation.files import IN_THE_OPEN
+from reconciliation.ingest import ingest
+from reconciliation.v1 import bank_pb2 as bk
 from reconciliation.waiting import old_exceptions
 
 DAY = "2026-04-08"
@@ -63,6 +72,12 @@ BROKEN = text("""
     JOIN postings AS p ON p.book = a.book AND p.account = a.code
     JOIN entries AS e ON e.book = p.book AND e.number = p.entry_number
     WHERE a.book = :book AND e.recorded_at > a.closed_at
+    UNION ALL
+    SELECT 'a deposit lies beside its remittance: ' || r.trace FROM remittances AS r
+    WHERE r.book = :book AND r.applied <> r.paid AND r.paid = (
+        SELECT sum(d.amount) FROM deposits AS d JOIN deposit_traces AS t ON t.book = d.book AND t.deposit = d.id
+        WHERE d.book = r.book AND t.trace = r.trace
+    )
 """)
 
 
@@ -165,6 +180,22 @@ def month_closing(who: str = "ada", *, softly: bool = False) -> Work:
         answer = await servicer.ClosePeriod(pe.ClosePeriodRequest(**about), nothing)
         return "replayed" if answer.replayed else "month closed"
 
+
+def depositing(amount: str = "100.00", reference: str = "R1") -> Work:
+    """The bank's money for the remittance EFT1 comes."""
+
+    async def work(database: AsyncEngine, book: str) -> str:
+        asked = bk.RecordDepositRequest(
+            book=book,
+            account=banks.ACCOUNT,
+            effective_date=DAY,
+            amount=usd(amount),
+            reference=reference,
+            traces=[bk.Trace(number="EFT1", payer_identifier=SIGNED)],
+        )
+        found = await BankServicer(database, Reads(database), IN_THE_OPEN).RecordDeposit(asked, cast("Any", None))
+        return "replayed" if found.replayed else "deposited"
+
     return work
 
 
@@ -239,6 +270,21 @@ def cycle_run(cut_off: str, *, proposal: int = 1, known: int = 1, looks: bool = 
             outcome = await connection.execute(OUTCOME, {"book": book, "cycle": day})
         return str(outcome.scalar_one())
 
+
+def looking_before_the_lock() -> Work:
+    """Broken on purpose: whose money a deposit is, is looked up before the head is held."""
+
+    async def work(database: AsyncEngine, book: str) -> str:
+        deposit = Deposit(banks.ACCOUNT, date.fromisoformat(DAY), 10_000, "USD", "R1", (Trace("EFT1", SIGNED),))
+        async with reading(database) as connection:
+            before = Cashier(connection, Head(book, 0, b"", datetime.now(UTC)), "ada")
+            await before.learn({"EFT1"})
+        async with journal.posting(database, book) as (connection, head):
+            cashier = Cashier(connection, head, "ada", known=before.known, _learnt=before._learnt)
+            await cashier.receive(Arrived(deposit))
+            await cashier.record()
+        return "deposited"
+
     return work
 
 
@@ -249,6 +295,16 @@ def cycle_sent(cut_off: str) -> Work:
         asked = pc.MarkSentRequest(book=book, cycle=cut_off, day=cut_off, reason="sent")
         await cycles(database).MarkSent(asked, cast("Any", None))
         return "sent"
+
+
+def remitting() -> Work:
+    """The remittance EFT1 arrives; however it stands in that moment."""
+    loop = claim("C1", "150.00", "100.00", "CO-50 50.00", control="P1")
+    data = file(remittance("100.00", "EFT1", loop, day=DAY))
+
+    async def work(database: AsyncEngine, book: str) -> str:
+        await ingest(database, IN_THE_OPEN, book, "eft1.835", "ada", BytesIO(data))
+        return "remitted"
 
     return work
 
@@ -271,6 +327,18 @@ def holding() -> Work:
         asked = pc.HoldProviderRequest(book=book, provider="ada", reason="audit")
         await cycles(database).HoldProvider(asked, cast("Any", None))
         return "on hold"
+
+    return work
+
+
+def waiting_for_money() -> Work:
+    """All remittances are posted only once their money is there."""
+
+    async def work(database: AsyncEngine, book: str) -> str:
+        policy = bk.DEPOSIT_POLICY_ON_DEPOSIT
+        asked = bk.SetDepositPolicyRequest(book=book, policy=policy, reason="as agreed")
+        await BankServicer(database, Reads(database), IN_THE_OPEN).SetDepositPolicy(asked, cast("Any", None))
+        return "set"
 
     return work
 
@@ -435,6 +503,30 @@ MEETINGS = {
         [("returned", "replayed")],
         Steps.PHASES,
     ),
+    "a deposit and its remittance": lambda: Meeting(
+        [posting(earned())],
+        [depositing(), remitting()],
+        [("deposited", "remitted")],
+        Steps.LOCKS,
+    ),
+    "a deposit and the remittance that waits for it": lambda: Meeting(
+        [waiting_for_money(), posting(earned())],
+        [depositing(), remitting()],
+        [("deposited", "remitted")],
+        Steps.LOCKS,
+    ),
+    "the same deposit twice": lambda: Meeting(
+        [remitting()],
+        [depositing(), depositing()],
+        [("deposited", "replayed")],
+        Steps.LOCKS,
+    ),
+    "two parts of one payment": lambda: Meeting(
+        [remitting()],
+        [depositing("40.00", "R1"), depositing("60.00", "R2")],
+        [("deposited", "deposited")],
+        Steps.LOCKS,
+    ),
     "three payouts": lambda: Meeting(
         [posting(earned())],
         [posting(paid("a")), posting(paid("b")), posting(paid("c"))],
@@ -477,7 +569,9 @@ async def wrong(database: AsyncEngine, book: str) -> list[str]:
     """What is broken in a book, and in the sums of all of them."""
     async with reading(database) as connection:
         broken = (await connection.execute(BROKEN, {"book": book})).scalars().all()
-        return [*broken, *map(str, await recomputed(connection))]
+        found = await recomputed(connection)
+        found += await found_by(connection, "reconciliation.reports", "integrity.sql")
+        return [*broken, *map(str, found)]
 
 
 def in_any_order(ends: Sequence[str]) -> tuple[str, ...]:
@@ -506,6 +600,15 @@ def test_the_permuter_sees_a_payout_that_was_decided_before_the_lock(database: s
     for one in twice:
         assert one.wrong == ["paid more than was payable: Liabilities:Payable:Provider:ada"]
     assert not any(one.wrong for one in found if one not in twice)
+
+
+def test_the_permuter_sees_a_deposit_that_was_looked_up_before_the_lock(database: str) -> None:
+    """Where the remittance is settled meanwhile, its money lies beside it, and in no other order."""
+    meeting = Meeting([posting(earned())], [looking_before_the_lock(), remitting()], [])
+    found = asyncio.run(permuted(database, meeting, Steps.LOCKS))
+    beside = [one.wrong for one in found if one.wrong]
+    assert 0 < len(beside) < len(found)
+    assert {"a deposit lies beside its remittance: EFT1"} == {told for wrong in beside for told in wrong}
 
 
 def test_the_permuter_tries_every_order(database: str) -> None:

@@ -5,6 +5,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 
+import banks
 import grpc
 import psycopg
 import pytest
@@ -13,6 +14,7 @@ from payers import NPI, deliver, file, line, remittance
 from serving import Ledger, Loop, client, refusal, session
 from test_command import LEDGER, connected, environment, running
 
+from reconciliation.v1 import bank_pb2 as bk
 from reconciliation.v1 import reconciliation_pb2 as pb
 from service.questions import QUESTIONS
 
@@ -66,6 +68,24 @@ FILES = {
         trace="EFT15", amount="90.00", more=f"PLB*{NPI}*20261231*ZZ:XFREETEXT22*10.00~"
     ),
 }
+WORDS = "ZEBROWSKA QUILLA MIDDLEX 13 SECRET LANE XMEMBER77 XPHONE33 "
+LINES = (
+    banks.moved("5.00", "EFT1", reference="R1", words=WORDS),
+    banks.moved("6.00", reference="R2", words=WORDS),
+    banks.moved("-7.00", reference="R3", words=WORDS),
+)
+NAMED = b"<RltdPties><Dbtr><Nm>ZEBROWSKA QUILLA</Nm><Id><PrvtId><Othr><Id>XSSN666</Id></Othr></PrvtId></Id></Dbtr>"
+STATEMENTS = {
+    "a sound statement": banks.statement(*LINES),
+    "a statement in XML": banks.camt053(*LINES, day="2026-06-16").replace(
+        b"<RmtInf>", NAMED + b"</RltdPties><RmtInf>"
+    ),
+    "a statement that does not add up": banks.statement(*LINES).replace(b"16,165,500,", b"16,165,ZEBROWSKA,"),
+    "a statement broken off in a name": banks.statement(*LINES)[:-150],
+    "XML broken off in a name": banks.camt053(*LINES)[:-250],
+    "XML with a name for an amount": banks.camt053(*LINES).replace(b">5.00<", b">ZEBROWSKA<"),
+    "no statement": b"01" + WORDS.encode(),
+}
 # What a payer names in these is our own word for a payment, so it is kept: the reference of a PLB.
 KEPT = {"XFREETEXT22"}
 OF_ALL = {"statement": ("--item", "C1")}
@@ -79,6 +99,8 @@ def named(text: str) -> set[str]:
 def test_the_files_hold_what_is_looked_for() -> None:
     """Or nothing would be found where there is something to find."""
     assert named(FILES["sound"].decode()) == set(SECRETS)
+    assert len(named(STATEMENTS["a sound statement"].decode())) == 6
+    assert "XSSN666" in named(STATEMENTS["a statement in XML"].decode())
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +116,7 @@ def taken_in(loop: Loop, server: Ledger, tmp_path_factory: pytest.TempPathFactor
         with connected(said) as channel:
             there = client(loop, server.url, channel)
             answers += (answered(there, data) for data in FILES.values())
+            answers += (banked(there, data) for data in STATEMENTS.values())
             answers += asked(there)
         process.terminate()
         _, logged = process.communicate()
@@ -101,6 +124,11 @@ def taken_in(loop: Loop, server: Ledger, tmp_path_factory: pytest.TempPathFactor
     for path, data in zip(paths, FILES.values(), strict=True):
         path.write_bytes(data)
     typed = typing("ingest", "--book", "typed", *map(str, paths), url=server.url)
+    paths = [folder / f"{number}.bank" for number in range(len(STATEMENTS))]
+    for path, data in zip(paths, STATEMENTS.values(), strict=True):
+        path.write_bytes(data)
+    typed += typing("bank", "ingest", "--book", "typed", *map(str, paths), url=server.url)
+    typed += typing("bank", "deposits", "--book", "typed", url=server.url)
     reports = [
         typing("report", name, *OF_ALL.get(name, ()), "--format", "json", url=server.url) for name in QUESTIONS
     ]
@@ -121,8 +149,20 @@ def answered(there: Ledger, data: bytes) -> str:
         return str(refusal(error))
 
 
+def banked(there: Ledger, data: bytes) -> str:
+    try:
+        return str(banks.banked(there, data))
+    except grpc.RpcError as error:
+        return str(refusal(error))
+
+
 def asked(there: Ledger) -> Iterator[str]:
-    """Everything that can be asked about remittances."""
+    """Everything that can be asked about remittances and deposits."""
+    yield str(there.bank.ListBankStatements(bk.ListBankStatementsRequest(book=there.book)))
+    told = there.bank.ListDeposits(bk.ListDepositsRequest(book=there.book))
+    yield str(told)
+    for deposit in told.deposits:
+        yield str(there.bank.GetDeposit(bk.GetDepositRequest(book=there.book, id=deposit.id)))
     listed = there.reconciliation.ListRemittances(pb.ListRemittancesRequest(book=there.book)).remittances
     yield str(listed)
     yield str(there.reconciliation.ListExceptions(pb.ListExceptionsRequest(book=there.book, page_size=1000)))
@@ -133,7 +173,10 @@ def asked(there: Ledger) -> Iterator[str]:
 
 def test_the_sound_ones_are_settled(taken_in: dict[str, str]) -> None:
     """So that what is stored of a patient who is matched is looked at too."""
-    for decision in ("DECISION_PAID_IN_FULL", "DECISION_SUSPENDED", "REMITTANCE_STATE_QUARANTINED"):
+    for decision in (
+        *("DECISION_PAID_IN_FULL", "DECISION_SUSPENDED", "REMITTANCE_STATE_QUARANTINED"),
+        *("STATEMENT_STATE_RECORDED", "STATEMENT_STATE_QUARANTINED"),
+    ):
         assert decision in taken_in["answers"]
 
 
@@ -157,7 +200,7 @@ def test_nor_do_the_bytes_that_are_kept(taken_in: dict[str, str], server: Ledger
     with psycopg.connect(server.url.replace("+psycopg", "")) as connection:
         kept = connection.execute(sql).fetchall()
     assert {(book, key_name) for book, key_name, _ in kept} == {("main", "test"), ("typed", "test")}
-    assert len(kept) > len(FILES)
+    assert len(kept) > len(FILES) + len(STATEMENTS)
     for _, _, content in kept:
         assert named(content.decode("latin-1")) == set()
 

@@ -7,6 +7,7 @@ from sqlalchemy import Column, Table
 from sqlalchemy.dialects import postgresql
 
 import ledger.schema
+import reconciliation.bank.schema
 import reconciliation.schema
 
 TABLES: list[Table] = [

@@ -37,6 +37,10 @@ class Kind(StrEnum):
     OVERPAYMENT_APPLIED = "overpayment_applied"
     PROVIDER_CHARGED = "provider_charged"
     PATIENT_EVENED = "patient_evened"
+    DEPOSIT_RECEIVED = "deposit_received"
+    DEPOSIT_APPLIED = "deposit_applied"
+    DEPOSIT_UNAPPLIED = "deposit_unapplied"
+    DEPOSIT_RETURNED = "deposit_returned"
 
 
 @dataclass(frozen=True, slots=True)

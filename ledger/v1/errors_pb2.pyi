@@ -295,6 +295,21 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """No payer of the claim comes after this one, FAILED_PRECONDITION: {"claim": "C1", "payer": "AETNA"}."""
     REASON_PROVIDER_CHARGING_OFF: _Reason.ValueType  # 166
     """The book charges no provider, FAILED_PRECONDITION: {"book": "main"}."""
+    REASON_FILE_NO_STATEMENT: _Reason.ValueType  # 170
+    """--- the bank ---
+
+    The file is neither a BAI2 nor a CAMT.053 statement that can be read, INVALID_ARGUMENT.
+    """
+    REASON_DEPOSIT_NOT_FOUND: _Reason.ValueType  # 171
+    """No such deposit in this book, NOT_FOUND: {"id": …}."""
+    REASON_DEPOSIT_EXCEEDED: _Reason.ValueType  # 172
+    """More than is unapplied of the deposit, FAILED_PRECONDITION: {"deposit": …, "unapplied": "80.00", "amount": "100.00"}."""
+    REASON_CLEARING_EXCEEDED: _Reason.ValueType  # 173
+    """More than the remittance waits for, FAILED_PRECONDITION: {"remittance": …, "open": "80.00", "amount": "100.00"}."""
+    REASON_REMITTANCE_NOT_SETTLED: _Reason.ValueType  # 174
+    """Nothing can be applied to a remittance that is not settled, FAILED_PRECONDITION: {"id": …, "state": "waiting"}."""
+    REASON_APPLICATION_EXCEEDED: _Reason.ValueType  # 175
+    """More than was applied, FAILED_PRECONDITION: {"deposit": …, "applied": "80.00", "amount": "100.00"}."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Why a request was refused. It travels in google.rpc.ErrorInfo.reason of the status details (without
@@ -579,6 +594,21 @@ REASON_NEXT_PAYER_UNKNOWN: Reason.ValueType  # 165
 """No payer of the claim comes after this one, FAILED_PRECONDITION: {"claim": "C1", "payer": "AETNA"}."""
 REASON_PROVIDER_CHARGING_OFF: Reason.ValueType  # 166
 """The book charges no provider, FAILED_PRECONDITION: {"book": "main"}."""
+REASON_FILE_NO_STATEMENT: Reason.ValueType  # 170
+"""--- the bank ---
+
+The file is neither a BAI2 nor a CAMT.053 statement that can be read, INVALID_ARGUMENT.
+"""
+REASON_DEPOSIT_NOT_FOUND: Reason.ValueType  # 171
+"""No such deposit in this book, NOT_FOUND: {"id": …}."""
+REASON_DEPOSIT_EXCEEDED: Reason.ValueType  # 172
+"""More than is unapplied of the deposit, FAILED_PRECONDITION: {"deposit": …, "unapplied": "80.00", "amount": "100.00"}."""
+REASON_CLEARING_EXCEEDED: Reason.ValueType  # 173
+"""More than the remittance waits for, FAILED_PRECONDITION: {"remittance": …, "open": "80.00", "amount": "100.00"}."""
+REASON_REMITTANCE_NOT_SETTLED: Reason.ValueType  # 174
+"""Nothing can be applied to a remittance that is not settled, FAILED_PRECONDITION: {"id": …, "state": "waiting"}."""
+REASON_APPLICATION_EXCEEDED: Reason.ValueType  # 175
+"""More than was applied, FAILED_PRECONDITION: {"deposit": …, "applied": "80.00", "amount": "100.00"}."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 @_typing.final

@@ -62,6 +62,14 @@ class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Kind.ValueType],
     """A provider bears a fault of its own: never by a rule, never by one person."""
     KIND_PATIENT_EVENED: _Kind.ValueType  # 15
     """What a patient owes on a claim and what is owed back cancel out."""
+    KIND_DEPOSIT_RECEIVED: _Kind.ValueType  # 35
+    """The bank has received money."""
+    KIND_DEPOSIT_APPLIED: _Kind.ValueType  # 36
+    """Unapplied cash is found to be the money of a remittance."""
+    KIND_DEPOSIT_UNAPPLIED: _Kind.ValueType  # 37
+    """It was not: the remittance waits for its money again."""
+    KIND_DEPOSIT_RETURNED: _Kind.ValueType  # 38
+    """The bank has taken a deposit back."""
 
 class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
     """What happened."""
@@ -99,6 +107,14 @@ KIND_PROVIDER_CHARGED: Kind.ValueType  # 14
 """A provider bears a fault of its own: never by a rule, never by one person."""
 KIND_PATIENT_EVENED: Kind.ValueType  # 15
 """What a patient owes on a claim and what is owed back cancel out."""
+KIND_DEPOSIT_RECEIVED: Kind.ValueType  # 35
+"""The bank has received money."""
+KIND_DEPOSIT_APPLIED: Kind.ValueType  # 36
+"""Unapplied cash is found to be the money of a remittance."""
+KIND_DEPOSIT_UNAPPLIED: Kind.ValueType  # 37
+"""It was not: the remittance waits for its money again."""
+KIND_DEPOSIT_RETURNED: Kind.ValueType  # 38
+"""The bank has taken a deposit back."""
 Global___Kind: _TypeAlias = Kind  # noqa: Y015
 
 @_typing.final

@@ -5,8 +5,11 @@
 SELECT
     x.opened_at,
     x.reason,
-    coalesce(r.payer, r.signed_by) AS payer,
-    r.trace,
+    coalesce(r.payer, r.signed_by, d.payer, d.payer_identifier, '') AS payer,
+    coalesce(r.trace, (
+        SELECT string_agg(t.trace, ' ' ORDER BY t.trace) FROM deposit_traces AS t
+        WHERE t.book = x.book AND t.deposit = x.deposit
+    ), '') AS trace,
     x.line,
     x.claim_as_sent,
     coalesce(x.claim, '') AS claim,
@@ -16,7 +19,8 @@ SELECT
     coalesce(x.owner, '') AS owner,
     x.id
 FROM exceptions AS x
-JOIN remittances AS r ON r.book = x.book AND r.id = x.remittance
+LEFT JOIN remittances AS r ON r.book = x.book AND r.id = x.remittance
+LEFT JOIN deposits AS d ON d.book = x.book AND d.id = x.deposit
 WHERE x.book = :'book'
     AND x.opened_at < CAST(:'as_of' AS date) + 1
     AND (x.closed_at IS NULL OR x.closed_at >= CAST(:'as_of' AS date) + 1)

@@ -9,6 +9,27 @@ WITH cleared AS (
             'claim_paid', 'claim_adjusted', 'payment_reversed', 'payment_suspended', 'provider_level_adjusted'
         )
     GROUP BY e.book, e.remittance
+), banked AS (
+    -- What the entries of the bank moved, by entry, account and item.
+    SELECT e.book, e.number, e.kind, p.account, p.item, sum(p.amount) AS amount
+    FROM entries AS e
+    JOIN postings AS p ON p.book = e.book AND p.entry_number = e.number
+    WHERE e.kind IN ('deposit_received', 'deposit_applied', 'deposit_unapplied', 'deposit_returned')
+    GROUP BY e.book, e.number, e.kind, p.account, p.item
+), kept AS (
+    -- A deposit, less what of it was taken back; what of it is applied, and what the books keep of it as unapplied.
+    SELECT d.book, d.id, d.amount + coalesce(r.amount, 0) AS amount,
+        coalesce((
+            SELECT sum(a.amount) FROM deposit_applications AS a WHERE a.book = d.book AND a.deposit = d.id
+        ), 0) AS applied,
+        -coalesce(i.amount, 0) AS unapplied
+    FROM deposits AS d
+    LEFT JOIN (
+        SELECT book, item, sum(amount) AS amount FROM banked
+        WHERE account = 'Liabilities:UnappliedCash' GROUP BY book, item
+    ) AS i ON i.book = d.book AND i.item = CAST(d.id AS text)
+    LEFT JOIN deposits AS r ON r.book = d.book AND r.returns = d.id
+    WHERE d.returns IS NULL
 )
 SELECT 'clearing_equals_payment' AS check_name, r.book, CAST(r.id AS text) AS subject,
     CAST(r.paid AS text) AS expected, CAST(coalesce(c.amount, 0) AS text) AS found
@@ -19,7 +40,7 @@ UNION ALL
 SELECT 'quarantined_posts_nothing', r.book, CAST(r.id AS text), '0', CAST(c.amount AS text)
 FROM remittances AS r
 JOIN cleared AS c ON c.book = r.book AND c.remittance = CAST(r.id AS text)
-WHERE r.state IN ('quarantined', 'duplicate') AND c.amount <> 0
+WHERE r.state IN ('quarantined', 'duplicate', 'waiting') AND c.amount <> 0
 UNION ALL
 SELECT 'every_claim_decided', r.book, CAST(r.id AS text), CAST(r.settled_claim_count AS text), CAST(count(c.line) AS text)
 FROM remittances AS r
@@ -43,4 +64,47 @@ SELECT 'absorbed_as_posted', d.book, d.claim, 'denial_absorbed', coalesce(e.kind
 FROM denials AS d
 LEFT JOIN entries AS e ON e.book = d.book AND e.number = d.entry_number
 WHERE d.state = 'absorbed' AND (e.kind IS DISTINCT FROM 'denial_absorbed' OR e.claim IS DISTINCT FROM d.claim)
+UNION ALL
+SELECT 'deposit_is_in_cash_once', d.book, CAST(d.id AS text), CAST(d.amount AS text), CAST(coalesce(b.amount, 0) AS text)
+FROM deposits AS d
+LEFT JOIN banked AS b ON b.book = d.book AND b.number = d.entry_number AND b.account = 'Assets:Cash'
+WHERE coalesce(b.amount, 0) <> d.amount
+UNION ALL
+SELECT 'cash_of_the_bank_is_of_a_deposit', b.book, CAST(b.number AS text), 'a deposit', CAST(b.amount AS text)
+FROM banked AS b
+WHERE b.account = 'Assets:Cash'
+    AND NOT EXISTS (SELECT FROM deposits AS d WHERE d.book = b.book AND d.entry_number = b.number)
+UNION ALL
+SELECT 'deposit_is_applied_or_unapplied', k.book, CAST(k.id AS text), CAST(k.amount AS text),
+    CAST(k.applied + k.unapplied AS text)
+FROM kept AS k
+WHERE k.amount <> k.applied + k.unapplied
+UNION ALL
+SELECT 'application_is_in_its_entry', coalesce(b.book, a.book), CAST(coalesce(b.number, a.entry_number) AS text),
+    CAST(coalesce(a.amount, 0) AS text), CAST(coalesce(-b.amount, 0) AS text)
+FROM (
+    SELECT book, number, account, sum(amount) AS amount FROM banked
+    WHERE account LIKE 'Assets:RemittanceClearing:%' GROUP BY book, number, account
+) AS b
+FULL JOIN (
+    SELECT a.book, a.entry_number, r.clearing, sum(a.amount) AS amount
+    FROM deposit_applications AS a
+    JOIN remittances AS r ON r.book = a.book AND r.id = a.remittance
+    GROUP BY a.book, a.entry_number, r.clearing
+) AS a ON a.book = b.book AND a.entry_number = b.number AND a.clearing = b.account
+WHERE coalesce(a.amount, 0) <> coalesce(-b.amount, 0)
+UNION ALL
+SELECT 'remittance_adds_up_applications', r.book, CAST(r.id AS text), CAST(coalesce(sum(a.amount), 0) AS text),
+    CAST(r.applied AS text)
+FROM remittances AS r
+LEFT JOIN deposit_applications AS a ON a.book = r.book AND a.remittance = r.id
+GROUP BY r.book, r.id, r.applied
+HAVING coalesce(sum(a.amount), 0) <> r.applied
+UNION ALL
+SELECT 'statement_posts_its_deposits', s.book, CAST(s.id AS text), CAST(s.posted AS text),
+    CAST(coalesce(sum(d.amount), 0) AS text)
+FROM bank_statements AS s
+LEFT JOIN deposits AS d ON d.book = s.book AND d.statement = s.id
+GROUP BY s.book, s.id, s.posted
+HAVING coalesce(sum(d.amount), 0) <> s.posted
 ORDER BY 1, 2, 3

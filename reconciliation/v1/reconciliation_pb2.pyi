@@ -36,6 +36,8 @@ class _RemittanceStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Remit
     """Nothing of it is posted; the reason says why."""
     REMITTANCE_STATE_DUPLICATE: _RemittanceState.ValueType  # 4
     """It came before: nothing of it is posted again."""
+    REMITTANCE_STATE_WAITING: _RemittanceState.ValueType  # 35
+    """It waits for its deposit, as the payer's policy says: nothing of it is posted yet."""
 
 class RemittanceState(_RemittanceState, metaclass=_RemittanceStateEnumTypeWrapper): ...
 
@@ -48,6 +50,8 @@ REMITTANCE_STATE_QUARANTINED: RemittanceState.ValueType  # 3
 """Nothing of it is posted; the reason says why."""
 REMITTANCE_STATE_DUPLICATE: RemittanceState.ValueType  # 4
 """It came before: nothing of it is posted again."""
+REMITTANCE_STATE_WAITING: RemittanceState.ValueType  # 35
+"""It waits for its deposit, as the payer's policy says: nothing of it is posted yet."""
 Global___RemittanceState: _TypeAlias = RemittanceState  # noqa: Y015
 
 class _Decision:
@@ -132,6 +136,16 @@ class _ExceptionReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Excep
     """It pays somebody whom the book does not know as itself (N1*PE)."""
     EXCEPTION_REASON_TAKEBACK_UNEXPLAINED: _ExceptionReason.ValueType  # 31
     """Money is taken off a payment under a reference that nothing is open for."""
+    EXCEPTION_REASON_DEPOSIT_MISSING: _ExceptionReason.ValueType  # 170
+    """The bank has told of all days until long after the payment, and the money is not there."""
+    EXCEPTION_REASON_DEPOSIT_DIFFERS: _ExceptionReason.ValueType  # 171
+    """Deposits name the trace of a remittance, and their sum is not what it waits for."""
+    EXCEPTION_REASON_UNAPPLIED_CASH: _ExceptionReason.ValueType  # 172
+    """Money came, and nothing says for certain what for."""
+    EXCEPTION_REASON_DEPOSIT_AMBIGUOUS: _ExceptionReason.ValueType  # 173
+    """Several remittances or deposits fit, or the deposit names a trace that is another payer's."""
+    EXCEPTION_REASON_RETURN_WITHOUT_DEPOSIT: _ExceptionReason.ValueType  # 174
+    """The bank took money back, and no one deposit is known that it was."""
 
 class ExceptionReason(_ExceptionReason, metaclass=_ExceptionReasonEnumTypeWrapper):
     """Why a person must look."""
@@ -164,6 +178,16 @@ EXCEPTION_REASON_PAYEE_UNKNOWN: ExceptionReason.ValueType  # 30
 """It pays somebody whom the book does not know as itself (N1*PE)."""
 EXCEPTION_REASON_TAKEBACK_UNEXPLAINED: ExceptionReason.ValueType  # 31
 """Money is taken off a payment under a reference that nothing is open for."""
+EXCEPTION_REASON_DEPOSIT_MISSING: ExceptionReason.ValueType  # 170
+"""The bank has told of all days until long after the payment, and the money is not there."""
+EXCEPTION_REASON_DEPOSIT_DIFFERS: ExceptionReason.ValueType  # 171
+"""Deposits name the trace of a remittance, and their sum is not what it waits for."""
+EXCEPTION_REASON_UNAPPLIED_CASH: ExceptionReason.ValueType  # 172
+"""Money came, and nothing says for certain what for."""
+EXCEPTION_REASON_DEPOSIT_AMBIGUOUS: ExceptionReason.ValueType  # 173
+"""Several remittances or deposits fit, or the deposit names a trace that is another payer's."""
+EXCEPTION_REASON_RETURN_WITHOUT_DEPOSIT: ExceptionReason.ValueType  # 174
+"""The bank took money back, and no one deposit is known that it was."""
 Global___ExceptionReason: _TypeAlias = ExceptionReason  # noqa: Y015
 
 @_typing.final
@@ -187,6 +211,7 @@ class Remittance(_message.Message):
     EXCEPTION_COUNT_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     RECEIVED_AT_FIELD_NUMBER: _builtins.int
+    APPLIED_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUID."""
     state: Global___RemittanceState.ValueType
@@ -214,12 +239,16 @@ class Remittance(_message.Message):
 
     @_builtins.property
     def posted(self) -> _money_pb2.Money:
-        """The parts of it: paid = posted + suspended, or all of it quarantined."""
+        """The parts of it: paid = posted + suspended, or all of it quarantined, or waiting for its deposit."""
 
     @_builtins.property
     def suspended(self) -> _money_pb2.Money: ...
     @_builtins.property
     def received_at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def applied(self) -> _money_pb2.Money:
+        """What of it the bank has received, as far as deposits were applied to it."""
+
     def __init__(
         self,
         *,
@@ -240,10 +269,11 @@ class Remittance(_message.Message):
         exception_count: _builtins.int = ...,
         reason: _builtins.str = ...,
         received_at: _timestamp_pb2.Timestamp | None = ...,
+        applied: _money_pb2.Money | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["paid", b"paid", "posted", b"posted", "received_at", b"received_at", "suspended", b"suspended"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "paid", b"paid", "posted", b"posted", "received_at", b"received_at", "suspended", b"suspended"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim_count", b"claim_count", "exception_count", b"exception_count", "file_name", b"file_name", "file_sha256", b"file_sha256", "id", b"id", "paid", b"paid", "payer", b"payer", "payer_name", b"payer_name", "payment_date", b"payment_date", "position", b"position", "posted", b"posted", "reason", b"reason", "received_at", b"received_at", "settled_claim_count", b"settled_claim_count", "state", b"state", "suspended", b"suspended", "trace", b"trace"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "claim_count", b"claim_count", "exception_count", b"exception_count", "file_name", b"file_name", "file_sha256", b"file_sha256", "id", b"id", "paid", b"paid", "payer", b"payer", "payer_name", b"payer_name", "payment_date", b"payment_date", "position", b"position", "posted", b"posted", "reason", b"reason", "received_at", b"received_at", "settled_claim_count", b"settled_claim_count", "state", b"state", "suspended", b"suspended", "trace", b"trace"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -399,6 +429,7 @@ class Exception(_message.Message):
     DETAIL_FIELD_NUMBER: _builtins.int
     OPENED_AT_FIELD_NUMBER: _builtins.int
     OWNER_FIELD_NUMBER: _builtins.int
+    DEPOSIT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     remittance: _builtins.str
     line: _builtins.int
@@ -409,6 +440,8 @@ class Exception(_message.Message):
     detail: _builtins.str
     """One sentence with the facts."""
     owner: _builtins.str
+    deposit: _builtins.str
+    """The deposit that it is about; empty where it is about a remittance alone."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """The money at stake."""
@@ -428,10 +461,11 @@ class Exception(_message.Message):
         detail: _builtins.str = ...,
         opened_at: _timestamp_pb2.Timestamp | None = ...,
         owner: _builtins.str = ...,
+        deposit: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "opened_at", b"opened_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "claim", b"claim", "claim_as_sent", b"claim_as_sent", "detail", b"detail", "id", b"id", "line", b"line", "opened_at", b"opened_at", "owner", b"owner", "reason", b"reason", "remittance", b"remittance"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "claim", b"claim", "claim_as_sent", b"claim_as_sent", "deposit", b"deposit", "detail", b"detail", "id", b"id", "line", b"line", "opened_at", b"opened_at", "owner", b"owner", "reason", b"reason", "remittance", b"remittance"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

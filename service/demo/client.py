@@ -10,7 +10,8 @@ from ledger.v1 import accounts_pb2, money_pb2, postings_pb2, reports_pb2
 from ledger.v1.accounts_pb2_grpc import AccountsServiceStub
 from ledger.v1.postings_pb2_grpc import PostingsServiceStub
 from ledger.v1.reports_pb2_grpc import ReportsServiceStub
-from reconciliation.v1 import coverage_pb2, reconciliation_pb2
+from reconciliation.v1 import bank_pb2, coverage_pb2, reconciliation_pb2
+from reconciliation.v1.bank_pb2_grpc import BankServiceStub
 from reconciliation.v1.coverage_pb2_grpc import CoverageServiceStub
 from reconciliation.v1.reconciliation_pb2_grpc import ReconciliationServiceStub
 from service.demo.world import CURRENCY, Session
@@ -24,6 +25,7 @@ IN_FLIGHT = 64
 _BATCH = 1000
 _PART = 64 * 1024
 _ACTOR = ((HEADER, "demo"),)
+_BANK_ACCOUNT = "0012345678"
 Line = tuple[str, int, str]
 """An account, signed cents (debit positive) and the open item, empty where there is none."""
 
@@ -39,6 +41,7 @@ class Client:
         self._reports = ReportsServiceStub(channel)
         self._mail = ReconciliationServiceStub(channel)
         self._coverage = CoverageServiceStub(channel)
+        self._bank = BankServiceStub(channel)
 
     async def open_book(self, name: str) -> None:
         """Opens the book."""
@@ -74,10 +77,6 @@ class Client:
             batch = entries[start : start + _BATCH]
             asked = postings_pb2.PostEntriesRequest(book=self.book, entries=batch, atomic=True)
             await self._postings.PostEntries(asked, metadata=_ACTOR)
-
-    async def post_one(self, entry: postings_pb2.EntryToPost) -> None:
-        """Posts one entry."""
-        await self._postings.PostEntry(postings_pb2.PostEntryRequest(book=self.book, entry=entry), metadata=_ACTOR)
 
     async def pay(self, provider: str, amount: money_pb2.Money, day: str, pay_cycle: str) -> None:
         """Pays a provider."""
@@ -138,6 +137,18 @@ class Client:
     async def deliver(self, name: str, content: bytes) -> reconciliation_pb2.IngestRemittanceResponse:
         """Delivers an 835 file in parts."""
         return await self._mail.IngestRemittance(_parts(self.book, name, content), metadata=_ACTOR)
+
+    async def deposit(self, trace: str, payer: str, amount: money_pb2.Money, day: str) -> None:
+        """The bank's money for a payment comes, under its trace and the payer's identifier."""
+        asked = bank_pb2.RecordDepositRequest(
+            book=self.book,
+            account=_BANK_ACCOUNT,
+            effective_date=day,
+            amount=amount,
+            reference=trace,
+            traces=[bank_pb2.Trace(number=trace, payer_identifier=payer)],
+        )
+        await self._bank.RecordDeposit(asked, metadata=_ACTOR)
 
     async def adjusted(self, remittance: str) -> Sequence[reconciliation_pb2.ProviderLevelAdjustment]:
         """The provider-level adjustments of a remittance, with their accounts."""

@@ -82,9 +82,9 @@ class Story:
 
     async def _deposit(self, remittance: pb.Remittance, day: str) -> None:
         """The bank's money meets the payer's explanation, and the clearing account must be empty again."""
-        account, paid = chart.clearing(remittance.payer, remittance.trace), remittance.paid.minor_units
-        lines = ((chart.CASH, paid, ""), (account, -paid, ""))
-        await self._client.post_one(entry(f"deposit {remittance.trace}", day, "deposit", *lines))
+        account = chart.clearing(remittance.payer, remittance.trace)
+        signed = next(payer.identifier for payer in world.PAYERS if payer.code == remittance.payer)
+        await self._client.deposit(remittance.trace, signed, remittance.paid, day)
         left = await self._client.balance(account)
         self._expect(left == 0, f"{account} stands at {_usd(left)} after its deposit")
 
