@@ -160,7 +160,7 @@ def told(server: Ledger, filling: AsyncEngine, steps: list[Any]) -> Closing:
     return history
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[*HealthCheck])
+@settings(max_examples=12, deadline=None, suppress_health_check=[*HealthCheck])
 @given(steps=histories, data=st.data())
 def test_every_figure_follows_from_what_was_posted(
     server: Ledger, filling: AsyncEngine, steps: list[Any], data: st.DataObject

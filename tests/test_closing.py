@@ -42,6 +42,7 @@ from ledger.database import PROGRAM_ROLE, reading
 from ledger.database import engine as connections
 from ledger.periods import store
 from ledger.periods.period import signed
+from ledger.postings import group_commit
 from ledger.v1 import periods_pb2 as pb
 from ledger.v1 import postings_pb2 as po
 from reconciliation.v1 import reconciliation_pb2 as rc
@@ -455,8 +456,12 @@ def test_not_even_the_owner_can_without_being_seen(
 # --- together, and cut off ----------------------------------------------------------------------------
 
 
-def test_a_close_among_many_posters(books: Ledger) -> None:
-    """Each entry is before the close, and in its trial balance, or refused; in whatever order, nothing is lost."""
+def test_a_close_among_many_posters(books: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each entry is before the close, and in its trial balance, or refused; in whatever order, nothing is lost.
+
+    Batches are decided ahead whenever they can be: what was foreseen before the close does not count after it.
+    """
+    monkeypatch.setattr(group_commit, "FORESIGHT", 1)
     posts = [posting(books, IN_APRIL, "0.01") for _ in range(60)]
     with ThreadPoolExecutor() as pool:
         calls = [books.postings.PostEntry.future(one) for one in posts[:30]]

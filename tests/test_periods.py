@@ -1,6 +1,7 @@
 """Months of a book: who may post into which, in what order they close, what a close freezes, and for how long."""
 
 from collections.abc import Iterator
+from datetime import date
 from itertools import count
 from typing import Any
 
@@ -25,6 +26,7 @@ from serving import (
 )
 from test_approvals import APPROVER, MAKER, approved, approving, by, proposed, told
 
+from ledger.periods.period import Periods
 from ledger.v1 import accounts_pb2 as ac
 from ledger.v1 import approvals_pb2 as ap
 from ledger.v1 import periods_pb2 as pb
@@ -335,6 +337,27 @@ def test_what_was_posted_before_the_close_is_answered_after_it(books: Ledger) ->
     closed(books, APRIL)
     again = books.postings.PostEntry(request)
     assert (again.replayed, again.entry) == (True, first.entry)
+
+
+# What is closed up to a day, which months are soft-closed, and the first open day on or after another.
+OPEN_DAYS = [
+    (None, [], "2026-04-08", "2026-04-08"),
+    ("2026-03-31", [], "2026-04-01", "2026-04-01"),
+    ("2026-04-30", [], "2026-04-08", "2026-05-01"),
+    ("2026-04-30", [], "1926-04-08", "2026-05-01"),
+    ("2026-04-30", ["2026-05"], "2026-04-30", "2026-06-01"),
+    ("2026-04-30", ["2026-06"], "2026-04-30", "2026-05-01"),
+    (None, ["2026-04", "2026-05"], "2026-04-08", "2026-06-01"),
+    ("2026-12-31", ["2027-01"], "2026-12-31", "2027-02-01"),
+    ("9999-11-30", [], "2026-04-08", "9999-12-01"),
+]
+
+
+@pytest.mark.parametrize(("closed_through", "soft", "day", "expected"), OPEN_DAYS)
+def test_the_first_open_day(closed_through: str | None, soft: list[str], day: str, expected: str) -> None:
+    through = date.fromisoformat(closed_through) if closed_through else None
+    periods = Periods(through, frozenset(date.fromisoformat(f"{month}-01") for month in soft))
+    assert periods.open_day(date.fromisoformat(day)).isoformat() == expected
 
 
 # --- roles --------------------------------------------------------------------------------------------
