@@ -88,7 +88,8 @@ class Closing(History):
             assert refused(self.ledger.periods.ClosePeriod, early).facts == {"month": later, "first": month}
         asked = pb.ClosePeriodRequest(book=self.ledger.book, month=month, reason="month end")
         found = self.ledger.periods.ClosePeriod(asked)
-        rows = figures(found)
+        kept = pb.GetPeriodRequest(book=self.ledger.book, month=month, page_size=1000)
+        rows = figures(self.ledger.periods.GetPeriod(kept))
         last = len(self.brute.entries)
         assert found.period.after_entry == last
         assert rows == brute_rows(self.brute, month, last)
