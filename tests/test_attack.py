@@ -16,6 +16,7 @@ from serving import Ledger, cr, dr, open_book, session
 
 from ledger.database import PROGRAM_ROLE
 from ledger.v1 import accounts_pb2 as ac
+from ledger.v1 import periods_pb2 as pe
 
 Connection = psycopg.Connection[Any]
 DENIED = errors.InsufficientPrivilege
@@ -24,12 +25,16 @@ CASH, EARNED = "Assets:Cash", "Revenue:Sessions"
 
 @pytest.fixture(scope="module")
 def books(server: Ledger) -> Ledger:
-    """A book with two entries in dollars and one in euros."""
+    """A book with two entries in dollars and one in euros, and a month that is closed before them."""
     open_book(server)
     server.postings.RecordSession(session("C1"))
     server.post("2026-04-08", dr(CASH, "1.00"), cr(EARNED, "1.00"))
     server.accounts.OpenAccount(ac.OpenAccountRequest(book="main", code="Assets:Shut", currency_code="USD"))
     server.accounts.CloseAccount(ac.CloseAccountRequest(book="main", code="Assets:Shut", reason="unused"))
+    server.periods.ClosePeriod(pe.ClosePeriodRequest(book="main", month="2025-12", reason="before our time"))
+    server.periods.SoftClosePeriod(
+        pe.SoftClosePeriodRequest(book="main", month="2026-01", reason="before our time")
+    )
     unapplied = "Liabilities:UnappliedCash"
     server.post("2026-04-08", dr(unapplied, "1.00", currency="EUR"), cr(unapplied, "1.00", currency="EUR"))
     return server
@@ -122,6 +127,14 @@ FOOLED = [
     entry(),
 ]
 
+IN_A_CLOSED_MONTH = [head(), lines(*BALANCED, day="2025-12-31"), entry(effective_date="'2025-12-31'")]
+BEFORE_ALL_MONTHS = [head(), lines(*BALANCED, day="1926-04-08"), entry(effective_date="'1926-04-08'")]
+FOR_NO_REASON = [
+    head(),
+    lines(*BALANCED, day="2026-01-31"),
+    entry(effective_date="'2026-01-31'", description="''"),
+]
+
 OWNER = "SELECT tableowner FROM pg_tables WHERE tablename = 'entries'"
 BLIND = "RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$"
 SOUND = [head(), lines(*BALANCED), entry()]
@@ -170,6 +183,13 @@ ATTACKS: dict[str, tuple[list[str], type[Exception]]] = {
     ),
     "postings of two books in one statement": (
         [head(), lines(*BALANCED).replace("('main', 4, 2", "('other', 4, 2"), entry()],
+        errors.RestrictViolation,
+    ),
+    "an entry in a closed month": (IN_A_CLOSED_MONTH, errors.RestrictViolation),
+    "an entry before all closed months": (BEFORE_ALL_MONTHS, errors.RestrictViolation),
+    "an entry in a soft-closed month for no reason": (FOR_NO_REASON, errors.RestrictViolation),
+    "an entry in a closed month, and months of one's own": (
+        ["CREATE TEMP TABLE periods (LIKE public.periods)", *IN_A_CLOSED_MONTH],
         errors.RestrictViolation,
     ),
     "a gap in the numbers": ([head(5), lines(*BALANCED, number=5), entry(5)], errors.CheckViolation),
@@ -385,6 +405,7 @@ PREVENTED = {
     "accounts_close_once": ("accounts", [CHANGES["open a closed account"], CHANGES["change what an account is"]]),
     "accounts_stay": ("accounts", [CHANGES["delete an account"]]),
     "heads_stand_at_the_last_entry": ("heads", [f"SET LOCAL ROLE {PROGRAM_ROLE}", head(7)]),
+    "entries_are_in_open_months": ("entries", [f"SET LOCAL ROLE {PROGRAM_ROLE}", *IN_A_CLOSED_MONTH]),
     "heads_stay": ("heads", [CHANGES["delete a head"]]),
     "entry_keys_never_change": ("entry_keys", [CHANGES["delete a key"]]),
     "entry_reversals_never_change": ("entry_reversals", [CHANGES["forget a reversal"]]),

@@ -516,7 +516,9 @@ def frozen_for_ever(ledger: Ledger) -> None:
     """What was frozen with a closed month is what the books say of its last day, whatever came later."""
     listed = ledger.periods.ListPeriods(pe.ListPeriodsRequest(book=ledger.book, page_size=1000)).periods
     for period in (one for one in listed if one.state == pe.PERIOD_STATE_CLOSED):
-        frozen = ledger.periods.GetPeriod(pe.GetPeriodRequest(book=ledger.book, month=period.month)).balances
+        frozen = ledger.periods.GetPeriod(
+            pe.GetPeriodRequest(book=ledger.book, month=period.month, page_size=1000)
+        ).balances
         last_day = f"{period.month}-{monthrange(*map(int, period.month.split('-')))[1]}"
         now = ledger.reports.GetTrialBalance(rp.GetTrialBalanceRequest(book=ledger.book, as_of=last_day)).rows
         then, later = ({row.account: standing(row.balance) for row in rows} for rows in (frozen, now))

@@ -12,7 +12,7 @@ import pytest
 from payers import claim, deliver, file, remittance
 from psycopg import errors
 from serving import Ledger, Loop, Refused, answered, cr, dr, refused, serving, session, set_by_hand
-from test_approvals import MAKER, by, told
+from test_approvals import MAKER, by, proposed, told
 from test_attack import attack, undone
 from test_periods import (
     APRIL,
@@ -32,6 +32,7 @@ from test_periods import (
     posted,
     posting,
     reopened,
+    reopening,
     reversing,
     rows,
     soft_closed,
@@ -42,6 +43,7 @@ from ledger.database import PROGRAM_ROLE, reading
 from ledger.database import engine as connections
 from ledger.periods import store
 from ledger.periods.period import signed
+from ledger.postings import group_commit
 from ledger.v1 import periods_pb2 as pb
 from ledger.v1 import postings_pb2 as po
 from reconciliation.v1 import reconciliation_pb2 as rc
@@ -205,6 +207,24 @@ def test_what_waited_in_suspense_is_matched_into_an_open_month(books: Ledger) ->
     assert books.entries()[-1].effective_date == "2026-05-01"
     assert books.balance("Liabilities:Suspense:AETNA") == "0.00"
     assert books.wrong() == []
+
+
+def test_a_reopening_waits_among_the_proposals(books: Ledger) -> None:
+    """It is about no amount, and is listed all the same."""
+    closed(books, APRIL)
+    waiting = proposed(books, reopening(books, APRIL))
+    sql = files("ledger.reports").joinpath("proposals.sql").read_text()
+    listing = rows(books, set_by_hand(sql, book=books.book, as_of="2999-12-31").decode())
+    assert [(row[0], row[3:6]) for row in listing] == [(waiting.number, ("reopen_period", None, None))]
+
+
+def test_a_key_of_an_undated_reversal_says_what_differs(books: Ledger) -> None:
+    asked = reversing(books, 1)
+    books.postings.ReverseEntry(asked)
+    asked.reason = "another"
+    assert told(books.postings.ReverseEntry, asked, "local").facts["differs"] == "description"
+    asked.reason, asked.effective_date = "mistaken", IN_MAY
+    assert told(books.postings.ReverseEntry, asked, "local").facts["differs"] == "effective_date"
 
 
 # --- service months -----------------------------------------------------------------------------------
@@ -455,8 +475,12 @@ def test_not_even_the_owner_can_without_being_seen(
 # --- together, and cut off ----------------------------------------------------------------------------
 
 
-def test_a_close_among_many_posters(books: Ledger) -> None:
-    """Each entry is before the close, and in its trial balance, or refused; in whatever order, nothing is lost."""
+def test_a_close_among_many_posters(books: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each entry is before the close, and in its trial balance, or refused; in whatever order, nothing is lost.
+
+    Batches are decided ahead whenever they can be: what was foreseen before the close does not count after it.
+    """
+    monkeypatch.setattr(group_commit, "FORESIGHT", 1)
     posts = [posting(books, IN_APRIL, "0.01") for _ in range(60)]
     with ThreadPoolExecutor() as pool:
         calls = [books.postings.PostEntry.future(one) for one in posts[:30]]

@@ -229,6 +229,7 @@ INT64 = 2**63 - 1
 ENTRIES = po.ListEntriesRequest(book=BOOK)
 ACCOUNTS = ac.ListAccountsRequest(book=BOOK)
 LIMITS = ap.ListApprovalLimitsRequest(book=BOOK)
+MONTH = pe.GetPeriodRequest(book=BOOK, month="2025-12")
 PERIODS = pe.ListPeriodsRequest(book=BOOK)
 STATEMENT = rp.GetStatementRequest(book=BOOK, item="C1")
 ALL_BUT_PROVIDER = "kind, effective_date, payer, claim, session, service_date, postings"
@@ -548,6 +549,10 @@ FORM: dict[str, tuple[Message, str]] = {
     "a version below nought": (
         pe.GetPeriodRequest(book=BOOK, month="2026-04", version=-1),
         "NUMBER_INVALID field=version; value=-1",
+    ),
+    "a page of a month with no version in its token": (
+        pe.GetPeriodRequest(book=BOOK, month="2025-12", page_token=forged(MONTH, b"Assets:Cash")),
+        "PAGE_INVALID",
     ),
     "a reopening of no month": (
         reopening("2026-00"),

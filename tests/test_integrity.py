@@ -21,6 +21,7 @@ GUARDS = {
     "postings_are_whole": "postings",
     "accounts_close_once": "accounts",
     "accounts_stay": "accounts",
+    "entries_are_in_open_months": "entries",
     "heads_stay": "heads",
     "heads_stand_at_the_last_entry": "heads",
     "entry_keys_never_change": "entry_keys",

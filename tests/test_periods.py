@@ -1,6 +1,7 @@
 """Months of a book: who may post into which, in what order they close, what a close freezes, and for how long."""
 
 from collections.abc import Iterator
+from datetime import date
 from itertools import count
 from typing import Any
 
@@ -25,6 +26,7 @@ from serving import (
 )
 from test_approvals import APPROVER, MAKER, approved, approving, by, proposed, told
 
+from ledger.periods.period import Periods
 from ledger.v1 import accounts_pb2 as ac
 from ledger.v1 import approvals_pb2 as ap
 from ledger.v1 import periods_pb2 as pb
@@ -71,7 +73,11 @@ def soft_closed(books: Ledger, month: str, name: str = MAKER) -> pb.Period:
 
 
 def closed(books: Ledger, month: str, name: str = MAKER, **more: Any) -> pb.ClosePeriodResponse:
-    return books.periods.ClosePeriod(closing_of(books, month, **more), metadata=by(name))
+    """Closes a month; the answer with the figures that were frozen, which it does not bring by itself."""
+    answer = books.periods.ClosePeriod(closing_of(books, month, **more), metadata=by(name))
+    assert not answer.balances
+    answer.balances.extend(got(books, month).balances)
+    return answer
 
 
 def reopening(books: Ledger, month: str, **more: Any) -> pb.ReopenPeriodRequest:
@@ -83,7 +89,8 @@ def reopened(books: Ledger, month: str) -> ap.ApproveResponse:
 
 
 def got(books: Ledger, month: str, version: int = 0) -> pb.GetPeriodResponse:
-    return books.periods.GetPeriod(pb.GetPeriodRequest(book=books.book, month=month, version=version))
+    asked = pb.GetPeriodRequest(book=books.book, month=month, version=version, page_size=1000)
+    return books.periods.GetPeriod(asked)
 
 
 def posting(books: Ledger, day: str, amount: str = "1.00", **more: Any) -> po.PostEntryRequest:
@@ -155,6 +162,23 @@ def test_a_month_is_soft_closed_closed_and_reopened(books: Ledger) -> None:
     assert frozen(anew) == {CASH: "16.00 Dr", OPENING: "16.00 Cr"}
     assert frozen(got(books, APRIL, version=2)) == {CASH: "15.00 Dr", OPENING: "15.00 Cr"}
     assert books.wrong() == []
+
+
+def test_what_was_frozen_is_read_page_by_page(books: Ledger) -> None:
+    """All pages of the close that the first one showed, though it is opened and closed again meanwhile."""
+    books.postings.RecordSession(session("C1", IN_APRIL, book=books.book))
+    whole = closed(books, APRIL)
+    asked = pb.GetPeriodRequest(book=books.book, month=APRIL, page_size=2)
+    pages = [books.periods.GetPeriod(asked)]
+    reopened(books, APRIL)
+    posted(books, IN_APRIL)
+    closed(books, APRIL)
+    while asked.page_token != pages[-1].next_page_token != "":
+        asked.page_token = pages[-1].next_page_token
+        pages.append(books.periods.GetPeriod(asked))
+    assert [len(page.balances) for page in pages] == [2, 2, 2]
+    assert [one for page in pages for one in page.balances] == [*whole.balances]
+    assert {page.period.version for page in pages} == {1}
 
 
 def test_a_close_answers_again_to_who_asked(books: Ledger) -> None:
@@ -335,6 +359,27 @@ def test_what_was_posted_before_the_close_is_answered_after_it(books: Ledger) ->
     closed(books, APRIL)
     again = books.postings.PostEntry(request)
     assert (again.replayed, again.entry) == (True, first.entry)
+
+
+# What is closed up to a day, which months are soft-closed, and the first open day on or after another.
+OPEN_DAYS = [
+    (None, [], "2026-04-08", "2026-04-08"),
+    ("2026-03-31", [], "2026-04-01", "2026-04-01"),
+    ("2026-04-30", [], "2026-04-08", "2026-05-01"),
+    ("2026-04-30", [], "1926-04-08", "2026-05-01"),
+    ("2026-04-30", ["2026-05"], "2026-04-30", "2026-06-01"),
+    ("2026-04-30", ["2026-06"], "2026-04-30", "2026-05-01"),
+    (None, ["2026-04", "2026-05"], "2026-04-08", "2026-06-01"),
+    ("2026-12-31", ["2027-01"], "2026-12-31", "2027-02-01"),
+    ("9999-11-30", [], "2026-04-08", "9999-12-01"),
+]
+
+
+@pytest.mark.parametrize(("closed_through", "soft", "day", "expected"), OPEN_DAYS)
+def test_the_first_open_day(closed_through: str | None, soft: list[str], day: str, expected: str) -> None:
+    through = date.fromisoformat(closed_through) if closed_through else None
+    periods = Periods(through, frozenset(date.fromisoformat(f"{month}-01") for month in soft))
+    assert periods.open_day(date.fromisoformat(day)).isoformat() == expected
 
 
 # --- roles --------------------------------------------------------------------------------------------

@@ -106,6 +106,7 @@ EXACT = {
     "receivables-aging": ("total", 2 * EACH),
     "provider-payables": ("payable", 2 * EACH),
     "session-margin": ("revenue", 2 * EACH),
+    "service-months": ("revenue", 2 * EACH),
 }
 
 

@@ -72,7 +72,7 @@ async def close(database: AsyncEngine, asked: Closing, exceptions: OldExceptions
     async with journal.posting(database, asked.book) as (connection, head):
         before = await store.version(connection, asked.book, asked.month, 0)
         if before is not None and before.says(State.CLOSED, asked.reason, asked.actor):
-            return Answer(await store.frozen(connection, asked.book, before), replayed=True)
+            return Answer(await store.frozen(connection, asked.book, before, limit=0), replayed=True)
         period = await _decided(connection, head, asked, exceptions)
         assert period.close is not None
         refuse_unready(asked.month, period.close.findings, period.close.override)

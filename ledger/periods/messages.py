@@ -69,6 +69,30 @@ def version(value: int) -> int:
     return value
 
 
+def balances_place(request: pb.GetPeriodRequest) -> tuple[int, str]:
+    """Which version is meant, and behind which account its page begins. Raises NumberInvalid or PageInvalid.
+
+    A page's token says the version that the first page showed, so that all pages are of one close.
+    """
+    asked = version(request.version)
+    start = wire.page_start(request)
+    if not start:
+        return asked, ""
+    number, _, account = start.partition(" ")
+    return _version(number), account
+
+
+def balances_token(request: pb.GetPeriodRequest, shown: Period, last: pb.FrozenBalance) -> str:
+    """Where the page after this one begins."""
+    return wire.page_token(request, f"{shown.version} {last.account}")
+
+
+def _version(number: str) -> int:
+    if not (number.isascii() and number.isdigit() and len(number) < 10):
+        raise PageInvalid("page_token is not one of ours")
+    return int(number)
+
+
 def place(request: pb.ListPeriodsRequest) -> MonthPlace | None:
     """Behind which version a page begins; None for the first. Raises PageInvalid."""
     start = wire.page_start(request)
@@ -79,9 +103,7 @@ def place(request: pb.ListPeriodsRequest) -> MonthPlace | None:
         found = date.fromisoformat(month)
     except ValueError:
         raise PageInvalid("page_token is not one of ours") from None
-    if not (number.isascii() and number.isdigit() and len(number) < 10):
-        raise PageInvalid("page_token is not one of ours")
-    return found, int(number)
+    return found, _version(number)
 
 
 def token(request: pb.ListPeriodsRequest, last: Period) -> str:

@@ -268,8 +268,9 @@ def refuse_unready(month: date, findings: Sequence[Finding], override: Override 
     if not findings or override is not None:
         return
     oldest = sorted(findings, key=lambda one: one.since)[:_MOST_TOLD]
+    stand = "1 finding stands" if len(findings) == 1 else f"{len(findings)} findings stand"
     raise PeriodNotReady(
-        f"{len(findings)} things stand in the way of closing {written(month)}, the oldest: {oldest[0]}",
+        f"{stand} in the way of closing {written(month)}, the oldest: {oldest[0]}",
         month=written(month),
         findings=len(findings),
         **{str(place): one for place, one in enumerate(oldest, 1)},

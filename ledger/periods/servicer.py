@@ -45,14 +45,17 @@ class PeriodsServicer(PeriodsServiceServicer):
         return pb.ClosePeriodResponse(
             period=told(done.period),
             findings=messages.findings(done.period),
-            balances=messages.balances(done.period),
+            balances=messages.balances(done.period) if request.validate_only else (),
             replayed=done.replayed,
         )
 
     async def GetPeriod(self, request: pb.GetPeriodRequest, context: Context) -> pb.GetPeriodResponse:
-        """One month, with what was frozen where it is closed. Raises PeriodNotFound for a version that is not."""
+        """One month, with what was frozen where it is closed, a page at a time.
+
+        Raises PeriodNotFound for a version that is not there, or PageInvalid.
+        """
         book, month = fields.book_name(request.book), fields.month("month", request.month)
-        version = messages.version(request.version)
+        size, (version, after) = wire.page_size(request.page_size), messages.balances_place(request)
         async with self._reads.view() as connection:
             await existing_book(connection, book)
             found = await store.version(connection, book, month, version)
@@ -62,9 +65,13 @@ class PeriodsServicer(PeriodsServiceServicer):
                 )
             if found is None or not version:
                 found = await store.current(connection, book, month, await store.in_force(connection, book))
-            found = await store.frozen(connection, book, found)
+            found = await store.frozen(connection, book, found, after, size + 1)
+        balances = messages.balances(found)
         return pb.GetPeriodResponse(
-            period=messages.period(found), findings=messages.findings(found), balances=messages.balances(found)
+            period=messages.period(found),
+            findings=() if after else messages.findings(found),
+            balances=balances[:size],
+            next_page_token=messages.balances_token(request, found, balances[size - 1]) if balances[size:] else "",
         )
 
     async def ListPeriods(self, request: pb.ListPeriodsRequest, context: Context) -> pb.ListPeriodsResponse:

@@ -63,13 +63,16 @@ async def version(connection: AsyncConnection, book: str, month: date, number: i
     return _period(row) if row else None
 
 
-async def frozen(connection: AsyncConnection, book: str, of: Period) -> Period:
-    """The same with what was frozen: the findings and the trial balance."""
+async def frozen(
+    connection: AsyncConnection, book: str, of: Period, after: str = "", limit: int | None = None
+) -> Period:
+    """The same with what was frozen: the findings, and the trial balance behind an account."""
     if of.close is None:
         return of
     place = {"book": book, "month": of.month, "version": of.version}
     found = select(period_findings).filter_by(**place).order_by(period_findings.c.line)
-    balances = select(period_balances).filter_by(**place).order_by(period_balances.c.account)
+    table = period_balances.c.account
+    balances = select(period_balances).filter_by(**place).where(table > after).order_by(table).limit(limit)
     findings = tuple(map(_finding, await connection.execute(found)))
     rows = tuple(map(_balance, await connection.execute(balances)))
     return replace(of, close=replace(of.close, findings=findings, balances=rows))

@@ -326,6 +326,8 @@ def _replay(request: Request, earlier: PostedEntry) -> Posted:
         return Posted(earlier, replayed=True)
     before = earlier.entry.stated()
     differs = [name for name, value in stated.items() if before.get(name, value) != value]
+    if len(differs) > 1 and stated.get("effective_date") == "":
+        differs.remove("effective_date")  # it was left to the books, and may have been before
     raise IdempotencyKeyReused(
         f"the key {request.idempotency_key} was used for entry {earlier.number}, which was asked for otherwise",
         idempotency_key=request.idempotency_key,

@@ -30,6 +30,10 @@ CROSS JOIN LATERAL (
             THEN CAST(coalesce(p.shown #>> '{limit,after,amount,minor_units}', '0') AS bigint)
         END
     WHERE p.act = 'set_approval_limit'
+
+    UNION ALL
+    SELECT CAST(NULL AS text), CAST(NULL AS bigint) -- a month is about no amount
+    WHERE p.act = 'reopen_period'
 ) AS wanted
 WHERE p.book = :'book'
     AND p.proposed_at < CAST(:'as_of' AS date) + 1

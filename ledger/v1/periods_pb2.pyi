@@ -357,7 +357,9 @@ class ClosePeriodResponse(_message.Message):
     @_builtins.property
     def findings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Finding]: ...
     @_builtins.property
-    def balances(self) -> _containers.RepeatedCompositeFieldContainer[Global___FrozenBalance]: ...
+    def balances(self) -> _containers.RepeatedCompositeFieldContainer[Global___FrozenBalance]:
+        """Only with validate_only: GetPeriod shows those of a close, a page at a time."""
+
     def __init__(
         self,
         *,
@@ -410,21 +412,28 @@ class GetPeriodRequest(_message.Message):
     BOOK_FIELD_NUMBER: _builtins.int
     MONTH_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     book: _builtins.str
     month: _builtins.str
     """YYYY-MM."""
     version: _builtins.int
     """0: as it stands."""
+    page_size: _builtins.int
+    """Accounts on a page, at most 1,000; 0 means 100."""
+    page_token: _builtins.str
     def __init__(
         self,
         *,
         book: _builtins.str = ...,
         month: _builtins.str = ...,
         version: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["book", b"book", "month", b"month", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["book", b"book", "month", b"month", "page_size", b"page_size", "page_token", b"page_token", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -437,11 +446,15 @@ class GetPeriodResponse(_message.Message):
     PERIOD_FIELD_NUMBER: _builtins.int
     FINDINGS_FIELD_NUMBER: _builtins.int
     BALANCES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
     @_builtins.property
     def period(self) -> Global___Period: ...
     @_builtins.property
     def findings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Finding]:
-        """Of a closed month: what was found when it was closed, and its trial balance as of its last day."""
+        """Of a closed month: what was found when it was closed, on the first page, and its trial balance as of its last day,
+        in the order of the accounts.
+        """
 
     @_builtins.property
     def balances(self) -> _containers.RepeatedCompositeFieldContainer[Global___FrozenBalance]: ...
@@ -451,10 +464,11 @@ class GetPeriodResponse(_message.Message):
         period: Global___Period | None = ...,
         findings: _abc.Iterable[Global___Finding] | None = ...,
         balances: _abc.Iterable[Global___FrozenBalance] | None = ...,
+        next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["period", b"period"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["balances", b"balances", "findings", b"findings", "period", b"period"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["balances", b"balances", "findings", b"findings", "next_page_token", b"next_page_token", "period", b"period"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
