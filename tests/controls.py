@@ -180,7 +180,6 @@ KEYS: dict[str, Row] = {
     "approval_limits_pkey": {},
     "balances_pkey": {},
     "books_pkey": {},
-    "checkpoints_book_size_verifier_key": {},
     "checkpoints_pkey": {},
     "claim_payments_book_reverses_remittance_reverses_line_key": {},
     "claim_payments_pkey": {},

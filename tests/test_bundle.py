@@ -222,7 +222,11 @@ FORGED = {
         replacing('"account":"Revenue:Sessions"', '"account":"Revenue:Sessionz"'),
         r"line 1: entry 1: posting \d: account: 'Revenue:Sessionz' is not there in 'USD'",
     ),
-    "an account left out": ("accounts.jsonl", without_line(1), r"line \d+: entry \d+: posting \d: account: "),
+    "an account left out": (
+        "accounts.jsonl",
+        without_line(1),
+        r"accounts.jsonl: checkpoint \d signed accounts .*: an account was changed, put in or taken away",
+    ),
     "another opening balance": (
         "opening.jsonl",
         lambda _: canonical({"account": "Assets:Cash", "currency": "USD", "debits": "1", "credits": "1"}) + "\n",
