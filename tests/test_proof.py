@@ -14,6 +14,7 @@ from ledger.audit.checkpoint import NO_KEY, read_signing_keys, read_verifier, ve
 from ledger.audit.merkle import Tree, leaf_hash, refuse_inconsistent, refuse_not_included
 from ledger.audit.store import write_checkpoint
 from ledger.database import engine
+from ledger.errors import HistoryRewritten
 from ledger.postings import journal
 from ledger.v1 import accounts_pb2 as ac
 from ledger.v1 import audit_pb2 as au
@@ -136,6 +137,23 @@ def test_a_checkpoint_is_signed_once_and_leads_to_every_entry(ledger: Ledger) ->
     asked.number = 2
     assert ledger.audit.GetCheckpoint(asked).checkpoint == first.checkpoint
     assert ledger.wrong() == []
+
+
+def test_what_is_wrong_in_one_book_keeps_no_other_waiting(ledger: Ledger) -> None:
+    """Its subtrees are not kept, and a server goes on with those of the others."""
+    for book in ("broken", "whole"):
+        serving.open_book(ledger, book)
+        fill_up(ledger.of(book), 300)
+    with psycopg.connect(ledger.url.replace("+psycopg", "")) as owner:
+        for table in ("entries", "entries_1"):
+            owner.execute(f"ALTER TABLE {table} DISABLE TRIGGER ALL".encode())
+        owner.execute("DELETE FROM entries WHERE book = 'broken' AND number = 7")
+    with pytest.raises(HistoryRewritten, match="255 entries from 1 to 256 are there, not 256"):
+        asyncio.run(filled(ledger.url))
+    with psycopg.connect(ledger.url.replace("+psycopg", "")) as owner:
+        assert owner.execute("SELECT book, level, nth FROM tree_nodes").fetchall() == [("whole", 8, 0)]
+    said = refused(ledger.audit.WriteCheckpoint, writing(ledger.of("broken")))
+    assert (said.reason, said.facts) == ("HISTORY_REWRITTEN", {"number": "1"})
 
 
 def test_without_a_key_posting_goes_on_and_nothing_is_signed(loop: Loop, database: str) -> None:

@@ -31,7 +31,8 @@ _PEEK = text("""
     FROM heads WHERE book = :book
 """)
 _MOVE = """
-    UPDATE heads SET number = %(number)s, hash = %(hash)s, recorded_at = %(recorded_at)s WHERE book = %(book)s
+    UPDATE heads SET number = %(number)s, hash = %(hash)s, recorded_at = greatest(recorded_at, %(recorded_at)s)
+    WHERE book = %(book)s
 """
 _NOW = text("SELECT greatest(CAST(:before AS timestamptz), clock_timestamp())")
 # LATERAL with LIMIT: one look into the index for each key, whatever the planner believes. A join would be planned
