@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
-from uuid import UUID
 
 from ledger.audit.checkpoint import SignedAccounts
 from ledger.money import LARGEST
@@ -92,6 +91,7 @@ TOTAL = {"account": "text", "currency": "text", "debits": "amount", "credits": "
 
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=False).encode
 _decode = json.JSONDecoder().raw_decode
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 
 
@@ -151,12 +151,11 @@ def amount(value: Json) -> int:
     return found
 
 
-def entry_id(value: Json) -> UUID:
-    """An id in its one spelling. Raises ValueError or AttributeError."""
-    found = UUID(value)
-    if str(found) != value:
+def entry_id(value: Json) -> bytes:
+    """The bytes of an id in its one spelling. Raises ValueError or TypeError."""
+    if not _ID.fullmatch(value):
         raise ValueError("a UUID")
-    return found
+    return bytes.fromhex(value.replace("-", ""))
 
 
 def day(value: Json) -> date:
