@@ -32,6 +32,8 @@ from ledger.v1 import audit_pb2
 
 TREELESS = "benchmarks.treeless"
 AUDIT = "/ledger.v1.AuditService"
+_WORTH_TWO = 1_000
+"""Entries from which on a tenth of them tells what starting costs."""
 _UPKEEP_SECONDS = 6
 """What is done behind the posting is done every five."""
 # Entries by SQL, since only their hashes matter to the tree; these are of no chain.
@@ -102,7 +104,7 @@ def run(asked: argparse.Namespace, how: str) -> list[str]:
             step("bundles")
             few, many, alone, export = _bundles(place, f"on-{asked.rounds}")
         about = page.described(place.owner, place.folder, machine, how)
-    found = _verdicts(sizes, rounds, included, few, many)
+    found = _verdicts(sizes, rounds, filling, included, few, many)
     return [
         *about,
         "",
@@ -217,7 +219,9 @@ def _bundles(place: Place, book: str) -> tuple[Judged, Judged, float, float]:
     began = time.process_time()
     verify(many, processes=1)
     alone = (time.process_time() - began) * 1_000_000 / count
-    return _command(few, max(1, count // 10)), _command(many, count), alone, export
+    judged_many = _command(many, count)
+    judged_few = _command(few, count // 10) if count >= _WORTH_TWO else judged_many
+    return judged_few, judged_many, alone, export
 
 
 async def _exported(url: str, book: str, last: int, path: Path) -> None:
@@ -245,15 +249,22 @@ def _command(path: Path, entries: int) -> Judged:
 
 
 def _verdicts(
-    sizes: Sizes, rounds: Sequence[tuple[Posted, Posted]], included: Figures, few: Judged, many: Judged
+    sizes: Sizes,
+    rounds: Sequence[tuple[Posted, Posted]],
+    filling: float,
+    included: Figures,
+    few: Judged,
+    many: Judged,
 ) -> list[Verdict]:
     rate = median(on.rate / off.rate for on, off in rounds)
     cpu = median(on.cpu / off.cpu for on, off in rounds)
+    share = filling / median(off.cpu for _, off in rounds)
     memory = many.resident_bytes / few.resident_bytes
     times = many.entries / few.entries
     return [
         judged("posting with the tree against posting without it, entries/s", 0.90, rate),
         judged("the same, CPU of server and PostgreSQL an entry", 1.10, cpu, at_most=True),
+        judged("CPU of filling the tree against that of posting without it, an entry", 0.10, share, at_most=True),
         judged(
             f"an inclusion proof for one of {sizes.leaves:,} entries: p99",
             50,

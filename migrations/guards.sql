@@ -55,7 +55,6 @@ WITH place (schema) AS (
         ('constraint', 'books_book_check on books', 'CHECK (book ~ ''^[A-Za-z0-9][A-Za-z0-9-]{0,39}$''::text)'),
         ('constraint', 'books_pkey on books', 'PRIMARY KEY (book)'),
         ('constraint', 'checkpoints_book_fkey on checkpoints', 'FOREIGN KEY (book) REFERENCES books(book)'),
-        ('constraint', 'checkpoints_book_size_verifier_key on checkpoints', 'UNIQUE (book, size, verifier)'),
         ('constraint', 'checkpoints_note_check on checkpoints', 'CHECK (note <> ''''::text)'),
         ('constraint', 'checkpoints_number_check on checkpoints', 'CHECK (number > 0)'),
         ('constraint', 'checkpoints_pkey on checkpoints', 'PRIMARY KEY (book, number)'),

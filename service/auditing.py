@@ -38,8 +38,8 @@ def key_command(book: Book = None) -> None:
     """
     known = settings.read()
     wanted = fields.book_name(book or known.book)
-    given = [str(one) for one in signing_of(known).verifiers(wanted)]
     used = looked_up(store.verifiers, wanted)
+    given = [str(one) for one in signing_of(known).verifiers(wanted)]
     for one in [*given, *(other for other in used if other not in given)]:
         print(one)
 

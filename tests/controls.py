@@ -417,7 +417,6 @@ KEYS: dict[str, Row] = {
     "approval_limits_pkey": {},
     "balances_pkey": {},
     "books_pkey": {},
-    "checkpoints_book_size_verifier_key": {},
     "checkpoints_pkey": {},
     "claim_moves_pkey": {},
     "claim_payers_pkey": {},

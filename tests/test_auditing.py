@@ -103,3 +103,14 @@ def test_the_embedded_database_has_a_key_beside_it(monkeypatch: pytest.MonkeyPat
     [file] = tmp_path.iterdir()
     assert (file.name, file.stat().st_mode & 0o777) == ("signing_key", 0o600)
     assert first.name.startswith("session-ledger.invalid/")
+
+
+def test_a_terminal_sees_how_far_it_is(
+    books: Ledger, called: Called, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # by which rich takes any output for a terminal
+    file = str(tmp_path / "file")
+    for what, *command in (("exporting", "export", "--output", file), ("verifying", "verify", file)):
+        code, said = called("audit", *command, database_url=books.url)
+        assert code is None
+        assert f"{what} 3 entries" in said

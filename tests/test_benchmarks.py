@@ -314,5 +314,5 @@ def test_a_part_of_the_page_leaves_the_rest_alone(tmp_path: Path) -> None:
 
 def test_the_page_has_a_place_for_each_table() -> None:
     text = page.PAGE.read_text()
-    for name in ("bench", "growth"):
+    for name in ("bench", "growth", "proof"):
         assert 0 < text.index(f"<!-- {name}: begin -->") < text.index(f"<!-- {name}: end -->")

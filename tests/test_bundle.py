@@ -79,12 +79,12 @@ def exported(ledger: Ledger, path: Path, first: int = 1, last: int | None = None
     return path
 
 
-async def _exported(url: str, path: Path, first: int, last: int | None) -> None:
+async def _exported(url: str, path: Path, first: int, last: int | None, book: str = "main") -> None:
     database = engine(url)
     try:
         async with reading(database) as connection:
-            extent = await bundle.extent(connection, "main", first, last)
-            await bundle.write(connection, "main", *extent, [], path, lambda _: None)
+            extent = await bundle.extent(connection, book, first, last)
+            await bundle.write(connection, book, *extent, [], path, lambda _: None)
     finally:
         await database.dispose()
 
@@ -136,6 +136,17 @@ def test_other_processes_find_the_same(bundles: Bundles, monkeypatch: pytest.Mon
     assert sum(done) == 12
     wrong = changed(bundles, "entries.jsonl", lambda text: text.replace('"claim":"C11"', '"claim":"C12"'))
     assert judged(wrong, processes=2).startswith("entries.jsonl line 11: entry 11: hash: ")
+
+
+def test_a_book_without_entries(bundles: Bundles) -> None:
+    serving.open_book(bundles.ledger, "empty")
+    path = bundles.folder / "empty"
+    asyncio.run(_exported(bundles.ledger.url, path, 1, None, "empty"))
+    found = verify(path)
+    assert (found.book, found.first, found.last, found.covered) == ("empty", 1, 0, 0)
+    bundles.ledger.audit.WriteCheckpoint(au.WriteCheckpointRequest(book="empty", reason="nothing yet"))
+    asyncio.run(_exported(bundles.ledger.url, path, 1, None, "empty"))
+    assert len(verify(path).signed) == 1
 
 
 # --- what is changed ----------------------------------------------------------------------------------
@@ -222,7 +233,11 @@ FORGED = {
         replacing('"account":"Revenue:Sessions"', '"account":"Revenue:Sessionz"'),
         r"line 1: entry 1: posting \d: account: 'Revenue:Sessionz' is not there in 'USD'",
     ),
-    "an account left out": ("accounts.jsonl", without_line(1), r"line \d+: entry \d+: posting \d: account: "),
+    "an account left out": (
+        "accounts.jsonl",
+        without_line(1),
+        r"accounts.jsonl: checkpoint \d signed accounts .*: an account was changed, put in or taken away",
+    ),
     "another opening balance": (
         "opening.jsonl",
         lambda _: canonical({"account": "Assets:Cash", "currency": "USD", "debits": "1", "credits": "1"}) + "\n",

@@ -107,7 +107,7 @@ def test_a_tree_that_grows_is_the_tree_of_the_definition(count: int) -> None:
         for place, found in tree.append(leaf):
             assert found == naive(leaves[slice(*place.leaves)])
             assert place.leaves.end == number
-        assert tree.root() == naive(leaves[:number])
+        assert tree.root() == naive(leaves[:number]) == root_of(leaves[:number])
     assert tree.size == count
 
 

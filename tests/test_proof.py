@@ -14,7 +14,9 @@ from ledger.audit.checkpoint import NO_KEY, read_signing_keys, read_verifier, ve
 from ledger.audit.merkle import Tree, leaf_hash, refuse_inconsistent, refuse_not_included
 from ledger.audit.store import write_checkpoint
 from ledger.database import engine
+from ledger.errors import HistoryRewritten
 from ledger.postings import journal
+from ledger.v1 import accounts_pb2 as ac
 from ledger.v1 import audit_pb2 as au
 from ledger.v1 import postings_pb2 as po
 
@@ -137,6 +139,23 @@ def test_a_checkpoint_is_signed_once_and_leads_to_every_entry(ledger: Ledger) ->
     assert ledger.wrong() == []
 
 
+def test_what_is_wrong_in_one_book_keeps_no_other_waiting(ledger: Ledger) -> None:
+    """Its subtrees are not kept, and a server goes on with those of the others."""
+    for book in ("broken", "whole"):
+        serving.open_book(ledger, book)
+        fill_up(ledger.of(book), 300)
+    with psycopg.connect(ledger.url.replace("+psycopg", "")) as owner:
+        for table in ("entries", "entries_1"):
+            owner.execute(f"ALTER TABLE {table} DISABLE TRIGGER ALL".encode())
+        owner.execute("DELETE FROM entries WHERE book = 'broken' AND number = 7")
+    with pytest.raises(HistoryRewritten, match="255 entries from 1 to 256 are there, not 256"):
+        asyncio.run(filled(ledger.url))
+    with psycopg.connect(ledger.url.replace("+psycopg", "")) as owner:
+        assert owner.execute("SELECT book, level, nth FROM tree_nodes").fetchall() == [("whole", 8, 0)]
+    said = refused(ledger.audit.WriteCheckpoint, writing(ledger.of("broken")))
+    assert (said.reason, said.facts) == ("HISTORY_REWRITTEN", {"number": "1"})
+
+
 def test_without_a_key_posting_goes_on_and_nothing_is_signed(loop: Loop, database: str) -> None:
     with serving.serving(loop, database, signing=NO_KEY) as ledger:
         serving.open_book(ledger)
@@ -184,6 +203,59 @@ def test_what_an_earlier_checkpoint_contradicts_is_not_signed(ledger: Ledger, ca
         owner.execute(REWRITTEN[case].encode())
     said = refused(ledger.audit.WriteCheckpoint, writing(ledger))
     assert (said.code, said.reason) == ("FAILED_PRECONDITION", "HISTORY_REWRITTEN")
+
+
+def test_accounts_are_signed_as_they_stand_then(ledger: Ledger) -> None:
+    """What is opened or closed later is no fault, and is signed anew, also where no entry was posted."""
+    fill_up(ledger, 2)
+    opening = ac.OpenAccountRequest(book="main", code="Assets:Petty", currency_code="USD")
+    closing = ac.CloseAccountRequest(book="main", code="Assets:Petty", reason="unused")
+    signed = [ledger.audit.WriteCheckpoint(writing(ledger)).checkpoint]
+    for work in (lambda: ledger.accounts.OpenAccount(opening), lambda: ledger.accounts.CloseAccount(closing)):
+        work()
+        signed.append(ledger.audit.WriteCheckpoint(writing(ledger)).checkpoint)
+        assert ledger.audit.WriteCheckpoint(writing(ledger)).replayed
+    lines = [one.note.split("\n")[3].split(" ") for one in signed]
+    assert [(name, count) for name, _, count, _ in lines] == [
+        ("accounts", "2"),
+        ("accounts", "3"),
+        ("accounts", "3"),
+    ]
+    assert len({digest for *_, digest in lines}) == 3
+    assert {one.size for one in signed} == {2}
+    assert ledger.wrong() == []
+
+
+def test_a_clock_that_is_set_back_changes_nothing_that_was_signed(ledger: Ledger) -> None:
+    """What is opened and closed afterwards is opened and closed after the checkpoint, whatever the clock says."""
+    fill_up(ledger, 2)
+    with psycopg.connect(ledger.url.replace("+psycopg", "")) as owner:
+        owner.execute("UPDATE heads SET recorded_at = clock_timestamp() + interval '1 day'")  # it was a day ahead
+    signed = ledger.audit.WriteCheckpoint(writing(ledger)).checkpoint
+    ledger.accounts.OpenAccount(ac.OpenAccountRequest(book="main", code="Assets:Petty", currency_code="USD"))
+    ledger.post("2026-04-08", dr("Assets:Cash", "1.00"), cr("Liabilities:UnappliedCash", "1.00"))
+    closing = ac.CloseAccountRequest(book="main", code="Assets:Petty", reason="unused")
+    closed = ledger.accounts.CloseAccount(closing).account
+    times = [closed.opened_at, closed.closed_at]
+    assert all(time.ToDatetime() >= signed.written_at.ToDatetime() for time in times)
+    assert ledger.wrong() == []
+
+
+OTHERS_NOW = {
+    "who opened it": "UPDATE accounts SET opened_by = 'nobody' WHERE code = 'Assets:Cash'",
+    "one is gone": "DELETE FROM accounts WHERE code = 'Assets:Cash'",
+}
+
+
+@pytest.mark.parametrize("case", OTHERS_NOW)
+def test_accounts_that_an_earlier_checkpoint_contradicts_are_not_signed(ledger: Ledger, case: str) -> None:
+    fill_up(ledger, 2)
+    ledger.audit.WriteCheckpoint(writing(ledger))
+    with psycopg.connect(ledger.url.replace("+psycopg", "")) as owner:
+        for table in ("accounts", "balances"):
+            owner.execute(f"ALTER TABLE {table} DISABLE TRIGGER ALL".encode())
+        owner.execute(OTHERS_NOW[case].encode())
+    assert refused(ledger.audit.WriteCheckpoint, writing(ledger)).reason == "HISTORY_REWRITTEN"
 
 
 async def posted_and_signed(url: str) -> int:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import serving
 from serving import Ledger, cr, dr, key, payout, session, usd
-from sqlalchemy import text, update
+from sqlalchemy import Column, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger.audit import bundle, proven, tree
@@ -30,7 +30,7 @@ from ledger.errors import Refusal
 from ledger.postings import store
 from ledger.postings.batch import Head
 from ledger.postings.chain import GENESIS, entry_hash
-from ledger.schema import entries, heads, metadata, postings
+from ledger.schema import accounts, entries, heads, metadata, postings
 from ledger.v1 import accounts_pb2 as ac
 from ledger.v1 import audit_pb2 as au
 from ledger.v1 import postings_pb2 as po
@@ -238,6 +238,29 @@ def test_every_column_emptied(books: Books, place: tuple) -> None:
     refuse_unplaced(tampered(books, drop, changing(table.name, column.name, "NULL", number)), number)
 
 
+ACCOUNTS = [column for column in accounts.columns if column.name != "book"]
+MORE = {
+    "type": "'equity'",
+    "normal_side": "'credit'",
+    "balance_limit": "NULL",
+    "item_required": "NOT item_required",
+    "currency": "'EUR'",
+}
+
+
+@pytest.mark.parametrize("column", ACCOUNTS, ids=lambda column: column.name)
+def test_every_column_of_an_account(books: Books, column: Column) -> None:
+    """Those that no entry contradicts are signed too, with every checkpoint."""
+    value = MORE.get(column.name) or CHANGED[str(column.type)].format(column=column.name)
+    drop = "ALTER TABLE accounts DROP CONSTRAINT accounts_check"  # what tells the type from the code
+    found = tampered(
+        books, drop, f"UPDATE accounts SET {column.name} = {value} WHERE book = 'main' AND code = 'Assets:Petty'"
+    )
+    assert "checkpoint_accounts: book main: checkpoint 1 of 9 entries" in found.check
+    assert matches(found.verify, OTHER_ACCOUNTS)
+    assert matches(found.alone, OTHER_ACCOUNTS)
+
+
 # --- thoroughly ---------------------------------------------------------------------------------------
 
 
@@ -339,6 +362,9 @@ CLOSE_UP = [
 ]
 REWRITTEN = rf"kept of {KEPT} entries signed the root \w+, and it is \w+: history was rewritten"
 BY_NOBODY = r"checkpoint 1: it is signed by ledger\.example/books/main\+\w+, and by no key that is trusted"
+
+
+OTHER_ACCOUNTS = "accounts.jsonl: checkpoint 1 signed accounts .*, and it is accounts .*: an account was changed"
 
 
 def forged(number: int) -> list[str]:
@@ -577,20 +603,34 @@ ATTACKS: dict[str, tuple[Sequence[Step | str], Expected, Expected, Expected]] = 
     "an account's currency": (
         ["UPDATE accounts SET currency = 'EUR' WHERE book = 'main' AND code = 'Assets:Cash'"],
         "account_currency: book main: Assets:Cash",
-        r"opening|line 2: entry 2: posting 2: account: 'Assets:Cash' is not there in 'USD'",
-        "line 2: entry 2: posting 2: account",
+        OTHER_ACCOUNTS,
+        OTHER_ACCOUNTS,
+    ),
+    "an account's currency, and no checkpoint is left": (
+        [
+            "UPDATE accounts SET currency = 'EUR' WHERE book = 'main' AND code = 'Assets:Cash'",
+            "DELETE FROM checkpoints",
+        ],
+        "account_currency: book main: Assets:Cash",
+        "accounts.jsonl: kept signed accounts .*, and it is accounts",
+        "line 2: entry 2: posting 2: account: 'Assets:Cash' is not there in 'USD'",
     ),
     "an account taken away": (
         ["DELETE FROM accounts WHERE book = 'main' AND code = 'Assets:Cash'"],
         "account_currency: book main: Assets:Cash: expected no such account",
-        "line 2: entry 2: posting 2: account: 'Assets:Cash' is not there",
-        "line 2: entry 2: posting 2: account",
+        OTHER_ACCOUNTS,
+        OTHER_ACCOUNTS,
     ),
-    "an account's code": (
-        ["UPDATE accounts SET code = 'Assets:Bank' WHERE book = 'main' AND code = 'Assets:Cash'"],
-        "account_currency: book main: Assets:Cash",
-        "line 2: entry 2: posting 2: account",
-        "line 2: entry 2: posting 2: account",
+    "an account pushed in": (
+        [
+            (
+                'INSERT INTO accounts SELECT (jsonb_populate_record(a, \'{"code": "Assets:Bank"}\')).*'
+                " FROM accounts AS a WHERE book = 'main' AND code = 'Assets:Cash'"
+            )
+        ],
+        "checkpoint_accounts: book main: checkpoint 1 of 9 entries",
+        OTHER_ACCOUNTS,
+        OTHER_ACCOUNTS,
     ),
     "an account closed that is not at zero": (
         [
@@ -602,6 +642,17 @@ ATTACKS: dict[str, tuple[Sequence[Step | str], Expected, Expected, Expected]] = 
         "closed_at_zero: book main: Assets:Cash",
         None,
         None,
+    ),
+    "an account that was never closed": (
+        [
+            (
+                "UPDATE accounts SET closed_at = NULL, closed_by = NULL, close_reason = NULL"
+                " WHERE book = 'main' AND code = 'Assets:Petty'"
+            )
+        ],
+        "checkpoint_accounts: book main: checkpoint 1 of 9 entries",
+        OTHER_ACCOUNTS,
+        OTHER_ACCOUNTS,
     ),
     "a balance": (
         ["UPDATE balances SET debits = debits + 1 WHERE book = 'main' AND account = 'Assets:Cash'"],

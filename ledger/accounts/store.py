@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Row, select, text, update
+from sqlalchemy import ColumnElement, Row, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as insert_into
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -27,9 +27,17 @@ _READ = text("""
         SELECT debits, credits FROM balances WHERE book = :book AND account = a.code LIMIT 1
     ) AS b ON true
 """)
+
+
+def _now(book: object) -> ColumnElement[datetime]:
+    """The database's time, or the last one that was recorded in the book where its clock was set back."""
+    recorded = select(heads.c.recorded_at).where(heads.c.book == book).scalar_subquery()
+    return func.greatest(recorded, func.clock_timestamp())
+
+
 _CLOSE = (
     update(accounts)
-    .values(closed_at=text("clock_timestamp()"), closed_by=text(":actor"), close_reason=text(":reason"))
+    .values(closed_at=_now(text(":its_book")), closed_by=text(":actor"), close_reason=text(":reason"))
     .where(accounts.c.book == text(":its_book"), accounts.c.code == text(":its_code"))
     .returning(accounts)
 )
@@ -103,7 +111,7 @@ async def insert(connection: AsyncConnection, book: str, opened: Sequence[Accoun
         for account in opened
     ]
     if rows:
-        await connection.execute(insert_into(accounts), rows)
+        await connection.execute(insert_into(accounts).values(opened_at=_now(book)), rows)
 
 
 async def close(connection: AsyncConnection, book: str, code: str, actor: str, reason: str) -> Account:

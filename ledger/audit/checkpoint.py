@@ -6,6 +6,8 @@ It is written as C2SP has it (tlog-checkpoint, signed-note):
     1204                            so many entries
     CsUYapGG…                       the root of the tree over their hashes, base64
 
+    accounts 2026-… 41 fYk2…        an extension line: so many accounts at a time, and the SHA-256 over them
+
     — ledger.example/books/main Az3grl…
 
 Keys are Ed25519. A key of the service signs for every book under a name that ends with the book's, so that a
@@ -24,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from ledger.audit.merkle import HASH_BYTES
 
 _ED25519 = b"\x01"
+_ACCOUNTS = "accounts"
 _KEY_BYTES = 32
 _ID_BYTES = 4
 _LONGEST_NAME = 100
@@ -41,7 +44,7 @@ class CheckpointWrong(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What is signed. `origin` names the book; `more` are extension lines, of which this version writes none."""
+    """What is signed. `origin` names the book; `more` are extension lines, of which this version writes one."""
 
     origin: str
     size: int
@@ -52,6 +55,31 @@ class Checkpoint:
         """The lines that the signature covers."""
         lines = self.origin, str(self.size), base64.b64encode(self.root).decode(), *self.more
         return "".join(f"{line}\n" for line in lines)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedAccounts:
+    """So many accounts were open, or closed, at a time, and the SHA-256 over how they stood then."""
+
+    at: str
+    count: int
+    digest: bytes
+
+    def __str__(self) -> str:
+        """The extension line."""
+        return f"{_ACCOUNTS} {self.at} {self.count} {base64.b64encode(self.digest).decode()}"
+
+
+def signed_accounts(said: Checkpoint) -> SignedAccounts | None:
+    """What a checkpoint says of accounts; None where it says nothing. Raises CheckpointWrong."""
+    for line in said.more:
+        name, *rest = line.split(" ")
+        if name == _ACCOUNTS:
+            at, count, encoded = rest if len(rest) == 3 else ("", "", "")
+            if not (count.isascii() and count.isdigit() and len(_decoded(encoded)) == HASH_BYTES):
+                raise CheckpointWrong(f"its line of accounts cannot be read: {line[:60]!r}")
+            return SignedAccounts(at, int(count), _decoded(encoded))
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +123,10 @@ class SigningKey:
         """The public key under the name that it has for a book."""
         return Verifier(origin(self.name, book), self.private.public_key().public_bytes_raw())
 
-    def signed(self, book: str, size: int, root: bytes) -> str:
-        """The note that says and signs how many entries a book has, and the root over them."""
+    def signed(self, book: str, size: int, root: bytes, accounts: SignedAccounts | None = None) -> str:
+        """The note that says and signs how many entries a book has, the root over them, and its accounts."""
         verifier = self.verifier(book)
-        text = Checkpoint(verifier.name, size, root).text()
+        text = Checkpoint(verifier.name, size, root, (str(accounts),) if accounts else ()).text()
         signature = Signature(verifier.name, verifier.key_id, self.private.sign(text.encode()))
         return f"{text}\n{signature}\n"
 

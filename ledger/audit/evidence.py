@@ -5,13 +5,14 @@ debit positive, in texts, since many readers of JSON hold no more than 53 bits. 
 six decimals and are UTC.
 """
 
+import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
-from uuid import UUID
 
+from ledger.audit.checkpoint import SignedAccounts
 from ledger.money import LARGEST
 
 Json = Any
@@ -90,6 +91,7 @@ TOTAL = {"account": "text", "currency": "text", "debits": "amount", "credits": "
 
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=False).encode
 _decode = json.JSONDecoder().raw_decode
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 
 
@@ -104,7 +106,8 @@ class Wrong(Exception):
 # --- writing ------------------------------------------------------------------------------------------
 
 
-def _moment_text(value: datetime) -> str:
+def moment_text(value: datetime) -> str:
+    """A time with six decimals, in UTC: two of them compare as the times do."""
     return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
@@ -115,7 +118,7 @@ _WRITTEN: dict[str, Callable[[Any], Json]] = {
     "amount": str,
     "id": str,
     "day": date.isoformat,
-    "moment": _moment_text,
+    "moment": moment_text,
     "hash": bytes.hex,
 }
 
@@ -148,12 +151,11 @@ def amount(value: Json) -> int:
     return found
 
 
-def entry_id(value: Json) -> UUID:
-    """An id in its one spelling. Raises ValueError or AttributeError."""
-    found = UUID(value)
-    if str(found) != value:
+def entry_id(value: Json) -> bytes:
+    """The bytes of an id in its one spelling. Raises ValueError or TypeError."""
+    if not _ID.fullmatch(value):
         raise ValueError("a UUID")
-    return found
+    return bytes.fromhex(value.replace("-", ""))
 
 
 def day(value: Json) -> date:
@@ -233,6 +235,18 @@ def decoded(line: str, keys: tuple[str, ...]) -> dict[str, Json]:
     if _encode(said) != line:
         raise Wrong("it is not canonical JSON: the same is spelled otherwise")
     return said
+
+
+def accounts_at(rows: Sequence[Mapping[str, Json]], at: str) -> SignedAccounts:
+    """Accounts, given as a bundle writes them and in the order of their codes, as they stood at a time."""
+    digest, count = hashlib.sha256(), 0
+    for row in rows:
+        if row["opened_at"] < at:
+            is_closed = row["closed_at"] is not None and row["closed_at"] < at
+            stood = {**row} if is_closed else {**row, "closed_at": None, "closed_by": None, "close_reason": None}
+            digest.update(f"{canonical(stood)}\n".encode())
+            count += 1
+    return SignedAccounts(at, count, digest.digest())
 
 
 def undecided(line: str) -> Json:

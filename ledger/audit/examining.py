@@ -11,6 +11,7 @@ from ledger.audit import evidence
 from ledger.audit.evidence import ENTRY, NULLABLE, POSTING, Json, Wrong, amount, decoded, value_of
 from ledger.audit.merkle import leaf_hash
 from ledger.postings import chain
+from ledger.postings.entry import MOST_POSTINGS
 
 _ENTRY_KEYS = tuple(sorted([*ENTRY, "postings"]))
 _POSTING_KEYS = tuple(sorted(POSTING))
@@ -98,7 +99,11 @@ def _entry(found: Examined, line: str, book: str, number: int, preceding: Before
 def _add_postings(found: Examined, parts: list[bytes], said: Mapping[str, Json], accounts: Accounts) -> None:
     """Adds what is hashed of the postings, and their totals. Raises Wrong where they do not make an entry."""
     postings, day, sums = said["postings"], said["effective_date"], dict[str, int]()
-    if type(postings) is not list or len(postings) != said["posting_count"] or len(postings) < 2:
+    if (
+        type(postings) is not list
+        or len(postings) != said["posting_count"]
+        or not 2 <= len(postings) <= MOST_POSTINGS
+    ):
         raise Wrong(f"posting_count: it is {said['posting_count']}, and other postings are there")
     for place, posting in enumerate(postings, 1):
         if type(posting) is not dict or tuple(posting) != _POSTING_KEYS:
@@ -113,7 +118,7 @@ def _add_postings(found: Examined, parts: list[bytes], said: Mapping[str, Json],
             raise Wrong(f"posting {place}: account: {account!r:.250} is not there in {currency!r:.60}")
         try:
             minor, in_bytes = _amount_and_bytes(sum_)
-            parts += (_number_bytes(place), encoded, in_bytes, _optional_text(item))
+            parts += (_PLACES[place], encoded, in_bytes, _optional_text(item))
         except _UNREAD:
             raise Wrong(
                 f"posting {place}: amount or item: {sum_!r:.60} and {item!r:.120} cannot be read"
@@ -156,6 +161,9 @@ def _moment_bytes(value: str) -> bytes:
     return _number(8, (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds)
 
 
+_PLACES = [_number_bytes(place) for place in range(MOST_POSTINGS + 1)]
+
+
 @_remembered
 def _amount_and_bytes(value: str) -> tuple[int, bytes]:
     minor = amount(value)
@@ -168,7 +176,7 @@ _ENCODERS: dict[str, Callable[[Json], bytes]] = {
     "text": _text_bytes,
     "number": _number_bytes,
     "amount": lambda value: _number(8, amount(value)),
-    "id": lambda value: _LENGTHS[16] + evidence.entry_id(value).bytes,
+    "id": lambda value: _LENGTHS[16] + evidence.entry_id(value),
     "day": lambda value: _text_bytes(evidence.day(value).isoformat()),
     "moment": _moment_bytes,
     "hash": lambda value: _LENGTHS[32] + evidence.hash_bytes(value),

@@ -110,11 +110,12 @@ class Tree:
 
 
 def root_of(leaves: Iterable[bytes]) -> bytes:
-    """The root over the hashes of leaves."""
-    tree = Tree()
-    for leaf in leaves:
-        tree.append(leaf)
-    return tree.root()
+    """The root over the hashes of leaves, level by level: a last one without a neighbour goes up as it is."""
+    level = [*leaves]
+    while len(level) > 1:
+        above = [node_hash(left, right) for left, right in zip(level[::2], level[1::2], strict=False)]
+        level = above + level[len(above) * 2 :]
+    return level[0] if level else EMPTY_ROOT
 
 
 # --- what a proof is made of --------------------------------------------------------------------------

@@ -1,18 +1,29 @@
 """Whether checkpoints and kept subtrees agree with the entries as they are: what is hashed anew for the check."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger.audit.checkpoint import CheckpointWrong, KeysRefused, read_verifier, verified
+from ledger.audit.account_list import listed
+from ledger.audit.checkpoint import (
+    CheckpointWrong,
+    KeysRefused,
+    read_note,
+    read_verifier,
+    signed_accounts,
+    verified,
+)
+from ledger.audit.evidence import Json, accounts_at
 from ledger.audit.fault import Fault
 from ledger.audit.merkle import EMPTY_ROOT, Place, Tree, leaf_hash
 from ledger.audit.store import Kept, find_checkpoints
 from ledger.audit.tree import HEIGHT, entry_hashes
 from ledger.schema import books, tree_nodes
 
+Accounts = Sequence[Mapping[str, Json]]
+"""As a bundle writes them."""
 _PAGE = text("""
     SELECT string_agg(hash, CAST('' AS bytea) ORDER BY number) AS hashes, max(number) AS last
     FROM (
@@ -53,7 +64,8 @@ async def faults(connection: AsyncConnection) -> list[Fault]:
         kept = await find_checkpoints(connection, book)
         grown = await _grown(connection, book, {one.size for one in kept})
         found += _nodes(book, grown)
-        found += _checkpoints(book, kept, grown)
+        accounts = (await listed(connection, book)).rows if kept else []
+        found += _checkpoints(book, kept, grown, accounts)
     return found
 
 
@@ -76,7 +88,7 @@ def _nodes(book: str, grown: Grown) -> Iterator[Fault]:
         yield Fault("tree_nodes", book, f"entries {start + 1} to {end}", expected, found)
 
 
-def _checkpoints(book: str, kept: list[Kept], grown: Grown) -> Iterator[Fault]:
+def _checkpoints(book: str, kept: list[Kept], grown: Grown, accounts: Accounts) -> Iterator[Fault]:
     size = 0
     for number, one in enumerate(kept, 1):
         subject = f"checkpoint {one.number} of {one.size} entries"
@@ -87,9 +99,21 @@ def _checkpoints(book: str, kept: list[Kept], grown: Grown) -> Iterator[Fault]:
             yield Fault("checkpoint_size", book, subject, said, f"{one.size} entries")
         elif (root := grown.roots[one.size]) != one.root:
             yield Fault("checkpoint_root", book, subject, root.hex(), one.root.hex())
-        if fault := _signature(book, one):
-            yield Fault("checkpoint_signature", book, subject, "a note that says so, signed", fault)
+        if fault := _other_accounts(one, accounts):
+            yield Fault("checkpoint_accounts", book, subject, *fault)
+        if wrong := _signature(book, one):
+            yield Fault("checkpoint_signature", book, subject, "a note that says so, signed", wrong)
         size = one.size
+
+
+def _other_accounts(one: Kept, accounts: Accounts) -> tuple[str, str] | None:
+    """What the accounts should be at the time of a checkpoint, and what they are; None where they are that."""
+    try:
+        signed = signed_accounts(read_note(one.note)[0])
+    except CheckpointWrong:
+        return None  # its signature does not hold either
+    found = accounts_at(accounts, signed.at) if signed else None
+    return None if signed == found else (str(signed), str(found))
 
 
 def _signature(book: str, one: Kept) -> str:

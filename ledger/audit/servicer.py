@@ -5,8 +5,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from ledger import caller, fields, wire
 from ledger.accounts.store import existing_book
 from ledger.audit import messages, store, tree
+from ledger.audit.account_list import listed
 from ledger.audit.checkpoint import Signing
 from ledger.audit.merkle import Range, consistency_path, inclusion_path
+from ledger.database import reading
 from ledger.errors import CheckpointNotFound, EntryNotFound
 from ledger.postings import journal
 from ledger.postings.store import hash_of
@@ -124,5 +126,7 @@ async def checkpoint(
     Raises BookNotFound, SigningKeyMissing, HistoryRewritten, DatabaseUnavailable or OutcomeUnknown.
     """
     await tree.fill_book(database, book)
+    async with reading(database) as connection:
+        seen = await listed(connection, book)
     async with journal.posting(database, book) as (connection, head):
-        return await store.write_checkpoint(connection, head, signing, actor, reason)
+        return await store.write_checkpoint(connection, head, signing, actor, reason, seen)

@@ -4,8 +4,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ledger.audit.checkpoint import CheckpointWrong, KeysRefused, Verifier, origin, read_verifier, verified
-from ledger.audit.evidence import Json, Wrong, decoded, value_of
+from ledger.audit.checkpoint import (
+    CheckpointWrong,
+    KeysRefused,
+    SignedAccounts,
+    Verifier,
+    origin,
+    read_verifier,
+    signed_accounts,
+    verified,
+)
+from ledger.audit.evidence import Json, Wrong, accounts_at, decoded, value_of
 from ledger.audit.merkle import EMPTY_ROOT, ProofWrong, Range, Tree, refuse_inconsistent, subtrees
 from ledger.postings.chain import GENESIS
 
@@ -17,6 +26,7 @@ class Signed:
     said_by: str
     size: int
     root: bytes
+    accounts: SignedAccounts | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +80,12 @@ def checked(book: str, kept: Sequence[Kept], trusted: Sequence[Verifier]) -> lis
 def _signed(place: str, book: str, note: str, trusted: Sequence[Verifier]) -> Signed:
     try:
         said, _ = verified(note, trusted)
+        accounts = signed_accounts(said)
     except CheckpointWrong as wrong:
         raise Wrong(f"{place}: {wrong}") from None
     if not said.origin.endswith(origin("", book)):
         raise Wrong(f"{place}: it is of {said.origin}, not of book {book}")
-    return Signed(place, said.size, said.root)
+    return Signed(place, said.size, said.root, accounts)
 
 
 def refuse_beyond(found: Sequence[Signed], head: int) -> None:
@@ -86,6 +97,16 @@ def refuse_beyond(found: Sequence[Signed], head: int) -> None:
 
 def _taken_away(one: Signed, head: int) -> str:
     return f"{one.said_by} signed {one.size} entries, and the book has {head}: those after were taken away"
+
+
+def refuse_other_accounts(found: Sequence[Signed], accounts: Sequence[Mapping[str, Json]]) -> None:
+    """Raises Wrong where accounts are not as they stood when they were signed."""
+    for one in found:
+        if one.accounts and one.accounts != (now := accounts_at(accounts, one.accounts.at)):
+            raise Wrong(
+                f"accounts.jsonl: {one.said_by} signed {one.accounts}, and it is {now}: "
+                "an account was changed, put in or taken away"
+            )
 
 
 def read_proofs(line: str) -> Proofs:

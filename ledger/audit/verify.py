@@ -109,10 +109,16 @@ class Reading:
 
     def rows(self, name: str, kinds: Mapping[str, str]) -> Iterator[dict[str, Any]]:
         """The values of a member's lines, by field. Raises Wrong."""
+        for said in self.said(name, kinds):
+            yield dict(zip(kinds, evidence.read(kinds, said), strict=True))
+
+    def said(self, name: str, kinds: Mapping[str, str]) -> Iterator[dict[str, Json]]:
+        """The same as the lines say it, once it is seen that they can be read. Raises Wrong."""
         for number, line in enumerate(self.lines(name), 1):
             with placed(f"{name} line {number}"):
                 said = decoded(line, evidence.keys_of(kinds))
-                yield dict(zip(kinds, evidence.read(kinds, said), strict=True))
+                evidence.read(kinds, said)
+            yield said
 
 
 @contextmanager
@@ -178,16 +184,19 @@ def _verified(
 ) -> Verified:
     said, book = reading.manifest, reading.book
     first, last = said["from"], said["to"]
-    currencies = {row["code"]: row["currency"] for row in reading.rows("accounts.jsonl", evidence.ACCOUNT)}
+    listed = [*reading.said("accounts.jsonl", evidence.ACCOUNT)]
+    currencies = {row["code"]: row["currency"] for row in listed}
     opening = _totals(reading, "opening.jsonl", currencies)
     with placed("keys.txt"):
         trusted = tying.verifiers(keys or [*reading.lines("keys.txt")])
     with placed("checkpoints.jsonl"):
         signed = tying.signed(book, reading.rows("checkpoints.jsonl", evidence.CHECKPOINT), trusted)
         tying.refuse_beyond(signed, said["head"])
+    own = tying.checked(book, kept, trusted)
+    tying.refuse_other_accounts([*signed, *own], listed)
     proofs = tying.read_proofs(" ".join(reading.lines("proofs.json")))
     before, tree = tying.beginning(proofs, first)
-    sizes = {one.size for one in [*signed, *tying.checked(book, kept, trusted)]}
+    sizes = {one.size for one in [*signed, *own]}
     sums = Sums(tree, {first - 1: tree.root()} | {0: EMPTY_ROOT}, sizes, opening)
     accounts = examining.hashed_accounts(currencies)
     with _examiners(accounts, processes if said["entries"] >= _WORTH_PROCESSES else 1) as examine:
@@ -196,7 +205,7 @@ def _verified(
     _refuse_other_totals("closing.jsonl", sums.totals, _totals(reading, "closing.jsonl", currencies))
     sums.roots[last] = sums.tree.root()
     tying.refuse_untied(signed, sums.roots, first, last, proofs)
-    tying.refuse_other_history(tying.checked(book, kept, trusted), signed, sums.roots, first, last, said["head"])
+    tying.refuse_other_history(own, signed, sums.roots, first, last, said["head"])
     return Verified(book, said["name"], first, last, sums.posting_count, signed, bool(keys))
 
 

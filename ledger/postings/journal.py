@@ -32,7 +32,8 @@ _LOCK = text(f"{_PEEK.text} FOR UPDATE")
 _HOLD = f"{_HEAD.format(book='%(book)s')} FOR UPDATE"
 _IN_TURN = text("SELECT pg_advisory_xact_lock(hashtextextended('session ledger turns of ' || :book, 0))")
 _MOVE = """
-    UPDATE heads SET number = %(number)s, hash = %(hash)s, recorded_at = %(recorded_at)s WHERE book = %(book)s
+    UPDATE heads SET number = %(number)s, hash = %(hash)s, recorded_at = greatest(recorded_at, %(recorded_at)s)
+    WHERE book = %(book)s
 """
 _NOW = text("SELECT greatest(CAST(:before AS timestamptz), clock_timestamp())")
 # LATERAL with LIMIT: one look into the index for each key, whatever the planner believes. A join would be planned

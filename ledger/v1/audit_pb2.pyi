@@ -95,7 +95,7 @@ class WriteCheckpointResponse(_message.Message):
     CHECKPOINT_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
     replayed: _builtins.bool
-    """Whether this size had been signed before."""
+    """Whether the same had been signed before."""
     @_builtins.property
     def checkpoint(self) -> Global___Checkpoint: ...
     def __init__(

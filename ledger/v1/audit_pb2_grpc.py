@@ -74,8 +74,8 @@ class AuditServiceServicer:
     """
 
     def WriteCheckpoint(self, request, context):
-        """Signs how many entries the book has now and the root over them. The same size is signed once by a key: asked
-        again, the checkpoint that is there is the answer.
+        """Signs how many entries the book has now, the root over them, and its accounts. What was signed by the same key is
+        not signed again: the checkpoint that is there is the answer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -36,8 +36,8 @@ class AuditServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AuditServiceAsyncStub: ...
     WriteCheckpoint: _grpc.UnaryUnaryMultiCallable[_audit_pb2.WriteCheckpointRequest, _audit_pb2.WriteCheckpointResponse]
-    """Signs how many entries the book has now and the root over them. The same size is signed once by a key: asked
-    again, the checkpoint that is there is the answer.
+    """Signs how many entries the book has now, the root over them, and its accounts. What was signed by the same key is
+    not signed again: the checkpoint that is there is the answer.
     """
     GetCheckpoint: _grpc.UnaryUnaryMultiCallable[_audit_pb2.GetCheckpointRequest, _audit_pb2.GetCheckpointResponse]
     """One checkpoint, or the last one."""
@@ -58,8 +58,8 @@ class AuditServiceAsyncStub(AuditServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     WriteCheckpoint: _aio.UnaryUnaryMultiCallable[_audit_pb2.WriteCheckpointRequest, _audit_pb2.WriteCheckpointResponse]  # type: ignore[assignment]
-    """Signs how many entries the book has now and the root over them. The same size is signed once by a key: asked
-    again, the checkpoint that is there is the answer.
+    """Signs how many entries the book has now, the root over them, and its accounts. What was signed by the same key is
+    not signed again: the checkpoint that is there is the answer.
     """
     GetCheckpoint: _aio.UnaryUnaryMultiCallable[_audit_pb2.GetCheckpointRequest, _audit_pb2.GetCheckpointResponse]  # type: ignore[assignment]
     """One checkpoint, or the last one."""
@@ -83,8 +83,8 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _audit_pb2.WriteCheckpointRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_audit_pb2.WriteCheckpointResponse, _abc.Awaitable[_audit_pb2.WriteCheckpointResponse]]:
-        """Signs how many entries the book has now and the root over them. The same size is signed once by a key: asked
-        again, the checkpoint that is there is the answer.
+        """Signs how many entries the book has now, the root over them, and its accounts. What was signed by the same key is
+        not signed again: the checkpoint that is there is the answer.
         """
 
     @_abc_1.abstractmethod

@@ -12,8 +12,8 @@ CREATE TABLE tree_nodes (
     PRIMARY KEY (book, level, nth)
 );
 
--- What was signed: so many entries, and the root over them. `note` is the signed text as auditors keep it, `verifier`
--- the public key that checks it. One size is signed once by a key. The private key is never here.
+-- What was signed: so many entries, the root over them, and the accounts. `note` is the signed text as auditors keep
+-- it, `verifier` the public key that checks it. The private key is never here.
 CREATE TABLE checkpoints (
     book text COLLATE "C" NOT NULL REFERENCES books,
     number bigint NOT NULL CHECK (number > 0),
@@ -24,8 +24,7 @@ CREATE TABLE checkpoints (
     written_at timestamptz NOT NULL,
     written_by text NOT NULL CHECK (written_by <> ''),
     reason text NOT NULL CHECK (reason <> ''),
-    PRIMARY KEY (book, number),
-    UNIQUE (book, size, verifier)
+    PRIMARY KEY (book, number)
 );
 
 CREATE TRIGGER checkpoints_never_change BEFORE UPDATE OR DELETE OR TRUNCATE ON checkpoints
