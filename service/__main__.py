@@ -18,6 +18,7 @@ from ledger.audit import integrity
 from ledger.database import DatabaseUnfit, migrate, reading
 from ledger.errors import Refusal
 from service import (
+    accruing,
     backup,
     demo,
     exporting,
@@ -59,6 +60,7 @@ app = typer.Typer(
 )
 books = typer.Typer(help="Open the books of a legal entity, or list those that are open.", no_args_is_help=True)
 app.add_typer(books, name="book")
+app.add_typer(accruing.app, name="allowance")
 
 Book = Annotated[str | None, typer.Option(help="The book to work on. Where it is left out: LEDGER_BOOK, or main.")]
 Listen = Annotated[
