@@ -95,10 +95,12 @@ async def _computed(
 
 
 async def found(connection: AsyncConnection, book: str, day: date) -> pb.Allowance | None:
-    found = await store.find(connection, book, day)
-    if found is None:
+    """What was posted for the month that ends on a day; None where nothing was."""
+    kept = await store.find(connection, book, day)
+    if kept is None:
         return None
-    return messages.posted(found, await numbered(connection, book, [found.entry_number, found.reversal_number]))
+    entries = await numbered(connection, book, [kept.entry_number, kept.reversal_number])
+    return messages.posted(kept, entries)
 
 
 def _refuse_off(policy: Policy, book: str) -> None:
