@@ -19,6 +19,7 @@ from ledger.audit.fault import Fault
 from ledger.database import DatabaseUnfit, migrate, reading
 from ledger.errors import Refusal
 from service import (
+    accruing,
     backup,
     banking,
     demo,
@@ -68,6 +69,7 @@ app.add_typer(periods.commands, name="period")
 app.add_typer(audit, name="audit")
 app.add_typer(denying.commands, name="denial")
 app.add_typer(banking.bank, name="bank")
+app.add_typer(accruing.app, name="allowance")
 
 Book = Annotated[str | None, typer.Option(help="The book to work on. Where it is left out: LEDGER_BOOK, or main.")]
 Listen = Annotated[

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from serving import Ledger, cr, dr, key, open_book, payout, refused, session, set_by_hand, written
 from test_approvals import limited
+from test_command import Called, called
 from test_concurrency import together
 
 from ledger.accounts import chart
@@ -20,6 +21,7 @@ from ledger.errors import AllowanceTermsInvalid
 from ledger.v1 import allowances_pb2 as pb
 from ledger.v1 import postings_pb2 as po
 
+__all__ = ["called"]  # the command in this process
 AGES = (0, 31, 61)
 TERMS = pb.AllowanceTerms(
     currency_code="USD", age_buckets=AGES, matured_after_days=90, history_months=12, fewest_claims=2
@@ -201,6 +203,22 @@ def test_of_many_at_once_one_posts(books: Ledger) -> None:
     assert sorted(answer.replayed for answer in answers) == [False, True, True, True]
     assert len({answer.allowance.entry.number for answer in answers}) == 1
     assert [one.kind for one in books.entries()].count(po.KIND_ALLOWANCE_TRUED_UP) == 1
+
+
+def test_it_can_be_posted_from_the_command_line(called: Called, books: Ledger) -> None:
+    """A timer runs it again and again, and a month is posted once."""
+    set_policy(books)
+    settings = {"database_url": books.url, "book": books.book}
+    code, shown = called("allowance", "preview", "2026-06", **settings)
+    assert code in (0, None), shown
+    assert "AETNA: needed 38.49 USD, standing 0.00 USD, true-up 38.49 USD" in shown
+    assert "0, too few" in shown
+    posted = len(books.entries())
+    for said in ("posted as", "posted before as"):
+        code, shown = called("allowance", "post", "2026-06", **settings)
+        assert shown.endswith(f"{said} entry {posted + 1}, taken back by entry {posted + 2}\n"), shown
+    code, shown = called("allowance", "post", "June", **settings)
+    assert (code, shown) == (1, "ledger: month is not written YYYY-MM: 'June'\n")
 
 
 def test_what_stands_already_is_trued_up(books: Ledger) -> None:

@@ -25,7 +25,7 @@ ACCOUNTS = (
 FIRST = date(2025, 11, 1)
 DAYS = [(FIRST + timedelta(days=day)).isoformat() for day in range(0, 200, 13)]
 FEW = settings(
-    max_examples=12,
+    max_examples=8,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
