@@ -17,11 +17,13 @@ from ledger.accounts.servicer import open_book
 from ledger.audit import integrity
 from ledger.database import DatabaseUnfit, migrate, reading
 from ledger.errors import Refusal
+from ledger.pay_cycles.payees import Payees
 from service import (
     backup,
     demo,
     exporting,
     ingesting,
+    pay_cycle,
     printing,
     reporting,
     running,
@@ -58,6 +60,7 @@ app = typer.Typer(
 )
 books = typer.Typer(help="Open the books of a legal entity, or list those that are open.", no_args_is_help=True)
 app.add_typer(books, name="book")
+app.add_typer(pay_cycle.app, name="pay-cycle")
 
 Book = Annotated[str | None, typer.Option(help="The book to work on. Where it is left out: LEDGER_BOOK, or main.")]
 Listen = Annotated[
@@ -182,6 +185,8 @@ def report_command(
     account: Annotated[str | None, typer.Option(help="Of a statement: the account.")] = None,
     item: Annotated[str | None, typer.Option(help="Of a statement: the open item, such as a claim.")] = None,
     effective_from: Annotated[str | None, typer.Option(help="Of a statement: the first day.")] = None,
+    provider: Annotated[str | None, typer.Option(help="Of a provider's statement: the provider.")] = None,
+    cycle: Annotated[str | None, typer.Option(help="Of a provider's statement: the cycle's cut-off.")] = None,
     form: Annotated[Format, typer.Option("--format", help="How it is written.")] = Format.TABLE,
 ) -> None:
     """Print a report, with control totals that tie it to the accounts.
@@ -191,6 +196,7 @@ def report_command(
     Example: ledger report receivables-aging --as-of 2026-03-31 --format csv
     """
     narrowed = {"account": account, "item": item, "effective_from": effective_from}
+    narrowed |= {"provider": provider, "cycle": cycle}
     wanted = reporting.asked(name, book or settings.read().book, as_of, as_known_at, narrowed)
     with noted(f"report {name}", wanted.book):
         found = looked_up(reporting.answered, wanted)
@@ -254,7 +260,7 @@ def restore_command(file: Annotated[Path, typer.Argument(help="What ledger backu
 
 @app.command()
 def seal() -> None:
-    """Seal the remittance files that are kept under another key, or none, with the first of LEDGER_FILE_KEYS.
+    """Seal what is kept under another key, or none, with the first of LEDGER_FILE_KEYS: files and bank accounts.
 
     Put a new key first, run this, and then take the old one away.
 
@@ -263,7 +269,9 @@ def seal() -> None:
     known = settings.read()
     with reached(known) as urls:
         refuse_unmigrated(urls.owner)
-        print(f"{run(urls.owner, files_of(known).reseal)} parts of files were sealed anew")
+        files = files_of(known)
+        print(f"{run(urls.owner, files.reseal)} parts of files were sealed anew")
+        print(f"{run(urls.owner, Payees(files.sealing).reseal)} bank accounts were sealed anew")
 
 
 @app.command("export")

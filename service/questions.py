@@ -23,6 +23,20 @@ PROPOSALS = Question(
     package="ledger.reports",
     columns=columns("number proposed_at proposed_by act currency amount:money days_open:count reason"),
 )
+PROVIDER_STATEMENT = Question(
+    name="provider-statement",
+    package="ledger.reports",
+    columns=columns(
+        "line effective_date entry_number:number service_date claim session service_code description currency "
+        "amount:money"
+    ),
+    dated=False,
+    narrowed={"provider": "", "cycle": ""},
+)
 QUESTIONS = {
-    question.name: question for question in (*report.QUESTIONS, report.STATEMENT, EXCEPTIONS, RECEIVED, PROPOSALS)
+    question.name: question
+    for question in (
+        *(*report.QUESTIONS, report.STATEMENT, EXCEPTIONS, RECEIVED, PROPOSALS),
+        PROVIDER_STATEMENT,
+    )
 }

@@ -11,7 +11,7 @@ from ledger.accounts.known import ALL, KnownAt, entry_known
 from ledger.reports import report
 from ledger.reports.report import Question, Report
 from service.printing import sentence
-from service.questions import QUESTIONS
+from service.questions import PROVIDER_STATEMENT, QUESTIONS
 
 
 class ReportRefused(Exception):
@@ -45,6 +45,10 @@ def asked(
         raise ReportRefused(f"{name} is not narrowed to this: leave out --{word.replace('_', '-')}")
     if question is report.STATEMENT and not given.keys() & {"account", "item"}:
         raise ReportRefused("a statement is of an account or an item: name it with --account or --item")
+    if question is PROVIDER_STATEMENT and given.keys() != {"provider", "cycle"}:
+        raise ReportRefused("a provider's statement is of a cycle: name both with --provider and --cycle")
+    if "cycle" in given:
+        fields.day("--cycle", given["cycle"])
     if "effective_from" in given:
         fields.day("--effective-from", given["effective_from"])
     return Asked(question, fields.book_name(book), _day(as_of), _known_at(as_known_at), given)
