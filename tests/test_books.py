@@ -15,6 +15,14 @@ A line is what happened; it may begin with its day, which then holds for the lin
     remitted AETNA trace=EFT1 -> settled            an 835 arrives, made of the lines below it
         claim C1 paid=100.00 CO-45=30.00 PR-3=20.00 -> paid_in_full
         plb WO 25.00 ref=R1
+    calendar 15,31 first=2026-01-01 after=5         cycles are cut off then, and paid so many days after
+    payee ada                                       her bank details are known
+    cycle 2026-04-15 -> ada 105.00 paid, bob 0.00 held      proposed, approved by another, posted
+    held ada                                        no cycle pays her, until: released ada
+    sent 2026-04-15                                 its payments went to the bank; also: sent 2026-04-15 ada
+    settled 2026-04-15                              the bank has paid them
+    returned 2026-04-15 ada                         her payment came back
+    statement 2026-04-15 ada -> carried 0.00, session C1 105.00, paid 105.00, left 0.00
     again                                           the line before is sent again: nothing new comes of it
     refused PAYABLE_EXCEEDED: paid ada 999.00       a line that is refused, and why
 
@@ -32,6 +40,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import cycles
 import payers
 import pytest
 from serving import (
@@ -53,6 +62,7 @@ from serving import (
 )
 
 from ledger.v1 import accounts_pb2 as ac
+from ledger.v1 import pay_cycles_pb2 as pc
 from ledger.v1 import postings_pb2 as po
 from ledger.v1 import reports_pb2 as rp
 from reconciliation.v1 import reconciliation_pb2 as pb
@@ -223,6 +233,83 @@ class Story:
         found = refused(lambda line: self.tell(line), Line(text))
         assert found.reason == reason, found
         assert self.ledger.state() == before
+
+    # --- pay cycles ---
+
+    def calendar(self, told: str) -> None:
+        """Cycles are cut off on days of the month."""
+        [days], named = words(told)
+        terms = {"first_cut_off": named["first"], "days_to_payment": int(named.get("after", 0))}
+        of_month = [int(day) for day in days.split(",")]
+        cycles.calendar_set(self.ledger, pc.PayCalendar(days_of_month=of_month, **terms))
+
+    def payee(self, told: str) -> None:
+        """Where somebody is paid."""
+        cycles.payee_set(self.ledger, told)
+
+    def cycle(self, told: str) -> None:
+        """A cycle is proposed, approved by another and posted; its lines come out as the story says."""
+        told, expected = ending(told)
+        cycles.paid(self.ledger, told)
+        found = []
+        for line in cycles.lines(self.ledger, cycle=told).values():
+            outcome = pc.PayLineOutcome.Name(line.outcome).removeprefix("PAY_LINE_OUTCOME_").lower()
+            found.append(f"{line.provider} {written(line.amount) if line.entry_number else '0.00'} {outcome}")
+        assert ", ".join(found) == expected
+
+        def again() -> None:
+            asked = cycles.running(self.ledger, told)
+            assert self.ledger.pay_cycles.RunPayCycle(asked).replayed
+
+        self.last = again
+
+    def held(self, told: str) -> None:
+        """No cycle pays a provider."""
+        cycles.held(self.ledger, told)
+
+    def released(self, told: str) -> None:
+        """Cycles pay a provider again."""
+        cycles.released(self.ledger, told)
+
+    def sent(self, told: str) -> None:
+        """Payments went to the bank."""
+        self.marked(cycles.sent, told)
+
+    def settled(self, told: str) -> None:
+        """The bank has paid."""
+        self.marked(cycles.settled, told)
+
+    def marked(self, call: Callable[..., Any], told: str) -> None:
+        cycle, *providers = told.split()
+        assert not call(self.ledger, cycle, *providers).replayed
+
+        def again() -> None:
+            assert call(self.ledger, cycle, *providers).replayed
+
+        self.last = again
+
+    def returned(self, told: str) -> None:
+        """A payment came back."""
+        cycle, provider = told.split()
+        first = cycles.returned(self.ledger, cycle, provider, self.day)
+
+        def again() -> None:
+            second = cycles.returned(self.ledger, cycle, provider, self.day)
+            assert (second.replayed, second.entry_number) == (True, first.entry_number)
+
+        self.last = again
+
+    def statement(self, told: str) -> None:
+        """A provider's statement says so, line by line."""
+        told, expected = ending(told)
+        found = cycles.statement(self.ledger, *told.split())
+        items = [
+            f"{pc.PayItemKind.Name(one.kind).removeprefix('PAY_ITEM_KIND_').lower().replace('_', ' ')} "
+            f"{one.claim + ' ' if one.claim else ''}{written(one.amount)}"
+            for one in found.items
+        ]
+        before, after = f"carried {written(found.line.carried)}", f"left {written(found.closing)}"
+        assert ", ".join([before, *items, f"paid {written(found.paid)}", after]) == expected
 
     # --- remittances ---
 
