@@ -18,15 +18,17 @@ from ledger.audit import integrity
 from ledger.audit.fault import Fault
 from ledger.database import DatabaseUnfit, migrate, reading
 from ledger.errors import Refusal
+from ledger.pay_cycles.payees import Payees
 from service import (
     accruing,
+    asking,
     backup,
     banking,
     demo,
     denying,
     exporting,
-    forms,
     ingesting,
+    pay_cycle,
     periods,
     reporting,
     running,
@@ -49,8 +51,6 @@ from service.connecting import (
 from service.identity import EVERY_BOOK
 from service.noting import noted, system_user
 from service.postgres import PostgresUnavailable, Urls
-from service.printing import Format
-from service.questions import QUESTIONS
 from service.settings import SettingRefused
 
 log = structlog.get_logger()
@@ -70,8 +70,10 @@ app.add_typer(audit, name="audit")
 app.add_typer(denying.commands, name="denial")
 app.add_typer(banking.bank, name="bank")
 app.add_typer(accruing.app, name="allowance")
+app.add_typer(pay_cycle.app, name="pay-cycle")
+app.command("report")(asking.report_command)
 
-Book = Annotated[str | None, typer.Option(help="The book to work on. Where it is left out: LEDGER_BOOK, or main.")]
+Book = Annotated[str | None, typer.Option(help=asking.BOOK)]
 Listen = Annotated[
     str | None,
     typer.Option(help="Address and port to listen on. Where it is left out: LEDGER_LISTEN, or 127.0.0.1:50051."),
@@ -182,45 +184,6 @@ def ingest(
         )
 
 
-@app.command("report")
-def report_command(
-    name: Annotated[str, typer.Argument(help=f"One of: {', '.join(QUESTIONS)}.")],
-    book: Book = None,
-    as_of: Annotated[
-        str | None, typer.Option(help="Last day that counts, YYYY-MM-DD; today (UTC) if left out.")
-    ] = None,
-    as_known_at: Annotated[
-        str | None, typer.Option(help="What was known then: a time, or an entry's number; all if left out.")
-    ] = None,
-    account: Annotated[
-        str | None, typer.Option(help="Of a statement: the account. Of the general ledger: it and all below.")
-    ] = None,
-    item: Annotated[str | None, typer.Option(help="Of a statement: the open item, such as a claim.")] = None,
-    effective_from: Annotated[
-        str | None, typer.Option(help="The first day, YYYY-MM-DD, of a statement, a period or a list.")
-    ] = None,
-    by: Annotated[
-        list[str] | None,
-        typer.Option(help="Of session-margin: payer, plan, state, licence-type or month; may be said again."),
-    ] = None,
-    actor: Annotated[str | None, typer.Option(help="Of entries-by-actor: whose.")] = None,
-    days: Annotated[str | None, typer.Option(help="Of back-dated-entries: more than so many days.")] = None,
-    form: Annotated[Format, typer.Option("--format", help="How it is written.")] = Format.TABLE,
-    output: Annotated[Path | None, typer.Option(help="The file to write, instead of showing it.")] = None,
-) -> None:
-    """Print a report, with control totals that tie it to the accounts.
-
-    The exit code is not zero where a control total does not tie.
-
-    Example: ledger report receivables-aging --as-of 2026-03-31 --format csv
-    """
-    narrowed = {"account": account, "item": item, "effective_from": effective_from, "actor": actor, "days": days}
-    wanted = reporting.asked(name, book or settings.read().book, as_of, as_known_at, narrowed, by or ())
-    with noted(f"report {name}", wanted.book), forms.written(form, output) as writer:
-        controls = looked_up(reporting.write, wanted, writer)
-    reporting.refuse_untied(controls)
-
-
 @app.command()
 def check() -> None:
     """Recompute all books from their entries, and see that nothing can change them.
@@ -278,7 +241,7 @@ def restore_command(file: Annotated[Path, typer.Argument(help="What ledger backu
 
 @app.command()
 def seal() -> None:
-    """Seal the files that are kept under another key, or none, with the first of LEDGER_FILE_KEYS.
+    """Seal what is kept under another key, or none, with the first of LEDGER_FILE_KEYS: files and bank accounts.
 
     Put a new key first, run this, and then take the old one away.
 
@@ -287,7 +250,9 @@ def seal() -> None:
     known = settings.read()
     with reached(known) as urls:
         refuse_unmigrated(urls.owner)
-        print(f"{run(urls.owner, files_of(known).reseal)} parts of files were sealed anew")
+        files = files_of(known)
+        print(f"{run(urls.owner, files.reseal)} parts of files were sealed anew")
+        print(f"{run(urls.owner, Payees(files.sealing).reseal)} bank accounts were sealed anew")
 
 
 @app.command("export")

@@ -10,20 +10,20 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import caller, fields
 from ledger.allowances import act
-from ledger.allowances.allowance import last_day
 from ledger.money import Amount
+from ledger.periods.period import last_day
 from ledger.v1 import allowances_pb2 as pb
 from ledger.v1 import money_pb2
 from service import settings
 from service.connecting import looked_up, reached, refuse_unguarded, refuse_unmigrated, run
 from service.noting import noted, system_user
+from service.options import Book
 from service.printing import grouped, print_table, printable
 
 app = typer.Typer(
     help="Allowances for denials: what a month needs under the policy in force.", no_args_is_help=True
 )
 Month = Annotated[str, typer.Argument(help="The month, YYYY-MM.")]
-Book = Annotated[str | None, typer.Option(help="The book to work on. Where it is left out: LEDGER_BOOK, or main.")]
 
 
 @app.command()
@@ -32,7 +32,7 @@ def preview(month: Month, book: Book = None) -> None:
 
     Example: ledger allowance preview 2026-06
     """
-    wanted, day = fields.book_name(book or settings.read().book), last_day(month)
+    wanted, day = fields.book_name(book or settings.read().book), last_day(fields.month("month", month))
     with noted("allowance preview", wanted):
         _show(looked_up(act.preview, wanted, day))
 
@@ -46,7 +46,7 @@ def post(month: Month, book: Book = None) -> None:
     Example: ledger allowance post 2026-06 --book CA-PC
     """
     known = settings.read()
-    wanted, day = fields.book_name(book or known.book), last_day(month)
+    wanted, day = fields.book_name(book or known.book), last_day(fields.month("month", month))
     with noted("allowance post", wanted), reached(known) as urls:
         refuse_unmigrated(urls.server)
         refuse_unguarded(urls.server)

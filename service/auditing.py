@@ -23,9 +23,9 @@ from ledger.database import reading
 from service import settings
 from service.connecting import looked_up, reached, refuse_unmigrated, run, signing_of
 from service.noting import noted, system_user
+from service.options import Book
 
 audit = typer.Typer(help="Sign checkpoints, write bundles for auditors, and judge them.", no_args_is_help=True)
-Book = Annotated[str | None, typer.Option(help="The book. Where it is left out: LEDGER_BOOK, or main.")]
 
 
 @audit.command("key")

@@ -26,11 +26,11 @@ from service import settings
 from service.connecting import files_of, looked_up, reached, refuse_unmigrated
 from service.ingesting import file_name, money, what_is_wrong
 from service.noting import noted, system_user
+from service.options import Book
 from service.printing import print_table, printable
 
 bank = typer.Typer(help="Take in bank statements, or list what the bank has received.", no_args_is_help=True)
 
-Book = Annotated[str | None, typer.Option(help="The book to work on. Where it is left out: LEDGER_BOOK, or main.")]
 _STATEMENT = ("file", "account", "day", "state")
 _STATEMENT_SUMS = ("credits", "debits", "posted", "repeated", "noted")
 _DEPOSIT = ("day", "account", "reference", "traces", "payer")

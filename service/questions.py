@@ -40,6 +40,17 @@ DENIALS = Question(
     package="reconciliation.reports",
     columns=columns("claim payer state since days:count currency open:money codes policy reason said_by"),
 )
+PROVIDER_STATEMENT = Question(
+    name="provider-statement",
+    package="ledger.reports",
+    columns=columns(
+        "line effective_date entry_number:number service_date claim session service_code description currency "
+        "amount:money"
+    ),
+    dated=False,
+    narrowed={"provider": "", "cycle": ""},
+    needs=("provider", "cycle"),
+)
 QUESTIONS = {
     question.name: question
     for question in (
@@ -47,5 +58,6 @@ QUESTIONS = {
         report.STATEMENT,
         *financial.QUESTIONS,
         *(EXCEPTIONS, RECEIVED, PROPOSALS, OPEN_BALANCES, DENIALS, CASH_IN_TRANSIT, UNAPPLIED_CASH),
+        PROVIDER_STATEMENT,
     )
 }

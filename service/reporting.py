@@ -56,7 +56,8 @@ def asked(
         raise ReportRefused("a statement is of an account or an item: name it with --account or --item")
     for word in question.needs:
         if word not in given:
-            raise ReportRefused(f"{name} is of a period: say --{word.replace('_', '-')}")
+            one = "a period" if word == "effective_from" else f"one {word}"
+            raise ReportRefused(f"{name} is of {one}: say --{word.replace('_', '-')}")
     day = _day(as_of)
     _refuse_malformed(given, day, question)
     wanted = given | _grouped(question, groups)
@@ -64,6 +65,8 @@ def asked(
 
 
 def _refuse_malformed(given: Mapping[str, str], as_of: date, question: Question) -> None:
+    if "cycle" in given:
+        fields.day("--cycle", given["cycle"])
     if "effective_from" in given:
         first = fields.day("--effective-from", given["effective_from"])
         if first > as_of and question.needs:

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import nacha_reader
 import psycopg
 import pytest
 from serving import DR, Ledger, open_book
 
-from benchmarks import page, targets
+from benchmarks import page, pay_cycle, targets
 from benchmarks.bare import TABLES, Copying, Inserting, plain
 from benchmarks.cases import CASES, POST_ONE, STREAM
 from benchmarks.client import Calls, Client, Measured, Stream
@@ -316,3 +317,18 @@ def test_the_page_has_a_place_for_each_table() -> None:
     text = page.PAGE.read_text()
     for name in ("bench", "growth", "proof"):
         assert 0 < text.index(f"<!-- {name}: begin -->") < text.index(f"<!-- {name}: end -->")
+
+
+def test_a_pay_cycle_yields_figures_and_a_file_that_a_bank_would_take(tmp_path: Path, open_folder: Path) -> None:
+    """On the smallest of everything; what must be paid, the run itself compares."""
+    folder = open_folder / "cycle"
+    command = [sys.executable, "-m", "benchmarks", "pay-cycle", "--quick", "--folder", str(folder)]
+    output = tmp_path / "page.md"
+    command += ["--output", str(output)]
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for step in pay_cycle.STEPS:
+        assert f"| {step} | " in output.read_text()
+    _, batches = nacha_reader.read((folder / "NACHA file").read_bytes())
+    credits_ = [one.cents for batch in batches for one in batch.entries if one.who != "OFFSET"]
+    assert sum(credits_) == pay_cycle.Size(20, 200).total

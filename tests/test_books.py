@@ -21,12 +21,20 @@ A line is what happened; it may begin with its day, which then holds for the lin
         claim C1 paid=100.00 CO-45=30.00 PR-3=20.00 -> paid_in_full
         plb WO 25.00 ref=R1
     deposited AETNA 100.00 trace=EFT1 ref=R1        the bank tells of it; two: trace=EFT1,EFT2; - for no payer
-    returned AETNA 100.00 trace=EFT1 ref=R2         the bank takes it back
+    taken-back AETNA 100.00 trace=EFT1 ref=R2       the bank takes it back
     applied R1 to EFT1 amount=50.00                 a person says whose money it is; without an amount, all of it
     unapplied R1 from EFT1                          it was not
     policy AETNA on-deposit                         its remittances wait for money; also: on-remittance days=3
     retold                                          the bank tells of its last deposit once more, in another form
     told until 2026-06-30                           the bank has told of all days until then
+    calendar 15,31 first=2026-01-01 after=5         cycles are cut off then, and paid so many days after
+    payee ada                                       her bank details are known
+    cycle 2026-04-15 -> ada 105.00 paid, bob 0.00 held      proposed, approved by another, posted
+    held ada                                        no cycle pays her, until: released ada
+    sent 2026-04-15                                 its payments went to the bank; also: sent 2026-04-15 ada
+    settled 2026-04-15                              the bank has paid them
+    returned 2026-04-15 ada                         her payment came back
+    statement 2026-04-15 ada -> carried 0.00, session C1 105.00, paid 105.00, left 0.00
     again                                           the line before is sent again: nothing new comes of it
     refused PAYABLE_EXCEEDED: paid ada 999.00       a line that is refused, and why
 
@@ -46,6 +54,7 @@ from pathlib import Path
 from typing import Any
 
 import banks
+import cycles
 import payers
 import pytest
 from serving import (
@@ -69,6 +78,7 @@ from test_approvals import approved, proposed
 
 from ledger.v1 import accounts_pb2 as ac
 from ledger.v1 import allowances_pb2 as al
+from ledger.v1 import pay_cycles_pb2 as pc
 from ledger.v1 import periods_pb2 as pe
 from ledger.v1 import postings_pb2 as po
 from ledger.v1 import reports_pb2 as rp
@@ -307,6 +317,83 @@ class Story:
         assert found.reason == reason, found
         assert self.ledger.state() == before
 
+    # --- pay cycles ---
+
+    def calendar(self, told: str) -> None:
+        """Cycles are cut off on days of the month."""
+        [days], named = words(told)
+        terms = {"first_cut_off": named["first"], "days_to_payment": int(named.get("after", 0))}
+        of_month = [int(day) for day in days.split(",")]
+        cycles.calendar_set(self.ledger, pc.PayCalendar(days_of_month=of_month, **terms))
+
+    def payee(self, told: str) -> None:
+        """Where somebody is paid."""
+        cycles.payee_set(self.ledger, told)
+
+    def cycle(self, told: str) -> None:
+        """A cycle is proposed, approved by another and posted; its lines come out as the story says."""
+        told, expected = ending(told)
+        cycles.paid(self.ledger, told)
+        found = []
+        for line in cycles.lines(self.ledger, cycle=told).values():
+            outcome = pc.PayLineOutcome.Name(line.outcome).removeprefix("PAY_LINE_OUTCOME_").lower()
+            found.append(f"{line.provider} {written(line.amount) if line.entry_number else '0.00'} {outcome}")
+        assert ", ".join(found) == expected
+
+        def again() -> None:
+            asked = cycles.running(self.ledger, told)
+            assert self.ledger.pay_cycles.RunPayCycle(asked).replayed
+
+        self.last = again
+
+    def held(self, told: str) -> None:
+        """No cycle pays a provider."""
+        cycles.held(self.ledger, told)
+
+    def released(self, told: str) -> None:
+        """Cycles pay a provider again."""
+        cycles.released(self.ledger, told)
+
+    def sent(self, told: str) -> None:
+        """Payments went to the bank."""
+        self.marked(cycles.sent, told)
+
+    def settled(self, told: str) -> None:
+        """The bank has paid."""
+        self.marked(cycles.settled, told)
+
+    def marked(self, call: Callable[..., Any], told: str) -> None:
+        cycle, *providers = told.split()
+        assert not call(self.ledger, cycle, *providers).replayed
+
+        def again() -> None:
+            assert call(self.ledger, cycle, *providers).replayed
+
+        self.last = again
+
+    def returned(self, told: str) -> None:
+        """A payment came back."""
+        cycle, provider = told.split()
+        first = cycles.returned(self.ledger, cycle, provider, self.day)
+
+        def again() -> None:
+            second = cycles.returned(self.ledger, cycle, provider, self.day)
+            assert (second.replayed, second.entry_number) == (True, first.entry_number)
+
+        self.last = again
+
+    def statement(self, told: str) -> None:
+        """A provider's statement says so, line by line."""
+        told, expected = ending(told)
+        found = cycles.statement(self.ledger, *told.split())
+        items = [
+            f"{pc.PayItemKind.Name(one.kind).removeprefix('PAY_ITEM_KIND_').lower().replace('_', ' ')} "
+            f"{one.claim + ' ' if one.claim else ''}{written(one.amount)}"
+            for one in found.items
+        ]
+        before, after = f"carried {written(found.line.carried)}", f"left {written(found.closing)}"
+        assert ", ".join([before, *items, f"paid {written(found.paid)}", after]) == expected
+
     # --- remittances ---
 
     def identified(self, told: str) -> None:
@@ -378,7 +465,7 @@ class Story:
         [payer, amount], named = words(told)
         self.bank_tells(amount, payer, named, "")
 
-    def returned(self, told: str) -> None:
+    def taken_back(self, told: str) -> None:
         """The bank takes money back."""
         [payer, amount], named = words(told)
         self.bank_tells(f"-{amount}", payer, named, "555")

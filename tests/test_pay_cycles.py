@@ -670,6 +670,17 @@ def everywhere(url: str, hidden: str) -> list[str]:
         ]
 
 
+def test_auditors_see_bank_details_by_their_last_digits_alone(server: Ledger) -> None:
+    asked = """
+        SELECT column_name FROM information_schema.columns
+        WHERE table_schema = 'ledger_reading' AND table_name = 'payees'
+    """
+    with psycopg.connect(server.url.replace("+psycopg", "")) as owner:
+        seen = {name for (name,) in owner.execute(asked)}
+    assert "last_four" in seen
+    assert not seen & {"content", "key_name", "nonce"}
+
+
 def test_accounts_are_sealed_anew_under_a_new_key_and_bound_to_their_place(
     server: Ledger, loop: serving.Loop
 ) -> None:

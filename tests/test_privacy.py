@@ -88,7 +88,10 @@ STATEMENTS = {
 }
 # What a payer names in these is our own word for a payment, so it is kept: the reference of a PLB.
 KEPT = {"XFREETEXT22"}
-OF_ALL = {"statement": ("--item", "C1")}
+OF_ALL = {
+    "statement": ("--item", "C1"),
+    "provider-statement": ("--provider", "ada", "--cycle", "2026-04-15"),
+}
 KEYS = f"test:{base64.b64encode(b'k' * 32).decode()}"
 
 

@@ -206,6 +206,18 @@ WITH settled AS (
         AND (e.kind IS DISTINCT FROM 'payout_returned' OR e.reverses IS DISTINCT FROM p.entry_number)
 
     UNION ALL
+    -- Only what the bank did with payments makes such entries.
+    SELECT
+        'payment_marked',
+        e.book,
+        'entry ' || e.number,
+        'payments that it marks',
+        'none'
+    FROM entries AS e
+    WHERE e.kind IN ('payout_settled', 'payout_returned')
+        AND NOT EXISTS (SELECT FROM payment_states AS s WHERE s.book = e.book AND s.entry_number = e.number)
+
+    UNION ALL
     SELECT
         'payee_accepted',
         a.book,

@@ -82,8 +82,10 @@ async def approved(
     return kept
 
 
-def refuse_unapproved(book: str, cut_off: date) -> ApprovalNeeded:
-    """Every cycle needs a second person."""
+async def refused(connection: AsyncConnection, book: str, cut_off: date) -> ApprovalNeeded:
+    """Why a cycle that nobody has approved is not posted. Raises as `plan` where none could be proposed."""
+    (await store.calendar_in_force(connection, book)).pay_date(cut_off)
+    await _following(connection, book, cut_off)
     return ApprovalNeeded(
         f"the cycle of {cut_off} is paid once a second person has approved it: propose it",
         kind="run_pay_cycle",

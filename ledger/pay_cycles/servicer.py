@@ -87,8 +87,7 @@ class PayCyclesServicer(PayCyclesServiceServicer):
             await existing_book(connection, book)
             cycle = await store.find_cycle(connection, book, wanted.cut_off)
             if cycle is None:
-                await running.plan(connection, book, wanted.cut_off)
-                raise running.refuse_unapproved(book, wanted.cut_off)
+                raise await running.refused(connection, book, wanted.cut_off)
         posted = await running.post(self._database, cycle)
         async with reading(self._database) as connection:
             [found] = await summary.of_proposals(connection, book, [cycle.proposal])

@@ -57,8 +57,13 @@ _PAYMENTS = text("""
         ) AS states
     FROM pay_cycles AS c
     JOIN pay_cycle_results AS r ON r.book = c.book AND r.cycle = c.cycle AND r.outcome = 'paid'
-    JOIN pay_cycle_lines AS l ON l.book = c.book AND l.proposal = c.proposal AND l.account = r.account
-    LEFT JOIN entry_reversals AS back ON back.book = r.book AND back.reverses = r.entry_number
+    CROSS JOIN LATERAL (
+        SELECT provider, payee_version FROM pay_cycle_lines
+        WHERE book = c.book AND proposal = c.proposal AND account = r.account LIMIT 1
+    ) AS l
+    LEFT JOIN LATERAL (
+        SELECT number FROM entry_reversals WHERE book = r.book AND reverses = r.entry_number LIMIT 1
+    ) AS back ON true
     WHERE c.book = :book AND c.cycle = :cycle
     ORDER BY r.account
 """)

@@ -21,6 +21,7 @@ _SHOWN = text("""
     LEFT JOIN pay_cycles AS c ON c.book = p.book AND c.proposal = p.number
     WHERE p.book = :book AND p.act = 'run_pay_cycle' AND p.number = ANY(CAST(:proposals AS bigint[]))
 """)
+# LATERAL with LIMIT: one look into the index for each line, whatever the planner believes of a cycle half posted.
 _SUMS = text("""
     SELECT
         l.proposal,
@@ -37,7 +38,10 @@ _SUMS = text("""
         END) AS carried
     FROM pay_cycle_lines AS l
     LEFT JOIN pay_cycles AS c ON c.book = l.book AND c.proposal = l.proposal
-    LEFT JOIN pay_cycle_results AS r ON r.book = c.book AND r.cycle = c.cycle AND r.account = l.account
+    LEFT JOIN LATERAL (
+        SELECT * FROM pay_cycle_results
+        WHERE book = :book AND account = l.account AND cycle = c.cycle LIMIT 1
+    ) AS r ON true
     WHERE l.book = :book AND l.proposal = ANY(CAST(:proposals AS bigint[]))
     GROUP BY l.proposal, l.currency, coalesce(r.outcome, l.outcome)
     ORDER BY l.proposal, l.currency, outcome
@@ -60,8 +64,13 @@ _LINES = text("""
         END AS payment
     FROM pay_cycle_lines AS l
     LEFT JOIN pay_cycles AS c ON c.book = l.book AND c.proposal = l.proposal
-    LEFT JOIN pay_cycle_results AS r ON r.book = c.book AND r.cycle = c.cycle AND r.account = l.account
-    LEFT JOIN entry_reversals AS back ON back.book = r.book AND back.reverses = r.entry_number
+    LEFT JOIN LATERAL (
+        SELECT * FROM pay_cycle_results
+        WHERE book = :book AND account = l.account AND cycle = c.cycle LIMIT 1
+    ) AS r ON true
+    LEFT JOIN LATERAL (
+        SELECT number FROM entry_reversals WHERE book = :book AND reverses = r.entry_number LIMIT 1
+    ) AS back ON true
     WHERE l.book = :book AND l.proposal = :proposal AND l.account > :after
         AND (CAST(:account AS text) = '' OR l.account = :account)
         AND (CAST(:outcome AS text) = '' OR coalesce(r.outcome, l.outcome) = :outcome)

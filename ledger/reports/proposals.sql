@@ -2,7 +2,8 @@
 -- In psql, set these first:
 -- \set book 'main'
 -- \set as_of '2026-03-31'
--- Amounts are whole minor units: an entry's debits, or the limit that is wanted (none where it is to be removed).
+-- Amounts are whole minor units: an entry's debits, the limit that is wanted (none where it is to be removed), what a
+-- pay cycle would pay; none for a change of bank details.
 SELECT
     p.number,
     p.proposed_at,
@@ -34,6 +35,14 @@ CROSS JOIN LATERAL (
     UNION ALL
     SELECT CAST(NULL AS text), CAST(NULL AS bigint) -- a month is about no amount
     WHERE p.act = 'reopen_period'
+
+    UNION ALL
+    SELECT total #>> '{planned,currency_code}', CAST(coalesce(total #>> '{planned,minor_units}', '0') AS bigint)
+    FROM jsonb_array_elements(p.shown #> '{pay_cycle,totals}') AS total
+
+    UNION ALL
+    SELECT p.shown #>> '{payee,after,currency_code}', NULL
+    WHERE p.act = 'accept_payee'
 ) AS wanted
 WHERE p.book = :'book'
     AND p.proposed_at < CAST(:'as_of' AS date) + 1

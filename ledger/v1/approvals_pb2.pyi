@@ -684,7 +684,9 @@ class ApproveResponse(_message.Message):
     def proposal(self) -> Global___Proposal: ...
     @_builtins.property
     def entry(self) -> _postings_pb2.JournalEntry:
-        """The entry as it is posted; absent where a limit was changed, or a month reopened."""
+        """The entry as it is posted; absent where a limit or bank details were changed, or a month reopened, and for a pay
+        cycle, which RunPayCycle posts.
+        """
 
     def __init__(
         self,
