@@ -40,11 +40,6 @@ def remittance(claims: Sequence[Claim], number: int) -> File:
     return File(f"large-{number}.835", content, ())
 
 
-def of_one_payer(made: World) -> list[Claim]:
-    """The claims of a world with one payer."""
-    return [*made.claims]
-
-
 def parts(content: bytes) -> list[bytes]:
     """The file as it is read: a megabyte at a time."""
     return [content[start : start + PART] for start in range(0, len(content), PART)]
@@ -100,7 +95,7 @@ def _again(entry: postings_pb2.JournalEntry) -> postings_pb2.EntryToPost:
 
 def settled(place: Place, made: World) -> list[Verdict]:
     """Reading to posting against reading alone and PostEntries of the same entries."""
-    claims = of_one_payer(made)
+    claims = made.claims
     file = remittance(claims, 1)
     reading = reading_seconds(file.content)
     own, other = books(place.channel, "settled"), books(place.channel, "posted")
@@ -114,13 +109,17 @@ def settled(place: Place, made: World) -> list[Verdict]:
     for batch in batches:
         other.postings.PostEntries(batch)
     posting = used(place) - before
-    rate = len(claims) / reading
+    return verdicts_of(len(claims), reading, whole, posting, reading_bytes(file.content), grown)
+
+
+def verdicts_of(claims: int, reading: float, whole: float, posting: float, held: int, grown: int) -> list[Verdict]:
+    """The targets, from CPU seconds and bytes; `whole` is from the delivery to the last entry."""
+    each = [f"{1e6 * seconds / claims:,.0f} µs" for seconds in (whole, reading, posting)]
+    told = f"reading to posting ({each[0]} a claim) against reading ({each[1]}) and PostEntries ({each[2]})"
     return [
-        judged(f"claims read and balanced a second of CPU, of {len(claims):,}", 60_000, rate, unit=""),
-        judged(
-            "reading to posting against reading and PostEntries", 1.5, whole / (reading + posting), at_most=True
-        ),
-        judged("memory that reading holds", 16, reading_bytes(file.content) / 2**20, at_most=True, unit="MiB"),
+        judged(f"claims read and balanced a second of CPU, of {claims:,}", 60_000, claims / reading, unit=""),
+        judged(told, 1.5, whole / (reading + posting), at_most=True),
+        judged("memory that reading holds", 16, held / 2**20, at_most=True, unit="MiB"),
         judged("memory that the server grew by", 128, grown / 2**20, at_most=True, unit="MiB"),
     ]
 
@@ -129,7 +128,7 @@ def waited(place: Place, made: World) -> list[Verdict]:
     """The longest that a lone entry waits while large files settle at once, against the time of one batch."""
     own = books(place.channel, "at-once")
     own.open(made)
-    claims = of_one_payer(made)
+    claims = made.claims
     share = len(claims) // (AT_ONCE + 1)
     files = [remittance(claims[n * share : (n + 1) * share], n + 2) for n in range(AT_ONCE + 1)]
     batches = max(1, share // BATCH)

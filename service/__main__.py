@@ -50,6 +50,7 @@ from service.connecting import (
 )
 from service.identity import EVERY_BOOK
 from service.noting import noted, system_user
+from service.options import Book
 from service.postgres import PostgresUnavailable, Urls
 from service.settings import SettingRefused
 
@@ -73,7 +74,6 @@ app.add_typer(accruing.app, name="allowance")
 app.add_typer(pay_cycle.app, name="pay-cycle")
 app.command("report")(asking.report_command)
 
-Book = Annotated[str | None, typer.Option(help=asking.BOOK)]
 Listen = Annotated[
     str | None,
     typer.Option(help="Address and port to listen on. Where it is left out: LEDGER_LISTEN, or 127.0.0.1:50051."),

@@ -8,15 +8,14 @@ import typer
 from service import forms, reporting, settings
 from service.connecting import looked_up
 from service.noting import noted
+from service.options import Book
 from service.printing import Format
 from service.questions import QUESTIONS
-
-BOOK = "The book to work on. Where it is left out: LEDGER_BOOK, or main."
 
 
 def report_command(
     name: Annotated[str, typer.Argument(help=f"One of: {', '.join(QUESTIONS)}.")],
-    book: Annotated[str | None, typer.Option(help=BOOK)] = None,
+    book: Book = None,
     as_of: Annotated[
         str | None, typer.Option(help="Last day that counts, YYYY-MM-DD; today (UTC) if left out.")
     ] = None,

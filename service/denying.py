@@ -19,15 +19,13 @@ from reconciliation.denials import Denial, Policy, State
 from service import settings
 from service.connecting import looked_up, reached, refuse_unguarded, refuse_unmigrated, run
 from service.noting import noted, system_user
+from service.options import Book
 
 T = TypeVar("T")
 
 commands = typer.Typer(
     help="List denials; appeal, resubmit or absorb them, one by one or by a policy.", no_args_is_help=True
 )
-_Book = Annotated[
-    str | None, typer.Option(help="The book to work on. Where it is left out: LEDGER_BOOK, or main.")
-]
 _Claim = Annotated[str, typer.Argument(help="The claim.")]
 _Payer = Annotated[str, typer.Argument(help="The payer that has denied it, as the books call it.")]
 _Reason = Annotated[str, typer.Option(help="Why, for the auditor.")]
@@ -37,7 +35,7 @@ _MOST = 1_000
 
 @commands.command("list")
 def list_denials(
-    book: _Book = None,
+    book: Book = None,
     state: Annotated[State | None, typer.Option(help="Only those that stand so.")] = None,
     as_of: _Day = None,
 ) -> None:
@@ -55,7 +53,7 @@ def list_denials(
 
 
 @commands.command()
-def appeal(claim: _Claim, payer: _Payer, reason: _Reason, book: _Book = None, day: _Day = None) -> None:
+def appeal(claim: _Claim, payer: _Payer, reason: _Reason, book: Book = None, day: _Day = None) -> None:
     """The payer is asked to think again.
 
     Example: ledger denial appeal C1 AETNA --reason "records sent"
@@ -64,7 +62,7 @@ def appeal(claim: _Claim, payer: _Payer, reason: _Reason, book: _Book = None, da
 
 
 @commands.command()
-def resubmit(claim: _Claim, payer: _Payer, reason: _Reason, book: _Book = None, day: _Day = None) -> None:
+def resubmit(claim: _Claim, payer: _Payer, reason: _Reason, book: Book = None, day: _Day = None) -> None:
     """The claim is sent again, corrected.
 
     Example: ledger denial resubmit C1 AETNA --reason "modifier 95 added"
@@ -73,7 +71,7 @@ def resubmit(claim: _Claim, payer: _Payer, reason: _Reason, book: _Book = None, 
 
 
 @commands.command()
-def absorb(claim: _Claim, payer: _Payer, reason: _Reason, book: _Book = None, day: _Day = None) -> None:
+def absorb(claim: _Claim, payer: _Payer, reason: _Reason, book: Book = None, day: _Day = None) -> None:
     """The company takes the loss; the provider keeps what was earned. Refused above the limit for one person.
 
     Example: ledger denial absorb C1 AETNA --reason "filed too late, no appeal"
@@ -91,7 +89,7 @@ def set_policy(
     payer: Annotated[str, typer.Option(help="Only this payer's; of all payers if left out.")] = "",
     currency: Annotated[str, typer.Option(help="The currency of the amount.")] = "USD",
     on: Annotated[bool, typer.Option("--on/--off", help="Whether it may be applied.")] = False,
-    book: _Book = None,
+    book: Book = None,
 ) -> None:
     """Say which denials are absorbed without a decision on each. Off until it is switched on.
 
@@ -112,7 +110,7 @@ def apply_policy(
     dry_run: Annotated[
         bool, typer.Option(help="Say what it would absorb, be it on or off; record nothing.")
     ] = False,
-    book: _Book = None,
+    book: Book = None,
     day: _Day = None,
 ) -> None:
     """Absorb what a policy covers: each denial once, within the limits for one person.

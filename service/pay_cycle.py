@@ -8,6 +8,7 @@ import typer
 
 from ledger.v1 import approvals_pb2
 from ledger.v1 import pay_cycles_pb2 as pb
+from service.options import Book
 from service.paying import Asking, asked, money, print_cycle, proposed, table, word
 from service.printing import print_table, printable
 
@@ -19,7 +20,6 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-Book = Annotated[str | None, typer.Option(help="The book to work on. Where it is left out: LEDGER_BOOK, or main.")]
 CutOff = Annotated[str, typer.Argument(help="The cut-off that names the cycle, YYYY-MM-DD.")]
 Reason = Annotated[str, typer.Option(help="Why, for the auditor.")]
 Provider = Annotated[str, typer.Argument(help="The provider, as its sessions name it.")]

@@ -19,12 +19,12 @@ from reconciliation.waiting import old_exceptions
 from service import settings
 from service.connecting import looked_up, reached, refuse_unguarded, refuse_unmigrated, run
 from service.noting import noted, system_user
+from service.options import Book
 from service.printing import grouped, print_table, printable
 
 commands = typer.Typer(help="Close the months of a book, and look at what was closed.", no_args_is_help=True)
 
 Month = Annotated[str, typer.Argument(help="YYYY-MM.")]
-Book = Annotated[str | None, typer.Option(help="The book. Where it is left out: LEDGER_BOOK, or main.")]
 Reason = Annotated[str, typer.Option(help="Why, for the auditor.")]
 Days = Annotated[
     int, typer.Option(help=f"What is older than so many days stands in the way: 0 to {LONGEST_LIMIT}.")

@@ -162,7 +162,8 @@ def _amounts(event: Event) -> Iterator[Decimal]:
 
 def _strict(data: bytes) -> set[Decimal]:
     """The values of all that can be an amount in these bytes, sign apart; line ends and padding may be in them."""
-    spellings = (data, re.sub(rb"[\r\n\x00\x1a]", b"", data), re.sub(rb"[ \r\x00\x1a]*(?=\r|\n)", b"", data))
+    signs = (rb"[\r\n\x00\x1a]", rb"[\r\x00\x1a]", rb"[ \r\x00\x1a]*(?=\r|\n)")
+    spellings = (data, *(re.sub(sign, b"", data) for sign in signs))
     runs = {run for spelling in spellings for run in _RUN.findall(spelling)}
     return {abs(Decimal(run.decode())) for run in runs if _STRICT.fullmatch(run) and len(run) <= 20}
 

@@ -42,9 +42,9 @@ def told(world: World, answer: Answer) -> Verdict:
 def _of_id(world: World, answer: Answer, named: Claim) -> Verdict:
     """The claim of that id, unless it is as likely the beginning of another's."""
     others = {world.by_session[ref].id for ref in _references(answer) if ref in world.by_session} - {named.id}
-    if others:
-        return Verdict(None, "CLAIM_MISMATCH")
     verdict = _judged(answer, named)
+    if others and verdict.look != "CHARGE_MISMATCH":
+        return Verdict(None, "CLAIM_MISMATCH")
     if verdict.claim is None or _references(answer):
         return verdict
     longer = [claim for claim in _that_day(world, answer) if _cut(answer, claim) and _fits(answer, claim)]

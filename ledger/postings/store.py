@@ -50,9 +50,12 @@ _ITEMS = text("""
             -- What rules of the trade gave the patient to pay; money that came from the patient is posted by hand.
             SELECT sum(p.amount) AS patient_share
             FROM postings AS p
-            JOIN entries AS e ON e.book = :book AND e.number = p.entry_number
-            LEFT JOIN entries AS original
-                ON original.book = :book AND original.number = e.reverses AND e.kind = 'reversal'
+            CROSS JOIN LATERAL (
+                SELECT kind, reverses FROM entries WHERE book = :book AND number = p.entry_number OFFSET 0
+            ) AS e
+            LEFT JOIN LATERAL (
+                SELECT kind FROM entries WHERE book = :book AND number = e.reverses OFFSET 0
+            ) AS original ON e.kind = 'reversal'
             WHERE p.book = :book AND p.item = asked.item
                 AND p.account IN ('Assets:Receivable:Patient', 'Liabilities:PatientRefunds')
                 AND coalesce(original.kind, e.kind) <> 'manual'
