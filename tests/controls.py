@@ -514,7 +514,7 @@ def _head(number: int = NEW) -> str:
 
 # Triggers by what they refuse. A right to change keeps the program out already, so a superuser tries it, and as a
 # replica, where nothing but ENABLE ALWAYS holds.
-IN_CLOSED, IN_SOFT_CLOSED = ({"effective_date": f"'{day}'"} for day in ("2025-11-20", "2026-01-20"))
+IN_CLOSED, IN_SOFT_CLOSED = ({"effective_date": f"'{day}'"} for day in ("2021-11-20", "2022-01-20"))
 OWNER, PROGRAM = "SET LOCAL session_replication_role = replica", "SET LOCAL ROLE ledger_program"
 AT_THE_COMMIT = "SET CONSTRAINTS ALL IMMEDIATE"
 TRIGGERS: dict[str, dict[str, Sequence[Sequence[str]]]] = {

@@ -225,13 +225,13 @@ def proposals_decided(books: Ledger) -> None:
 def months_closed(books: Ledger) -> None:
     """Money in suspense that somebody takes responsibility for, a month closed, one soft-closed, one reopened."""
     waiting = dr("Assets:Cash", "1.00"), cr("Liabilities:Suspense:AETNA", "1.00")
-    books.post("2025-11-10", *waiting)
+    books.post("2021-11-10", *waiting)
     taken = pe.PeriodOverride(person="cfo", reason="the payer was asked")
     about = {"book": books.book, "reason": "end of month"}
-    books.periods.ClosePeriod(pe.ClosePeriodRequest(month="2025-11", limit_days=10, override=taken, **about))
-    for month in ("2025-12", "2026-01"):
+    books.periods.ClosePeriod(pe.ClosePeriodRequest(month="2021-11", limit_days=10, override=taken, **about))
+    for month in ("2021-12", "2022-01"):
         books.periods.SoftClosePeriod(pe.SoftClosePeriodRequest(month=month, **about))
-    approved(books, proposed(books, pe.ReopenPeriodRequest(month="2025-12", **about)))
+    approved(books, proposed(books, pe.ReopenPeriodRequest(month="2021-12", **about)))
 
 
 def questions_answered(ledger: Ledger, book: str) -> None:
@@ -246,6 +246,6 @@ def questions_answered(ledger: Ledger, book: str) -> None:
     ledger.postings.ListEntries(po.ListEntriesRequest(book=book))
     ledger.reports.GetTrialBalance(rp.GetTrialBalanceRequest(book=book, as_of="2026-12-31"))
     ledger.reports.GetReceivablesAging(rp.GetReceivablesAgingRequest(book=book, as_of="2026-12-31"))
-    ledger.periods.GetPeriod(pe.GetPeriodRequest(book=book, month="2025-11"))
+    ledger.periods.GetPeriod(pe.GetPeriodRequest(book=book, month="2021-11"))
     ledger.periods.GetServiceMonths(pe.GetServiceMonthsRequest(book=book, as_of="2026-12-31"))
     ledger.reports.GetSessionMargin(rp.GetSessionMarginRequest(book=book, as_of="2026-12-31"))

@@ -218,7 +218,7 @@ def test_it_can_be_posted_from_the_command_line(called: Called, books: Ledger) -
         code, shown = called("allowance", "post", "2026-06", **settings)
         assert shown.endswith(f"{said} entry {posted + 1}, taken back by entry {posted + 2}\n"), shown
     code, shown = called("allowance", "post", "June", **settings)
-    assert (code, shown) == (1, "ledger: month is not written YYYY-MM: 'June'\n")
+    assert (code, shown) == (1, "ledger: month is not a month written YYYY-MM: 'June'\n")
 
 
 def test_what_stands_already_is_trued_up(books: Ledger) -> None:

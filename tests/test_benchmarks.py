@@ -304,11 +304,11 @@ def test_a_target_that_is_not_met_stands_out() -> None:
 def test_a_part_of_the_page_leaves_the_rest_alone(tmp_path: Path) -> None:
     file = tmp_path / "page.md"
     file.write_text(page.PAGE.read_text())
-    page.put(file, "bench", ["first"])
+    page.put(file, "bench", ["the first lines"])
     page.put(file, "growth", ["second"])
     page.put(file, "bench", ["third"])
     text = file.read_text()
-    assert "first" not in text
+    assert "the first lines" not in text
     assert text.index("third") < text.index("## Growing") < text.index("second")
     assert text.partition("<!-- bench")[0] == page.PAGE.read_text().partition("<!-- bench")[0]
 

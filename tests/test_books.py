@@ -150,7 +150,7 @@ class Story:
         self.as_of = ""
         self.covered: set[str] = set()
         self.last: Callable[[], None] = lambda: None
-        self.statement = b""
+        self.statement_told = b""
         self.sessions: dict[str, list[po.RecordSessionRequest]] = defaultdict(list)
 
     def tell(self, line: Line) -> None:
@@ -477,7 +477,7 @@ class Story:
         [told] = banks.banked(self.ledger, banks.statement(line, day=self.day)).statements
         assert (told.state, told.posted) == (bk.STATEMENT_STATE_RECORDED, usd(amount)), told.reason
 
-        self.statement = banks.camt053(line, day=self.day)
+        self.statement_told = banks.camt053(line, day=self.day)
 
         def again() -> None:
             before = self.ledger.state()
@@ -488,7 +488,7 @@ class Story:
 
     def retold(self, _: str = "") -> None:
         """The bank tells of its last deposit once more, and posts nothing for it."""
-        [told] = banks.banked(self.ledger, self.statement).statements
+        [told] = banks.banked(self.ledger, self.statement_told).statements
         assert (told.posted.minor_units, bool(told.repeated.minor_units)) == (0, True), told.reason
 
     def told(self, told: str) -> None:

@@ -1,5 +1,6 @@
 """Queries are kept as psql takes them, and reach the database as the same question, or are refused when loaded."""
 
+import re
 from importlib.resources import files
 from pathlib import Path
 
@@ -66,12 +67,6 @@ def test_what_is_not_read_is_refused(case: str) -> None:
         with_parameters(f"-- it's\n{UNREAD[case]}")
 
 
-MORE = {
-    "trial_balance.sql": {"as_known_at"},
-    "statement.sql": {"as_known_at", "account", "item", "effective_from"},
-    "balance.sql": {"as_known_at", "code", "below"},
-    "known_at.sql": {"time"},
-}
 QUERY_FILES = [
     (package, file.name)
     for package in ("ledger.accounts", "ledger.audit", "ledger.reports", "reconciliation.reports")
@@ -84,5 +79,6 @@ QUERY_FILES = [
 def test_every_query_of_ours_is_read(package: str, name: str) -> None:
     """Its parameters are the variables of its file, and no comment is left in it."""
     found = query(package, name).compile(dialect=psycopg.dialect())
-    assert set(found.params) <= {"book", "as_of"} | MORE.get(name, set())
+    told = re.findall(r"^-- \\set (\w+) ", files(package).joinpath(name).read_text(), re.MULTILINE)
+    assert set(found.params) == set(told)
     assert "--" not in str(found)

@@ -407,12 +407,14 @@ def test_no_rule_but_three_can_name_a_payable() -> None:
 
 def test_every_kind_is_known_to_this_test() -> None:
     """A new kind is thought about here: whether it may touch what a provider has earned."""
-    touching = {Kind.MANUAL, Kind.REVERSAL, *map(Kind, MAY_NAME)}
+    touching = {Kind.MANUAL, Kind.REVERSAL, Kind.PAYOUT_RETURNED, *map(Kind, MAY_NAME)}
     untouched = set(Kind) - touching
     assert untouched == {
         *(Kind.DENIAL_ABSORBED, Kind.DENIAL_RECOVERED, Kind.CLAIM_PAID, Kind.CLAIM_ADJUSTED),
         *(Kind.PAYMENT_REVERSED, Kind.PAYMENT_SUSPENDED, Kind.PROVIDER_LEVEL_ADJUSTED),
         *(Kind.CLAIM_FORWARDED, Kind.OVERPAYMENT_APPLIED, Kind.PATIENT_EVENED),
+        *(Kind.PAYOUT_SETTLED, Kind.ALLOWANCE_TRUED_UP, Kind.ALLOWANCE_TAKEN_BACK),
+        *(Kind.DEPOSIT_RECEIVED, Kind.DEPOSIT_APPLIED, Kind.DEPOSIT_UNAPPLIED, Kind.DEPOSIT_RETURNED),
     }
 
 

@@ -180,6 +180,8 @@ def month_closing(who: str = "ada", *, softly: bool = False) -> Work:
         answer = await servicer.ClosePeriod(pe.ClosePeriodRequest(**about), nothing)
         return "replayed" if answer.replayed else "month closed"
 
+    return work
+
 
 def depositing(amount: str = "100.00", reference: str = "R1") -> Work:
     """The bank's money for the remittance EFT1 comes."""
@@ -270,6 +272,8 @@ def cycle_run(cut_off: str, *, proposal: int = 1, known: int = 1, looks: bool = 
             outcome = await connection.execute(OUTCOME, {"book": book, "cycle": day})
         return str(outcome.scalar_one())
 
+    return work
+
 
 def looking_before_the_lock() -> Work:
     """Broken on purpose: whose money a deposit is, is looked up before the head is held."""
@@ -295,6 +299,8 @@ def cycle_sent(cut_off: str) -> Work:
         asked = pc.MarkSentRequest(book=book, cycle=cut_off, day=cut_off, reason="sent")
         await cycles(database).MarkSent(asked, cast("Any", None))
         return "sent"
+
+    return work
 
 
 def remitting() -> Work:

@@ -76,7 +76,8 @@ class Expected:
     """What is right: the true claim (None where it is not ours), decision, exception, and the entry to the cent.
 
     `clerk` says whether somebody careful can tell the claim from the file and the books alone. `look` is the
-    reason for which a person must look, empty where nobody need.
+    reason for which a person must look, empty where nobody need. `moved` is what is posted beside the entry, such
+    as what a payer leaves to the next.
     """
 
     claim: str | None
@@ -84,6 +85,7 @@ class Expected:
     decision: str
     look: str
     effect: Effect = field(default_factory=dict)
+    moved: Effect = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

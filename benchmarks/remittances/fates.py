@@ -6,8 +6,17 @@ from functools import partial
 from itertools import cycle
 from random import Random
 
-from benchmarks.remittances.accountant import Standing, adjudicated, undone, waiting
-from benchmarks.remittances.answer import Adjustment, Answer, Line, Written, answer, line
+from benchmarks.remittances.accountant import (
+    PATIENT,
+    Standing,
+    adjudicated,
+    overpayments,
+    receivable,
+    undone,
+    waiting,
+    without_zeros,
+)
+from benchmarks.remittances.answer import MONEY, Adjustment, Answer, Expected, Line, Written, answer, line
 from benchmarks.remittances.clerk import told
 from benchmarks.remittances.rates import FATES, Rates
 from benchmarks.remittances.world import RECODED, Claim, Payer, World, stranger
@@ -206,9 +215,12 @@ def _secondary(draw: Random, world: World, claim: Claim) -> Course:
     )
     control = f"{other.number}5{claim.number:07}"
     second = Answer(other, claim.id, "2", lines, control, claim.patient)
-    right = waiting(claim.id, second, "CLAIM_MISMATCH")
+    left = {MONEY: second.paid, receivable(other): -second.paid}
+    right = Expected(claim.id, True, "PAID_IN_FULL", "", without_zeros(left))
+    first = _one("forwarded on", world, sent, claim)
+    moved = {PATIENT: -second.paid, receivable(other): second.paid}
     return (
-        Step(claim.payer, (_one("forwarded on", world, sent, claim),)),
+        Step(claim.payer, (replace(first, expected=replace(first.expected, moved=moved)),)),
         Step(other, (Written("secondary", second, right),)),
     )
 
@@ -238,9 +250,13 @@ def _reversed_later(draw: Random, world: World, claim: Claim) -> Course:
 
 
 def _corrected_first(draw: Random, world: World, claim: Claim) -> Course:
-    """The correction comes while the first payment stands: it is too much until the reversal comes."""
+    """The correction comes while the first payment stands: too much, until the reversal comes and it is due."""
     first, back = _first_and_reversal(world, claim, "corrected first")
     corrected = _corrected(claim, "corrected first: correction", Standing(0, claim.share))
+    over = corrected.expected.effect.get(overpayments(claim.payer), 0)
+    corrected = replace(corrected, expected=replace(corrected.expected, look=""))  # nobody need, once it is due
+    moved = without_zeros({overpayments(claim.payer): -over, receivable(claim.payer): over})
+    back = replace(back, expected=replace(back.expected, moved=moved))
     return tuple(Step(claim.payer, (one,)) for one in (first, corrected, back))
 
 

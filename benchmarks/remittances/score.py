@@ -126,6 +126,8 @@ def _settle(score: Score, written: Written, remittance: Remittance, *, left: boo
     """Adds what is right; what was left in suspense lies there, whoever could have told its claim."""
     lying = waiting(None, written.answer, "").effect if left else written.expected.effect
     _add(score, lying, remittance)
+    if not left:
+        _add(score, written.expected.moved, remittance)
 
 
 def _add(score: Score, effect: Effect, remittance: Remittance) -> None:
