@@ -237,6 +237,11 @@ def _first_and_reversal(world: World, claim: Claim, fate: str) -> tuple[Written,
     return first, Written(f"{fate}: reversal", first.answer.reversed(), undone(first.expected))
 
 
+def _evened(written: Written) -> Written:
+    """Nobody need look at what is too much once it has become due, or was taken back."""
+    return replace(written, expected=replace(written.expected, look=""))
+
+
 def _reversed_together(draw: Random, world: World, claim: Claim) -> Course:
     first, back = _first_and_reversal(world, claim, "reversed together")
     both = (back, _corrected(claim, "reversed together: correction"))
@@ -254,7 +259,7 @@ def _corrected_first(draw: Random, world: World, claim: Claim) -> Course:
     first, back = _first_and_reversal(world, claim, "corrected first")
     corrected = _corrected(claim, "corrected first: correction", Standing(0, claim.share))
     over = corrected.expected.effect.get(overpayments(claim.payer), 0)
-    corrected = replace(corrected, expected=replace(corrected.expected, look=""))  # nobody need, once it is due
+    corrected = _evened(corrected)
     moved = without_zeros({overpayments(claim.payer): -over, receivable(claim.payer): over})
     back = replace(back, expected=replace(back.expected, moved=moved))
     return tuple(Step(claim.payer, (one,)) for one in (first, corrected, back))
@@ -262,7 +267,7 @@ def _corrected_first(draw: Random, world: World, claim: Claim) -> Course:
 
 def _taken_back(draw: Random, world: World, claim: Claim) -> Course:
     much = draw.randint(1_00, 25_00)
-    first = _differing(world, claim, "taken back", ("CO", "45", -much))
+    first = _evened(_differing(world, claim, "taken back", ("CO", "45", -much)))
     return Step(claim.payer, (first,)), Step(claim.payer, kept_back=(claim.control, much))
 
 
