@@ -17,7 +17,7 @@ from ledger.periods.closing import Answer, Closing
 from ledger.periods.period import LONGEST_LIMIT, Override, Period, last_day, written
 from reconciliation.waiting import old_exceptions
 from service import settings
-from service.connecting import looked_up, reached, refuse_unguarded, refuse_unmigrated, run
+from service.connecting import looked_up, reached, refuse_unguarded, refuse_unmigrated, run, signing_of
 from service.noting import noted, system_user
 from service.options import Book
 from service.printing import grouped, print_table, printable
@@ -114,7 +114,8 @@ def close(
     if override_by or override_reason:
         override = messages.override("--override-by", override_by, "--override-reason", override_reason)
     asked = _closing(_book(book), month, messages.reason(reason), days, override)
-    found = _done("period close", asked.book, closing.close, asked, old_exceptions).period
+    signing = signing_of(settings.read())
+    found = _done("period close", asked.book, closing.close, asked, old_exceptions, signing).period
     assert found.close is not None
     print(f"{month} of {asked.book} is closed after entry {found.after_entry} under hash {found.close.hash.hex()}")
 

@@ -210,7 +210,7 @@ def _add_others(
     add_ApprovalsServiceServicer_to_server(ApprovalsServicer(database), grpc_server)
     add_AllowancesServiceServicer_to_server(AllowancesServicer(database), grpc_server)
     add_ReportsServiceServicer_to_server(ReportsServicer(reads), grpc_server)
-    add_PeriodsServiceServicer_to_server(PeriodsServicer(database, reads, old_exceptions), grpc_server)
+    add_PeriodsServiceServicer_to_server(PeriodsServicer(database, reads, old_exceptions, signing), grpc_server)
     add_AuditServiceServicer_to_server(AuditServicer(database, reads, signing), grpc_server)
     add_ChargesServiceServicer_to_server(ChargesServicer(database), grpc_server)
     add_CodesServiceServicer_to_server(CodesServicer(database, reads), grpc_server)

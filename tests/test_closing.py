@@ -39,11 +39,13 @@ from test_periods import (
 )
 
 from ledger import fields
+from ledger.audit.checkpoint import NO_KEY
 from ledger.database import PROGRAM_ROLE, reading
 from ledger.database import engine as connections
 from ledger.periods import store
 from ledger.periods.period import signed
 from ledger.postings import group_commit
+from ledger.v1 import audit_pb2 as au
 from ledger.v1 import periods_pb2 as pb
 from ledger.v1 import postings_pb2 as po
 from reconciliation.v1 import reconciliation_pb2 as rc
@@ -55,6 +57,28 @@ SUSPENSE, UNAPPLIED = "Liabilities:Suspense:AETNA", "Liabilities:UnappliedCash"
 def books(server: Ledger, request: pytest.FixtureRequest) -> Ledger:
     """A book of its own with an entry in April: 10.00 of cash."""
     return in_use(server, f"closing-{hashlib.sha256(request.node.name.encode()).hexdigest()[:8]}")
+
+
+# --- the checkpoint -----------------------------------------------------------------------------------
+
+
+def test_a_close_is_signed_with_the_book(books: Ledger) -> None:
+    """The checkpoint is of the entries that the close names, by whoever closed; a trial writes none."""
+    foreseen = closing_of(books, APRIL, validate_only=True)
+    books.periods.ClosePeriod(foreseen, metadata=by(MAKER))
+    assert not books.audit.ListCheckpoints(au.ListCheckpointsRequest(book=books.book)).checkpoints
+    period = closed(books, APRIL).period
+    [kept] = books.audit.ListCheckpoints(au.ListCheckpointsRequest(book=books.book)).checkpoints
+    assert (kept.size, kept.written_by) == (period.after_entry, MAKER)
+    assert kept.reason.startswith(f"{APRIL} closed: ")
+    assert books.wrong() == []
+
+
+def test_without_a_key_months_close_all_the_same(loop: Loop, database: str) -> None:
+    with serving(loop, database, signing=NO_KEY) as running:
+        one = in_use(running, "unsigned")
+        assert closed(one, APRIL).period.state == pb.PERIOD_STATE_CLOSED
+        assert not one.audit.ListCheckpoints(au.ListCheckpointsRequest(book=one.book)).checkpoints
 
 
 # --- the opening checks -------------------------------------------------------------------------------

@@ -6,6 +6,10 @@ from datetime import date, datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from ledger import fields
+from ledger.audit import store as proofs
+from ledger.audit import tree
+from ledger.audit.checkpoint import NO_KEY, Signing
 from ledger.database import reading
 from ledger.money import Amount
 from ledger.periods import store
@@ -23,6 +27,7 @@ from ledger.periods.period import (
     refuse_soft_close,
     refuse_unready,
     signed,
+    written,
 )
 from ledger.postings import journal
 from ledger.postings.batch import Head
@@ -64,11 +69,16 @@ async def soft_close(database: AsyncEngine, book: str, month: date, reason: str,
         return Answer(period)
 
 
-async def close(database: AsyncEngine, asked: Closing, exceptions: OldExceptions) -> Answer:
+async def close(
+    database: AsyncEngine, asked: Closing, exceptions: OldExceptions, signing: Signing = NO_KEY
+) -> Answer:
     """Nothing may be effective in the month from now on, and its trial balance is frozen.
 
-    Raises PeriodClosed, PeriodOutOfOrder or PeriodNotReady.
+    Where there is a key to sign with, a checkpoint of the book is written with it, or neither.
+    Raises PeriodClosed, PeriodOutOfOrder or PeriodNotReady; HistoryRewritten for what no checkpoint could sign.
     """
+    if signing.keys:
+        await tree.fill_book(database, asked.book)
     async with journal.posting(database, asked.book) as (connection, head):
         before = await store.version(connection, asked.book, asked.month, 0)
         if before is not None and before.says(State.CLOSED, asked.reason, asked.actor):
@@ -76,7 +86,7 @@ async def close(database: AsyncEngine, asked: Closing, exceptions: OldExceptions
         period = await _decided(connection, head, asked, exceptions)
         assert period.close is not None
         refuse_unready(asked.month, period.close.findings, period.close.override)
-        await record(connection, head, period)
+        await record(connection, head, period, signing)
         return Answer(period)
 
 
@@ -87,13 +97,15 @@ async def foreseen(database: AsyncEngine, asked: Closing, exceptions: OldExcepti
         return Answer(await _decided(connection, head, asked, exceptions))
 
 
-async def record(connection: AsyncConnection, head: Head, period: Period) -> None:
-    """Writes a close, once it is decided, in the database transaction that holds the head.
+async def record(connection: AsyncConnection, head: Head, period: Period, signing: Signing) -> None:
+    """Writes a close and its checkpoint, once it is decided, in the database transaction that holds the head.
 
-    Whatever else must be recorded with a close, or not at all, is recorded here. `head` is where the book stands:
-    its number and hash are those that the close names.
+    `head` is where the book stands: its number and hash are those that the close names and the checkpoint signs.
     """
     await store.add(connection, head.book, period)
+    if signing.keys:
+        why = f"{written(period.month)} closed: {period.reason}"[: fields.TEXT_LENGTH]
+        await proofs.write_checkpoint(connection, head, signing, period.set_by, why)
 
 
 async def _decided(connection: AsyncConnection, head: Head, asked: Closing, exceptions: OldExceptions) -> Period:

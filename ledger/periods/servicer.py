@@ -4,6 +4,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import caller, fields, wire
 from ledger.accounts.store import existing_book
+from ledger.audit.checkpoint import NO_KEY, Signing
 from ledger.errors import PeriodNotFound
 from ledger.periods import closing, messages, store
 from ledger.periods.closing import OldExceptions
@@ -18,11 +19,14 @@ from ledger.wire import Context
 class PeriodsServicer(PeriodsServiceServicer):
     """Answers PeriodsService from PostgreSQL. Whatever decides holds the head of the book."""
 
-    def __init__(self, database: AsyncEngine, reads: Reads, exceptions: OldExceptions) -> None:
-        """`database` works under the program's own role; `exceptions` tells what waits for a person too long."""
+    def __init__(
+        self, database: AsyncEngine, reads: Reads, exceptions: OldExceptions, signing: Signing = NO_KEY
+    ) -> None:
+        """`exceptions` tells what waits for a person too long; `signing` signs the book with each close."""
         self._database = database
         self._reads = reads
         self._exceptions = exceptions
+        self._signing = signing
 
     async def SoftClosePeriod(
         self, request: pb.SoftClosePeriodRequest, context: Context
@@ -39,8 +43,10 @@ class PeriodsServicer(PeriodsServiceServicer):
         Raises PeriodClosed, PeriodOutOfOrder or PeriodNotReady; the last not where nothing is to be recorded.
         """
         asked = messages.closing(request, caller.actor.get())
-        work = closing.foreseen if request.validate_only else closing.close
-        done = await work(self._database, asked, self._exceptions)
+        if request.validate_only:
+            done = await closing.foreseen(self._database, asked, self._exceptions)
+        else:
+            done = await closing.close(self._database, asked, self._exceptions, self._signing)
         told = messages.foreseen if request.validate_only else messages.period
         return pb.ClosePeriodResponse(
             period=told(done.period),
