@@ -2,13 +2,10 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 from sqlalchemy import Row
@@ -16,18 +13,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger import fields
 from ledger.accounts.store import existing_book
-from ledger.database import engine
-from ledger.errors import NotThere, Refusal
+from ledger.errors import Refusal
 from reconciliation.bank import store
 from reconciliation.bank.ingest import Ingested, ingest, surveyed
-from reconciliation.bank.ingest import Progress as Told
 from reconciliation.files import Files
 from service import settings
 from service.connecting import files_of, looked_up, reached, refuse_unmigrated
-from service.ingesting import file_name, money, what_is_wrong
-from service.noting import noted, system_user
+from service.ingesting import money
+from service.noting import noted
 from service.options import Book
 from service.printing import print_table, printable
+from service.taking_in import taken_in
 
 bank = typer.Typer(help="Take in bank statements, or list what the bank has received.", no_args_is_help=True)
 
@@ -82,33 +78,9 @@ def ingest_files(url: str, kept: Files, book: str, paths: Sequence[Path]) -> boo
 
 
 async def _ingest_files(url: str, kept: Files, book: str, paths: Sequence[Path]) -> bool:
-    database, console = engine(url), Console()
-    taken_in: list[Ingested] = []
-    refused: list[str] = []
-    try:
-        for path in paths:
-            try:
-                with path.open("rb") as file, _bar(console, path, file) as told:
-                    name = file_name(path)
-                    taken_in.append(await ingest(database, kept, book, name, system_user(), file, told))
-            except NotThere:
-                raise
-            except (Refusal, OSError) as refusal:
-                refused.append(f"{file_name(path)} is not taken in: {what_is_wrong(refusal)}")
-    finally:
-        await database.dispose()
-    _print_statements(taken_in, refused)
-    return not refused and all(row.state == "recorded" for one in taken_in for row in one.statements)
-
-
-@contextmanager
-def _bar(console: Console, path: Path, file: IO[bytes]) -> Iterator[Told]:
-    """A bar over the lines of a file, where a person watches."""
-    parts = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*parts, console=console, transient=True, disable=not console.is_terminal) as progress:
-        total = _lines_to_record(file) if console.is_terminal else None
-        task = progress.add_task(Text(file_name(path)).markup, total=total)
-        yield lambda count: progress.advance(task, count)
+    done, refused = await taken_in(url, kept, book, paths, ingest, _lines_to_record)
+    _print_statements(done, refused)
+    return not refused and all(row.state == "recorded" for one in done for row in one.statements)
 
 
 def _lines_to_record(file: IO[bytes]) -> int | None:
@@ -119,16 +91,16 @@ def _lines_to_record(file: IO[bytes]) -> int | None:
         return None
 
 
-def _print_statements(taken_in: Sequence[Ingested], refused: Sequence[str]) -> None:
-    if taken_in:
-        print_table(_statements(taken_in))
-    for sentence in (*(line for one in taken_in for line in _told(one)), *refused):
+def _print_statements(done: Sequence[Ingested], refused: Sequence[str]) -> None:
+    if done:
+        print_table(_statements(done))
+    for sentence in (*(line for one in done for line in _told(one)), *refused):
         print(printable(sentence))
 
 
-def _statements(taken_in: Sequence[Ingested]) -> Table:
+def _statements(done: Sequence[Ingested]) -> Table:
     table = _headed(_STATEMENT, (*_STATEMENT_SUMS, "lines"))
-    for one in taken_in:
+    for one in done:
         for row in one.statements:
             sums = [money(getattr(row, name), row.currency) for name in _STATEMENT_SUMS]
             day = row.as_of.isoformat() if row.as_of else ""

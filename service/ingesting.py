@@ -3,27 +3,19 @@
 import asyncio
 import io
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
-from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ledger import fields
-from ledger.database import engine
-from ledger.errors import NotThere, Refusal
 from ledger.money import Amount
 from reconciliation.files import Files
 from reconciliation.ingest import Ingested, ingest
-from reconciliation.ingest import Progress as Told
 from reconciliation.reasons import RemittanceState
 from reconciliation.remittance import Unreadable, survey
-from service.noting import system_user
 from service.printing import grouped, print_table, printable
+from service.taking_in import taken_in
 
 _USUAL = "USD"
 _HEADINGS = ("file", "trace", "state")
@@ -41,36 +33,9 @@ def ingest_files(url: str, kept: Files, book: str, paths: Sequence[Path]) -> boo
 
 
 async def _ingest_files(url: str, kept: Files, book: str, paths: Sequence[Path]) -> bool:
-    database, console = engine(url), Console()
-    settled: list[Ingested] = []
-    refused: list[str] = []
-    try:
-        for path in paths:
-            try:
-                settled.append(await _ingest_file(database, kept, book, path, console))
-            except NotThere:
-                raise
-            except (Refusal, OSError) as refusal:
-                refused.append(f"{file_name(path)} is not taken in: {what_is_wrong(refusal)}")
-    finally:
-        await database.dispose()
+    settled, refused = await taken_in(url, kept, book, paths, ingest, _claims_to_settle)
     _print(settled, refused)
     return not refused and all(row.state in _IN_BOOKS for one in settled for row in one.remittances)
-
-
-async def _ingest_file(database: AsyncEngine, kept: Files, book: str, path: Path, console: Console) -> Ingested:
-    with path.open("rb") as file, _bar(console, path, file) as told:
-        return await ingest(database, kept, book, file_name(path), system_user(), file, told)
-
-
-@contextmanager
-def _bar(console: Console, path: Path, file: IO[bytes]) -> Iterator[Told]:
-    """A bar over the claims of a file, where a person watches."""
-    parts = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*parts, console=console, transient=True, disable=not console.is_terminal) as progress:
-        total = _claims_to_settle(file) if console.is_terminal else None
-        task = progress.add_task(Text(file_name(path)).markup, total=total)
-        yield lambda count: progress.advance(task, count)
 
 
 def _claims_to_settle(file: IO[bytes]) -> int | None:
@@ -79,20 +44,6 @@ def _claims_to_settle(file: IO[bytes]) -> int | None:
         return sum(one.claim_count for one in survey(iter(lambda: file.read(io.DEFAULT_BUFFER_SIZE), b"")))
     except Unreadable:
         return None
-
-
-def file_name(path: Path) -> str:
-    """The file's name as the books can keep it: printable, and not longer than a name may be."""
-    return printable(path.name.encode("utf-8", "replace").decode())[-fields.NAME_LENGTH :]
-
-
-def what_is_wrong(refusal: Refusal | OSError) -> str:
-    """What is wrong, with the facts that the sentence does not already tell."""
-    if isinstance(refusal, OSError):
-        return refusal.strerror or type(refusal).__name__
-    untold = {name: fact for name, fact in refusal.facts.items() if fact not in refusal.message}
-    facts = ", ".join(f"{name} {fact}" for name, fact in untold.items())
-    return f"{refusal.message} ({facts})" if facts else refusal.message
 
 
 # --- what became of them ------------------------------------------------------------------------------

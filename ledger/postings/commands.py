@@ -102,34 +102,23 @@ class Post:
         return self.complete
 
 
-@dataclass(frozen=True, slots=True)
-class PayProvider:
-    """Pay a provider, never more than is payable."""
+class _OutOfPayable:
+    """What takes money out of a provider's payable in two postings, never more than is payable."""
 
+    __slots__ = ()
     provider: str
     amount: Amount
-    effective_date: date
-    pay_cycle: str | None = None
-    in_transit: bool = False
-    reason: str = ""
 
-    def _paid(self) -> JournalEntry:
-        return rules.provider_paid(
-            self.provider,
-            self.amount,
-            self.effective_date,
-            self.pay_cycle,
-            in_transit=self.in_transit,
-            reason=self.reason,
-        )
+    def _taken(self) -> JournalEntry:
+        raise NotImplementedError
 
     def stated(self) -> dict[str, str]:
         """The entry that it becomes."""
-        return self._paid().stated()
+        return self._taken().stated()
 
     def accounts(self) -> Iterable[str]:
-        """The payable and where the money leaves."""
-        return (posting.account for posting in self._paid().postings)
+        """The payable, and the account beside it."""
+        return (posting.account for posting in self._taken().postings)
 
     def items(self) -> Iterable[str]:
         """None."""
@@ -141,13 +130,35 @@ class PayProvider:
 
     @property
     def posting_count(self) -> int:
-        """One to the payable, one from where the money leaves."""
+        """One to the payable, and one beside it."""
         return 2
 
     def entry(self, books: Books) -> JournalEntry:
         """Raises PayableExceeded."""
         _refuse_unpayable(books, self.provider, self.amount)
-        return self._paid()
+        return self._taken()
+
+
+@dataclass(frozen=True, slots=True)
+class PayProvider(_OutOfPayable):
+    """Pay a provider, never more than is payable."""
+
+    provider: str
+    amount: Amount
+    effective_date: date
+    pay_cycle: str | None = None
+    in_transit: bool = False
+    reason: str = ""
+
+    def _taken(self) -> JournalEntry:
+        return rules.provider_paid(
+            self.provider,
+            self.amount,
+            self.effective_date,
+            self.pay_cycle,
+            in_transit=self.in_transit,
+            reason=self.reason,
+        )
 
 
 def _refuse_unpayable(books: Books, provider: str, amount: Amount) -> None:
@@ -162,7 +173,7 @@ def _refuse_unpayable(books: Books, provider: str, amount: Amount) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class ChargeProvider:
+class ChargeProvider(_OutOfPayable):
     """Less is payable to a provider for a fault of its own, never less than nothing. Needs a second person."""
 
     provider: str
@@ -171,34 +182,8 @@ class ChargeProvider:
     reason: str
     claim: str | None = None
 
-    def _charged(self) -> JournalEntry:
+    def _taken(self) -> JournalEntry:
         return rules.provider_charged(self.provider, self.claim, self.amount, self.effective_date, self.reason)
-
-    def stated(self) -> dict[str, str]:
-        """The entry that it becomes."""
-        return self._charged().stated()
-
-    def accounts(self) -> Iterable[str]:
-        """The payable and what the company charges."""
-        return (posting.account for posting in self._charged().postings)
-
-    def items(self) -> Iterable[str]:
-        """None."""
-        return ()
-
-    def originals(self) -> Iterable[int]:
-        """None."""
-        return ()
-
-    @property
-    def posting_count(self) -> int:
-        """One to the payable, one to what is charged."""
-        return 2
-
-    def entry(self, books: Books) -> JournalEntry:
-        """Raises PayableExceeded."""
-        _refuse_unpayable(books, self.provider, self.amount)
-        return self._charged()
 
 
 @dataclass(frozen=True, slots=True)

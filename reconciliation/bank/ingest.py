@@ -41,7 +41,7 @@ from reconciliation.bank.statement import (
 from reconciliation.files import Files
 from reconciliation.ingest import delivered, kept, take_up_again
 from reconciliation.reasons import ExceptionReason
-from reconciliation.turns import parts as parts_of
+from reconciliation.turns import parts
 
 CHUNK = 200
 """Lines that are recorded in one database transaction."""
@@ -132,11 +132,11 @@ def surveyed(file: IO[bytes]) -> list[StatementClosed]:
 
 def _events(file: IO[bytes]) -> Iterator[Event]:
     """Read as what it looks like: XML begins with <, whatever mark stands before it."""
-    parts = parts_of(file)
-    first = next(parts, b"")
+    sent = parts(file)
+    first = next(sent, b"")
     begins = first.lstrip(b" \t\r\n\x00\xef\xbb\xbf\xff\xfe")[:1]
     reader = camt053.read if begins == b"<" else bai2.read
-    return reader(chain((first,), parts))
+    return reader(chain((first,), sent))
 
 
 async def _record_all(
