@@ -39,7 +39,8 @@ A line is what happened; it may begin with its day, which then holds for the lin
     refused PAYABLE_EXCEEDED: paid ada 999.00       a line that is refused, and why
 
 Below `---` stand the balances that must be, of accounts or of all below a prefix; `--- as of DAY` those of a day;
-`entries 5` how many there are; `exceptions denied C1 100.00` those open. What is left at the end must be complete:
+`entries 5` how many there are; `exceptions denied C1 100.00` those open; `balance-sheet 75.00 = 65.00 + 10.00` what the
+report of that day says of assets, liabilities and equity with the result. What is left at the end must be complete:
 an account that is not at zero and not told of fails the story. And after each story the books must be sound.
 """
 
@@ -537,6 +538,20 @@ class Story:
         expected = " ".join(told.split())
         assert found == expected, f"{account} as of {self.as_of or 'the end'}: {found}, not {expected}"
         self.covered.add(account)
+
+    def balance_sheet(self, told: str) -> None:
+        """The report adds up so: assets = liabilities + equity, rows and totals alike."""
+        sheet = self.ledger.reports.GetBalanceSheet(
+            rp.GetBalanceSheetRequest(book=self.ledger.book, as_of=self.as_of)
+        )
+        [total] = sheet.totals
+        found = f"{written(total.assets)} = {written(total.liabilities)} + {written(total.equity)}"
+        assert (found, total.difference.minor_units) == (told, 0), f"balance sheet as of {self.as_of}"
+        sums: dict[int, int] = defaultdict(int)
+        for row in sheet.rows:
+            sums[min(row.section, rp.BALANCE_SHEET_SECTION_EQUITY)] += row.amount.minor_units
+        parts = [one.minor_units for one in (total.assets, total.liabilities, total.equity)]
+        assert [sums[section] for section in (1, 2, 3)] == parts
 
     def entries(self, told: str) -> None:
         """So many entries there are."""
