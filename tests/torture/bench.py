@@ -42,7 +42,7 @@ FAULTS: dict[str, tuple[Kind, int]] = {
     "cycle": (CycleKilled, 20),
     "stop": (Stopped, 20),
     "rolling": (RollingRestart, 6),
-    "pause": (Paused, 6),
+    "pause": (Paused, 3),
     "vanish": (Vanishing, 18),
     "crowd": (Crowd, 3),
     "readers": (SlowReaders, 3),

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -30,6 +31,9 @@ from torture.processes import Served, connected
 
 FORTNIGHT = timedelta(days=14)
 FIRST = date(2026, 1, 9)
+_WITHIN_A_PART = 0.05
+"""Seconds, about as long as a part takes, after which the server dies at the latest once a part is posted."""
+_POSTED = "SELECT count(*) FROM pay_cycle_results WHERE book = %(book)s AND cycle = %(cycle)s"
 # Sessions, those that a cycle counted, payments as results and as entries, their money and that of the sessions.
 _STATE = """
     SELECT
@@ -54,7 +58,6 @@ class CycleKilled:
         self._place = place
         self._server = Served(place.urls.server, place.folder)
         self._cut_off = FIRST
-        self._usual_seconds = 0.0
         self._sessions = 0
         self._cents = 0
         self._found: Counter[str] = Counter()
@@ -62,7 +65,7 @@ class CycleKilled:
         self._wrong: list[str] = []
 
     async def prepare(self) -> None:
-        """A server with a book that has a calendar and payees; one cycle is paid undisturbed, and timed."""
+        """A server with a book that has a calendar and payees; one cycle is paid undisturbed."""
         await asyncio.to_thread(self._server.start)
         await open_book(self._server.address)
         await self._payees_set()
@@ -72,18 +75,17 @@ class CycleKilled:
             await PayCyclesServiceStub(opened).SetPayCalendar(asked)
         await self._earned()
         await self._approved()
-        began = time.monotonic()
         await self._run_until_told()
-        self._usual_seconds = time.monotonic() - began
         self._see_paid_once()
 
     async def disturb(self) -> None:
-        """The next cycle is broken off at a random moment, looked at, and run again."""
+        """The next cycle is broken off at a random moment of its posting, looked at, and run again."""
         self._cut_off += FORTNIGHT
         await self._earned()
         await self._approved()
         running = asyncio.create_task(self._run())
-        await asyncio.sleep(self._place.lots.random() * self._usual_seconds)
+        await asyncio.to_thread(self._await_parts, self._place.lots.randint(1, self._parts - 1), running.done)
+        await asyncio.sleep(self._place.lots.random() * _WITHIN_A_PART)
         await asyncio.to_thread(self._server.kill)
         told = await running
         await asyncio.to_thread(self._look, told)
@@ -178,6 +180,20 @@ class CycleKilled:
             if told != "UNAVAILABLE":
                 raise AssertionError(f"the cycle of {self._cut_off} was answered {told}")
             await asyncio.sleep(0.05)
+
+    @property
+    def _parts(self) -> int:
+        """In how many database transactions a cycle is posted."""
+        return -(-self._place.large // PART)
+
+    def _await_parts(self, parts: int, done: Callable[[], bool]) -> None:
+        """Returns once so many parts of the cycle are posted, or its run has ended."""
+        with connected(self._place.url) as connection:
+            while not done():
+                [posted] = connection.execute(_POSTED, {"book": BOOK, "cycle": self._cut_off}).fetchone() or [0]
+                if posted >= parts * PART:
+                    return
+                time.sleep(0.001)
 
     # --- what is there ---
 
