@@ -39,8 +39,8 @@ A line is what happened; it may begin with its day, which then holds for the lin
     refused PAYABLE_EXCEEDED: paid ada 999.00       a line that is refused, and why
 
 Below `---` stand the balances that must be, of accounts or of all below a prefix; `--- as of DAY` those of a day;
-`entries 5` how many there are; `exceptions denied C1 100.00` those open; `balance-sheet 75.00 = 65.00 + 10.00` what the
-report of that day says of assets, liabilities and equity with the result. What is left at the end must be complete:
+`entries 5` how many there are; `exceptions denied C1 100.00` those open; `balance-sheet 75.00 = 65.00 + 10.00` is
+assets, liabilities and equity with the result by the report of that day. What is left at the end must be complete:
 an account that is not at zero and not told of fails the story. And after each story the books must be sound.
 """
 
