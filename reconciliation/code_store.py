@@ -1,11 +1,13 @@
 """Where it is kept what a book says of payers' codes. Rows are added, and nothing of them changes."""
 
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Row, func, insert, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from ledger.postings import journal
 from reconciliation.code_tables import CodeMeaning, Codes, counting
 from reconciliation.schema import codes
 
@@ -37,8 +39,15 @@ async def said(
     return [(_meaning(row), row.set_at) for row in rows]
 
 
-async def say(connection: AsyncConnection, book: str, one: CodeMeaning) -> None:
-    """Writes what is said of a code, while the head of the book is held."""
+async def say(database: AsyncEngine, book: str, wanted: CodeMeaning, actor: str) -> tuple[CodeMeaning, datetime]:
+    """Says what a code means from now on, as the book's next revision; and when that was. Raises BookNotFound."""
+    async with journal.posting(database, book) as (connection, head):
+        written = replace(wanted, revision=await revision(connection, book) + 1, set_by=actor)
+        await _insert(connection, book, written)
+    return written, head.recorded_at
+
+
+async def _insert(connection: AsyncConnection, book: str, one: CodeMeaning) -> None:
     values = {
         "book": book,
         "revision": one.revision,

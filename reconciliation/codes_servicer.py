@@ -1,14 +1,12 @@
 """How the meanings of codes are said and asked for: `reconciliation.v1.CodesService`."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import caller, fields, wire
 from ledger.accounts.store import existing_book
-from ledger.postings import journal
 from ledger.reads import Reads
 from ledger.wire import Context
 from reconciliation import code_store
@@ -78,11 +76,7 @@ class CodesServicer(CodesServiceServicer):
         return pb.ListCodesResponse(meanings=[_message(*each) for each in found[:size]], next_page_token=more)
 
     async def _say(self, book: str, said: CodeMeaning) -> pb.CodeMeaning:
-        async with journal.posting(self._database, book) as (connection, head):
-            last = await code_store.revision(connection, book)
-            written = replace(said, revision=last + 1, set_by=caller.actor.get())
-            await code_store.say(connection, book, written)
-        return _message(written, head.recorded_at)
+        return _message(*await code_store.say(self._database, book, said, caller.actor.get()))
 
 
 def _message(said: CodeMeaning, set_at: datetime) -> pb.CodeMeaning:

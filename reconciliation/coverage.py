@@ -71,6 +71,8 @@ def in_order(ranks: Mapping[int, str]) -> tuple[str, ...]:
     return tuple(found.values())
 
 
+LAST_RANK = 9
+"""The rank of the last payer that a claim can have."""
 ALONE = Coverage()
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from ledger import caller, fields, wire
 from ledger.accounts import chart
 from ledger.accounts.store import existing_book
-from ledger.errors import NumberInvalid, Refusal
+from ledger.errors import Refusal
 from ledger.money import Amount
 from ledger.postings import journal
 from ledger.postings import store as books
@@ -21,8 +21,6 @@ from reconciliation.coverage import ALONE, FORWARDED
 from reconciliation.forwarding import ForwardClaim
 from reconciliation.v1 import coverage_pb2 as pb
 from reconciliation.v1.coverage_pb2_grpc import CoverageServiceServicer
-
-_LAST_RANK = 9
 
 
 class CoverageServicer(CoverageServiceServicer):
@@ -36,16 +34,10 @@ class CoverageServicer(CoverageServiceServicer):
     async def RecordCover(self, request: pb.RecordCoverRequest, context: Context) -> pb.RecordCoverResponse:
         """Says who pays a claim in a rank; the same again changes nothing."""
         book, claim = fields.book_name(request.book), fields.required("claim", request.claim)
-        payer, rank = fields.required("payer", request.payer), request.rank
+        payer = fields.required("payer", request.payer)
         reason, actor = fields.required("reason", request.reason, fields.TEXT_LENGTH), caller.actor.get()
-        if not 1 <= rank <= _LAST_RANK:
-            raise NumberInvalid(f"rank is 1 to {_LAST_RANK}, not {rank}", field="rank", value=rank)
-        async with journal.posting(self._database, book) as (connection, _):
-            before = await _of_rank(connection, book, claim, rank)
-            if before is None or before.payer != payer:
-                await covering.record_cover(connection, book, claim, rank, payer, actor, reason)
-            found = await _of_rank(connection, book, claim, rank)
-        return pb.RecordCoverResponse(cover=_cover(found) if found else None)
+        found = await covering.say(self._database, book, claim, request.rank, payer, actor, reason)
+        return pb.RecordCoverResponse(cover=_cover(found))
 
     async def ListCovers(self, request: pb.ListCoversRequest, context: Context) -> pb.ListCoversResponse:
         """Who pays a claim after the payer of its sessions."""
@@ -101,11 +93,6 @@ async def _answered(
         amount=wire.money(Amount(moved, debit.amount.currency)),
         replayed=outcome.replayed,
     )
-
-
-async def _of_rank(connection: AsyncConnection, book: str, claim: str, rank: int) -> Row[Any] | None:
-    found = await covering.covers(connection, book, [claim])
-    return next((row for row in found if row.payer_rank == rank), None)
 
 
 def _cover(row: Row[Any]) -> pb.Cover:

@@ -6,14 +6,15 @@ from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Row, insert, text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger.accounts import chart
+from ledger.errors import NumberInvalid
 from ledger.postings import journal
 from ledger.postings import store as books
 from ledger.postings.entry import JournalEntry
 from ledger.postings.item import Item
-from reconciliation.coverage import Coverage, in_order, taken_over
+from reconciliation.coverage import LAST_RANK, Coverage, in_order, taken_over
 from reconciliation.schema import claim_moves
 
 _COVERS = text("""
@@ -44,7 +45,21 @@ async def covers(connection: AsyncConnection, book: str, claims: Collection[str]
     return (await connection.execute(_COVERS, {"book": book, "claims": [*claims]})).all()
 
 
-async def record_cover(
+async def say(
+    database: AsyncEngine, book: str, claim: str, rank: int, payer: str, actor: str, reason: str
+) -> Row[Any]:
+    """Says which payer pays a claim in a rank; the same again changes nothing. Raises NumberInvalid."""
+    if not 1 <= rank <= LAST_RANK:
+        raise NumberInvalid(f"rank is 1 to {LAST_RANK}, not {rank}", field="rank", value=rank)
+    async with journal.posting(database, book) as (connection, _):
+        before = {row.payer_rank: row for row in await covers(connection, book, [claim])}.get(rank)
+        if before and before.payer == payer:
+            return before
+        await _record_cover(connection, book, claim, rank, payer, actor, reason)
+        return next(row for row in await covers(connection, book, [claim]) if row.payer_rank == rank)
+
+
+async def _record_cover(
     connection: AsyncConnection, book: str, claim: str, rank: int, payer: str, actor: str, reason: str
 ) -> None:
     """Says which payer pays a claim in a rank, while the head of the book is held."""
@@ -57,7 +72,7 @@ async def record_next(
 ) -> None:
     """Says which payer pays a claim after all those that are known."""
     last = (await connection.execute(_LAST_RANK, {"book": book, "claim": claim})).scalar_one() or 1
-    await record_cover(connection, book, claim, last + 1, payer, actor, reason)
+    await _record_cover(connection, book, claim, last + 1, payer, actor, reason)
 
 
 async def coverages(connection: AsyncConnection, book: str, items: Mapping[str, Item]) -> dict[str, Coverage]:

@@ -24,6 +24,8 @@ from service import (
     asking,
     backup,
     banking,
+    coding,
+    covers,
     demo,
     denying,
     exporting,
@@ -69,6 +71,8 @@ app.add_typer(books, name="book")
 app.add_typer(periods.commands, name="period")
 app.add_typer(audit, name="audit")
 app.add_typer(denying.commands, name="denial")
+app.add_typer(coding.commands, name="code")
+app.add_typer(covers.commands, name="cover")
 app.add_typer(banking.bank, name="bank")
 app.add_typer(accruing.app, name="allowance")
 app.add_typer(pay_cycle.app, name="pay-cycle")
