@@ -9,7 +9,7 @@ looked for once more.
 import asyncio
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -109,16 +109,23 @@ async def ingest(
 
 
 async def resume(database: AsyncEngine, files: Files) -> int:
-    """Finishes what an earlier run left half done, from the bytes that were kept; returns how many files.
-
-    Raises FileKeyUnknown or FileDamaged of the first file that cannot be read back, once all others are done.
-    """
+    """Finishes what an earlier run left half settled, from the bytes that were kept, as `finished_each`."""
     async with reading(database) as connection:
         left = await store.unfinished(connection)
+    return await finished_each(left, lambda delivery: _finished(database, files, delivery))
+
+
+async def finished_each(
+    left: Sequence[store.Delivery], finish: Callable[[store.Delivery], Awaitable[None]]
+) -> int:
+    """Finishes deliveries one after the other; returns how many.
+
+    Raises FileKeyUnknown or FileDamaged of the first that cannot be read back, once all others are done.
+    """
     unread: Refusal | None = None
     for delivery in left:
         try:
-            await _finished(database, files, delivery)
+            await finish(delivery)
         except (errors.FileKeyUnknown, errors.FileDamaged) as refusal:
             unread = unread or refusal
     if unread:

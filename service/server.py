@@ -5,6 +5,7 @@ import gc
 import resource
 import signal
 import socket
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
@@ -235,13 +236,21 @@ def _opened(grpc_server: grpc.aio.Server, listen: str, admission: Admission) -> 
 
 
 async def _finish(database: AsyncEngine, files: Files) -> None:
-    """Remittances that an earlier run left half settled are finished while the server already serves.
+    """Deliveries that an earlier run left half done are finished while the server already serves."""
+    for one in (resume, resume_statements):
+        await _finish_one_kind(database, files, one)
+
+
+async def _finish_one_kind(
+    database: AsyncEngine, files: Files, left: Callable[[AsyncEngine, Files], Awaitable[int]]
+) -> None:
+    """Remittances, or statements of banks: neither waits for a file of the other kind that cannot be read.
 
     Where the database does not answer, it is asked again; where a file cannot be read, a person must see to it.
     """
     while True:
         try:
-            if count := await resume(database, files) + await resume_statements(database, files):
+            if count := await left(database, files):
                 log.info("deliveries finished", count=count)
         except TryAgain as refusal:
             log.warning("deliveries not finished yet", reason=refusal.reason)

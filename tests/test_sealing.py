@@ -12,6 +12,7 @@ import grpc
 import psycopg
 import pytest
 import serving
+from banks import Moved, banked, statement
 from conftest import execute
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,6 +27,7 @@ from ledger.v1 import accounts_pb2 as accounts
 from reconciliation.files import Files
 from reconciliation.ingest import resume
 from reconciliation.v1 import reconciliation_pb2 as pb
+from service import server
 from service.connecting import files_of
 from service.settings import SettingRefused, Settings
 
@@ -223,6 +225,17 @@ def test_a_file_that_cannot_be_read_back_holds_up_no_other(loop: Loop, books: Le
     assert unfinished == [(sha256(FILE).digest(),)]
 
 
+def test_a_file_that_cannot_be_read_back_holds_up_no_statement(loop: Loop, books: Ledger) -> None:
+    """A remittance under a key that is gone, and a bank's statement, both left half done."""
+    new = Files(Sealing((NEW,)))
+    with serving.serving(loop, books.url, files=new) as later:
+        banked(later, statement(Moved("1.00", "R1")))
+    changed(books, "UPDATE deliveries SET finished_at = NULL")
+    loop.run(done(books.url, lambda database: server._finish(database, new)))
+    unfinished = rows(books, "SELECT sha256 FROM deliveries WHERE finished_at IS NULL")
+    assert unfinished == [(sha256(FILE).digest(),)]
+
+
 def test_a_key_that_is_not_known_is_named(loop: Loop, books: Ledger) -> None:
     with serving.serving(loop, books.url, files=Files(Sealing((NEW,)))) as elsewhere:
         found = read(elsewhere)
@@ -277,7 +290,7 @@ def test_the_program_cannot_change_what_is_kept(books: Ledger) -> None:
                 changed(books, f"SET ROLE ledger_program; {forbidden}")
 
 
-async def done(url: str, work: Callable[[AsyncEngine], Awaitable[int]]) -> int:
+async def done(url: str, work: Callable[[AsyncEngine], Awaitable[Any]]) -> Any:
     database = engine(url)
     try:
         return await work(database)

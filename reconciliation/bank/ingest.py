@@ -39,7 +39,7 @@ from reconciliation.bank.statement import (
     survey,
 )
 from reconciliation.files import Files
-from reconciliation.ingest import delivered, kept, take_up_again
+from reconciliation.ingest import delivered, finished_each, kept, take_up_again
 from reconciliation.reasons import ExceptionReason
 from reconciliation.turns import parts
 
@@ -97,26 +97,19 @@ async def ingest(
 
 
 async def resume(database: AsyncEngine, files: Files) -> int:
-    """Finishes what an earlier run left half done, from the bytes that were kept; returns how many files.
-
-    Raises FileKeyUnknown or FileDamaged of the first file that cannot be read back, once all others are done.
-    """
+    """Finishes what an earlier run left half recorded, from the bytes that were kept, as `finished_each`."""
     async with reading(database) as connection:
         left = await mail.unfinished(connection, mail.STATEMENT)
-    unread: Refusal | None = None
-    for delivery in left:
-        with tempfile.TemporaryFile() as file:
-            try:
-                async for content in files.parts(database, delivery):
-                    file.write(content)
-            except (errors.FileKeyUnknown, errors.FileDamaged) as refusal:
-                unread = unread or refusal
-                continue
-            statements = await asyncio.to_thread(surveyed, file)
-            await _record_all(database, files, delivery, file, statements, _silent)
-    if unread:
-        raise unread
-    return len(left)
+    return await finished_each(left, lambda delivery: _finished(database, files, delivery))
+
+
+async def _finished(database: AsyncEngine, files: Files, delivery: mail.Delivery) -> None:
+    """Records what a file has left to record."""
+    with tempfile.TemporaryFile() as file:
+        async for content in files.parts(database, delivery):
+            file.write(content)
+        statements = await asyncio.to_thread(surveyed, file)
+        await _record_all(database, files, delivery, file, statements, _silent)
 
 
 def surveyed(file: IO[bytes]) -> list[StatementClosed]:
