@@ -48,8 +48,9 @@ import re
 import shlex
 from calendar import monthrange
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -611,7 +612,36 @@ def sound(ledger: Ledger) -> None:
     ):
         found = getattr(ledger.bank, ask)(asked(book=ledger.book, as_of=last_day))
         assert [row.total for row in found.totals] == [one for one in found.control if one.minor_units]
+    rolled_forward(ledger, entries, last_day)
     assert ledger.wrong() == []
+
+
+def rolled_forward(ledger: Ledger, entries: Sequence[po.JournalEntry], last_day: str) -> None:
+    """Whatever happened, the receivables of two periods follow on each other, and nothing is told by no kind."""
+    days = sorted({entry.effective_date for entry in entries})
+    middle = days[len(days) // 2] if days else last_day
+    before = (date.fromisoformat(middle) - timedelta(days=1)).isoformat()
+    first, second = (
+        ledger.reports.GetReceivablesRollforward(
+            rp.GetReceivablesRollforwardRequest(book=ledger.book, effective_from=start, as_of=end)
+        )
+        for start, end in (("2000-01-01", before), (middle, last_day))
+    )
+    names = [one.name for one in rp.ReceivablesRollforwardRow.DESCRIPTOR.fields][1:]
+    for found in (first, second):
+        for row in (*found.rows, *found.totals):
+            *parts, closing = (getattr(row, name).minor_units for name in names)
+            assert sum(parts) == closing
+        control = {one.currency_code: one.minor_units for one in found.control}
+        closings = {row.closing.currency_code: row.closing.minor_units for row in found.totals}
+        assert {code: units for code, units in control.items() if units} == {
+            code: units for code, units in closings.items() if units
+        }
+    left = {(row.payer, row.closing.currency_code): row.closing.minor_units for row in first.rows}
+    taken_up = {(row.payer, row.opening.currency_code): row.opening.minor_units for row in second.rows}
+    assert {of: units for of, units in left.items() if units} == {of: n for of, n in taken_up.items() if n}
+    if not any(entry.kind == po.KIND_MANUAL for entry in entries):
+        assert not any(row.other.minor_units for found in (first, second) for row in found.rows)
 
 
 def frozen_for_ever(ledger: Ledger) -> None:

@@ -106,6 +106,7 @@ TABLE = """
     ListVerifierKeys     . f a u .
     GetBalanceSheet      . f a u .
     GetIncomeStatement   . f a u .
+    GetReceivablesRollforward . f a u .
     GetLagTriangle       . f a u .
     GetActors            . f a u .
     ListGeneralLedger    . f a u .

@@ -416,6 +416,49 @@ def test_what_is_paid_settles_the_oldest_sessions_first(book: Ledger) -> None:
     assert written(book.reports.GetProviderPayables(early).rows[0].payable) == "240.00"
 
 
+# --- the roll-forward of receivables -------------------------------------------------------------------
+
+
+def rolled(book: Ledger, first: str, last: str, **more: Any) -> list[str]:
+    """Payer, opening, each change in the order of the report, closing."""
+    asked = pb.GetReceivablesRollforwardRequest(book=book.book, effective_from=first, as_of=last, **more)
+    found = book.reports.GetReceivablesRollforward(asked)
+    closings = {one.closing.currency_code: one.closing.minor_units for one in found.totals}
+    assert {one.currency_code: one.minor_units for one in found.control if one.minor_units} == closings
+    return lines(found.rows)
+
+
+def test_the_roll_forward_says_what_changed_receivables(book: Ledger) -> None:
+    for claim in ("A", "B"):
+        book.postings.RecordSession(session(claim, "2026-01-10", book=book.book, allowed="100.00"))
+    book.postings.RecordSession(session("C", "2026-02-03", book=book.book, payer="CIGNA", allowed="70.00"))
+    about = {"book": book.book, "claim": "B", "reason": "too late"}
+    denied = po.AbsorbDenialRequest(idempotency_key=key(), effective_date="2026-02-10", **about)
+    book.postings.AbsorbDenial(denied)
+    won = po.RecoverDenialRequest(idempotency_key=key(), effective_date="2026-02-20", **about)
+    book.postings.RecoverDenial(won)
+    by_hand = dr("Assets:Cash", "60.00"), cr("Assets:Receivable:Insurer:AETNA", "60.00", "A")
+    number = book.post("2026-02-25", *by_hand).number
+    undone = po.ReverseEntryRequest(
+        book=book.book, idempotency_key=key(), number=number, effective_date="2026-03-02", reason="twice"
+    )
+    book.postings.ReverseEntry(undone)
+    assert rolled(book, "2026-02-01", "2026-02-28") == [
+        "AETNA 200.00 0.00 0.00 0.00 0.00 -100.00 100.00 0.00 0.00 -60.00 140.00",
+        "CIGNA 0.00 70.00 0.00 0.00 0.00 0.00 0.00 0.00 0.00 0.00 70.00",
+    ]
+    assert rolled(book, "2026-03-01", "2026-03-31") == [
+        "AETNA 140.00 0.00 0.00 0.00 0.00 0.00 0.00 0.00 60.00 0.00 200.00",
+        "CIGNA 70.00 0.00 0.00 0.00 0.00 0.00 0.00 0.00 0.00 0.00 70.00",
+    ]
+    # As known before the denial was overturned, the payment and its reversal were recorded.
+    assert rolled(book, "2026-03-01", "2026-03-31", as_known_at_number=4) == [
+        "AETNA 100.00 0.00 0.00 0.00 0.00 0.00 0.00 0.00 0.00 0.00 100.00",
+        "CIGNA 70.00 0.00 0.00 0.00 0.00 0.00 0.00 0.00 0.00 0.00 70.00",
+    ]
+    assert rolled(book, "2025-12-01", "2025-12-31") == []
+
+
 # --- the lag triangle ---------------------------------------------------------------------------------
 
 
@@ -484,6 +527,7 @@ def test_the_lag_triangle_adds_up_what_entries_did(server: Ledger, history: list
 
 REFUSED = {
     "no first day": ("GetIncomeStatement", {"as_of": "2026-01-31"}, "FIELD_MISSING"),
+    "no first day of the roll-forward": ("GetReceivablesRollforward", {"as_of": "2026-01-31"}, "FIELD_MISSING"),
     "a period that ends before it begins": (
         "GetIncomeStatement",
         {"effective_from": "2026-02-01", "as_of": "2026-01-31"},

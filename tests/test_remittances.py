@@ -27,6 +27,7 @@ import pytest
 import serving
 from payers import deliver
 from serving import DR, Ledger, cr, dr, money, session, written
+from test_books import rolled_forward
 
 import ledger.audit
 import reconciliation.reports
@@ -274,6 +275,9 @@ def check_sound(books: Ledger) -> None:
         check_clearing(books, one, entries)
     check_integrity(books)
     check_balanced(books.entries())
+    rolled_forward(
+        books, books.entries(), max((one.effective_date for one in books.entries()), default="2026-01-01")
+    )
 
 
 def everything(books: Ledger) -> list[pb.Remittance]:

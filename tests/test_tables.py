@@ -253,6 +253,7 @@ def test_without_pyarrow_it_says_how_to_have_it(
 def test_every_report_is_json_and_ties(called: Called, books: Ledger, tmp_path: Path) -> None:
     """All that can be asked by name, written as it is read."""
     needed = {"statement": ["--account", "Assets:Cash"], "income-statement": ["--effective-from", "2026-01-01"]}
+    needed["receivables-rollforward"] = needed["income-statement"]
     needed["general-ledger"] = ["--account", "Assets", "--effective-from", "2026-02-01"]
     needed["provider-statement"] = ["--provider", "ada", "--cycle", "2026-04-15"]
     for name in QUESTIONS:

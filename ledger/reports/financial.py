@@ -1,5 +1,6 @@
 """The questions of the financial statements, of who posted what, and of what became of receivables."""
 
+from ledger.accounts import chart
 from ledger.accounts.account import Side
 from ledger.reports.report import Question, Tie, columns
 
@@ -27,6 +28,22 @@ INCOME_STATEMENT = Question(
     ties=(
         Tie("revenue", "Revenue", Side.CREDIT, moved=True),
         Tie("expenses", "Expenses", moved=True),
+    ),
+    knows=True,
+    narrowed={"effective_from": ""},
+    needs=("effective_from",),
+)
+MOVEMENTS = (
+    *("earned", "paid", "contractual", "patient", "absorbed", "recovered"),
+    *("forwarded", "reversed", "other"),
+)
+RECEIVABLES_ROLLFORWARD = Question(
+    name="receivables-rollforward",
+    package="ledger.reports",
+    columns=columns(f"payer currency opening:money {' '.join(f'{one}:money' for one in MOVEMENTS)} closing:money"),
+    ties=(
+        Tie("closing", chart.INSURER_RECEIVABLES),
+        Tie("closing", others=("opening", *MOVEMENTS)),
     ),
     knows=True,
     narrowed={"effective_from": ""},
@@ -113,6 +130,7 @@ QUESTIONS = (
     BALANCE_SHEET,
     INCOME_STATEMENT,
     GENERAL_LEDGER,
+    RECEIVABLES_ROLLFORWARD,
     LAG_TRIANGLE,
     ACTORS,
     ENTRIES_BY_ACTOR,

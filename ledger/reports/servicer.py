@@ -135,6 +135,20 @@ class ReportsServicer(ReportsServiceServicer):
             as_known_at_number=found.known or 0,
         )
 
+    async def GetReceivablesRollforward(
+        self, request: pb.GetReceivablesRollforwardRequest, context: Context
+    ) -> pb.GetReceivablesRollforwardResponse:
+        """What payers owed before a period, what changed it and why, and what they owe after. Raises the same."""
+        fields.book_name(request.book)
+        narrowed = {"effective_from": rows.whole_period(request.effective_from, request.as_of)}
+        found = await self._ask(financial.RECEIVABLES_ROLLFORWARD, request, known_at(request), narrowed)
+        return pb.GetReceivablesRollforwardResponse(
+            rows=(pb.ReceivablesRollforwardRow(**rows.plain_row(row)) for row in found.rows),
+            totals=(pb.ReceivablesRollforwardRow(**rows.plain_row(row)) for row in found.totals),
+            control=rows.control(found, "closing"),
+            as_known_at_number=found.known or 0,
+        )
+
     async def GetLagTriangle(
         self, request: pb.GetLagTriangleRequest, context: Context
     ) -> pb.GetLagTriangleResponse:

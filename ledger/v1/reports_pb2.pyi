@@ -997,6 +997,163 @@ class IncomeStatementRow(_message.Message):
 Global___IncomeStatementRow: _TypeAlias = IncomeStatementRow  # noqa: Y015
 
 @_typing.final
+class GetReceivablesRollforwardRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOOK_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_FROM_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_TIME_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_NUMBER_FIELD_NUMBER: _builtins.int
+    book: _builtins.str
+    effective_from: _builtins.str
+    """First and last effective date, YYYY-MM-DD."""
+    as_of: _builtins.str
+    as_known_at_number: _builtins.int
+    @_builtins.property
+    def as_known_at_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        book: _builtins.str = ...,
+        effective_from: _builtins.str = ...,
+        as_of: _builtins.str = ...,
+        as_known_at_time: _timestamp_pb2.Timestamp | None = ...,
+        as_known_at_number: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at", "as_known_at_number", b"as_known_at_number", "as_known_at_time", b"as_known_at_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at", "as_known_at_number", b"as_known_at_number", "as_known_at_time", b"as_known_at_time", "as_of", b"as_of", "book", b"book", "effective_from", b"effective_from"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_as_known_at: _TypeAlias = _typing.Literal["as_known_at_time", "as_known_at_number"]  # noqa: Y015
+    _WhichOneofArgType_as_known_at: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_as_known_at) -> _WhichOneofReturnType_as_known_at | None: ...
+
+Global___GetReceivablesRollforwardRequest: _TypeAlias = GetReceivablesRollforwardRequest  # noqa: Y015
+
+@_typing.final
+class GetReceivablesRollforwardResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROWS_FIELD_NUMBER: _builtins.int
+    TOTALS_FIELD_NUMBER: _builtins.int
+    CONTROL_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_NUMBER_FIELD_NUMBER: _builtins.int
+    as_known_at_number: _builtins.int
+    """The last entry that the answer knows of: asked with it, the same question has the same answer for ever."""
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReceivablesRollforwardRow]:
+        """One per payer and currency."""
+
+    @_builtins.property
+    def totals(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReceivablesRollforwardRow]:
+        """The sums of the rows, one per currency."""
+
+    @_builtins.property
+    def control(self) -> _containers.RepeatedCompositeFieldContainer[_money_pb2.Money]:
+        """The control account Assets:Receivable:Insurer, one per currency: equal to the totals' closing."""
+
+    def __init__(
+        self,
+        *,
+        rows: _abc.Iterable[Global___ReceivablesRollforwardRow] | None = ...,
+        totals: _abc.Iterable[Global___ReceivablesRollforwardRow] | None = ...,
+        control: _abc.Iterable[_money_pb2.Money] | None = ...,
+        as_known_at_number: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_known_at_number", b"as_known_at_number", "control", b"control", "rows", b"rows", "totals", b"totals"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetReceivablesRollforwardResponse: _TypeAlias = GetReceivablesRollforwardResponse  # noqa: Y015
+
+@_typing.final
+class ReceivablesRollforwardRow(_message.Message):
+    """Debit positive, each change with its sign: opening and all that follows add up to closing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAYER_FIELD_NUMBER: _builtins.int
+    OPENING_FIELD_NUMBER: _builtins.int
+    EARNED_FIELD_NUMBER: _builtins.int
+    PAID_FIELD_NUMBER: _builtins.int
+    CONTRACTUAL_FIELD_NUMBER: _builtins.int
+    PATIENT_FIELD_NUMBER: _builtins.int
+    ABSORBED_FIELD_NUMBER: _builtins.int
+    RECOVERED_FIELD_NUMBER: _builtins.int
+    FORWARDED_FIELD_NUMBER: _builtins.int
+    REVERSED_FIELD_NUMBER: _builtins.int
+    OTHER_FIELD_NUMBER: _builtins.int
+    CLOSING_FIELD_NUMBER: _builtins.int
+    payer: _builtins.str
+    """Empty in totals."""
+    @_builtins.property
+    def opening(self) -> _money_pb2.Money: ...
+    @_builtins.property
+    def earned(self) -> _money_pb2.Money:
+        """What sessions brought."""
+
+    @_builtins.property
+    def paid(self) -> _money_pb2.Money:
+        """What payers paid or set against an overpayment."""
+
+    @_builtins.property
+    def contractual(self) -> _money_pb2.Money:
+        """What the contract did not allow."""
+
+    @_builtins.property
+    def patient(self) -> _money_pb2.Money:
+        """What became the patient's, or was the patient's no more."""
+
+    @_builtins.property
+    def absorbed(self) -> _money_pb2.Money:
+        """Denials that the company took upon itself."""
+
+    @_builtins.property
+    def recovered(self) -> _money_pb2.Money:
+        """Denials that were overturned after that."""
+
+    @_builtins.property
+    def forwarded(self) -> _money_pb2.Money:
+        """What a payer left to the next one, and what the next one takes over of the patient's."""
+
+    @_builtins.property
+    def reversed(self) -> _money_pb2.Money:
+        """Payments that payers took back, and entries that were undone."""
+
+    @_builtins.property
+    def other(self) -> _money_pb2.Money:
+        """By hand, or told by nothing."""
+
+    @_builtins.property
+    def closing(self) -> _money_pb2.Money: ...
+    def __init__(
+        self,
+        *,
+        payer: _builtins.str = ...,
+        opening: _money_pb2.Money | None = ...,
+        earned: _money_pb2.Money | None = ...,
+        paid: _money_pb2.Money | None = ...,
+        contractual: _money_pb2.Money | None = ...,
+        patient: _money_pb2.Money | None = ...,
+        absorbed: _money_pb2.Money | None = ...,
+        recovered: _money_pb2.Money | None = ...,
+        forwarded: _money_pb2.Money | None = ...,
+        reversed: _money_pb2.Money | None = ...,
+        other: _money_pb2.Money | None = ...,
+        closing: _money_pb2.Money | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["absorbed", b"absorbed", "closing", b"closing", "contractual", b"contractual", "earned", b"earned", "forwarded", b"forwarded", "opening", b"opening", "other", b"other", "paid", b"paid", "patient", b"patient", "recovered", b"recovered", "reversed", b"reversed"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["absorbed", b"absorbed", "closing", b"closing", "contractual", b"contractual", "earned", b"earned", "forwarded", b"forwarded", "opening", b"opening", "other", b"other", "paid", b"paid", "patient", b"patient", "payer", b"payer", "recovered", b"recovered", "reversed", b"reversed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReceivablesRollforwardRow: _TypeAlias = ReceivablesRollforwardRow  # noqa: Y015
+
+@_typing.final
 class GetLagTriangleRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

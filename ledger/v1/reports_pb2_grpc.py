@@ -71,6 +71,11 @@ class ReportsServiceStub:
                 request_serializer=ledger_dot_v1_dot_reports__pb2.GetIncomeStatementRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_reports__pb2.GetIncomeStatementResponse.FromString,
                 _registered_method=True)
+        self.GetReceivablesRollforward = channel.unary_unary(
+                '/ledger.v1.ReportsService/GetReceivablesRollforward',
+                request_serializer=ledger_dot_v1_dot_reports__pb2.GetReceivablesRollforwardRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_reports__pb2.GetReceivablesRollforwardResponse.FromString,
+                _registered_method=True)
         self.GetLagTriangle = channel.unary_unary(
                 '/ledger.v1.ReportsService/GetLagTriangle',
                 request_serializer=ledger_dot_v1_dot_reports__pb2.GetLagTriangleRequest.SerializeToString,
@@ -163,6 +168,13 @@ class ReportsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetReceivablesRollforward(self, request, context):
+        """What payers owed before a period, what changed it in the period and why, and what they owe at its end.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetLagTriangle(self, request, context):
         """What became of what payers owed, by month of service and months since.
         """
@@ -250,6 +262,11 @@ def add_ReportsServiceServicer_to_server(servicer, server):
                     servicer.GetIncomeStatement,
                     request_deserializer=ledger_dot_v1_dot_reports__pb2.GetIncomeStatementRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_reports__pb2.GetIncomeStatementResponse.SerializeToString,
+            ),
+            'GetReceivablesRollforward': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetReceivablesRollforward,
+                    request_deserializer=ledger_dot_v1_dot_reports__pb2.GetReceivablesRollforwardRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_reports__pb2.GetReceivablesRollforwardResponse.SerializeToString,
             ),
             'GetLagTriangle': grpc.unary_unary_rpc_method_handler(
                     servicer.GetLagTriangle,
@@ -478,6 +495,33 @@ class ReportsService:
             '/ledger.v1.ReportsService/GetIncomeStatement',
             ledger_dot_v1_dot_reports__pb2.GetIncomeStatementRequest.SerializeToString,
             ledger_dot_v1_dot_reports__pb2.GetIncomeStatementResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetReceivablesRollforward(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.ReportsService/GetReceivablesRollforward',
+            ledger_dot_v1_dot_reports__pb2.GetReceivablesRollforwardRequest.SerializeToString,
+            ledger_dot_v1_dot_reports__pb2.GetReceivablesRollforwardResponse.FromString,
             options,
             channel_credentials,
             insecure,

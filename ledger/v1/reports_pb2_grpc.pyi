@@ -51,6 +51,8 @@ class ReportsServiceStub:
     """Assets, liabilities and equity with the result to date; both sides are equal, or the books are broken."""
     GetIncomeStatement: _grpc.UnaryUnaryMultiCallable[_reports_pb2.GetIncomeStatementRequest, _reports_pb2.GetIncomeStatementResponse]
     """Revenue and expenses of a period, beside those of the period before."""
+    GetReceivablesRollforward: _grpc.UnaryUnaryMultiCallable[_reports_pb2.GetReceivablesRollforwardRequest, _reports_pb2.GetReceivablesRollforwardResponse]
+    """What payers owed before a period, what changed it in the period and why, and what they owe at its end."""
     GetLagTriangle: _grpc.UnaryUnaryMultiCallable[_reports_pb2.GetLagTriangleRequest, _reports_pb2.GetLagTriangleResponse]
     """What became of what payers owed, by month of service and months since."""
     GetActors: _grpc.UnaryUnaryMultiCallable[_reports_pb2.GetActorsRequest, _reports_pb2.GetActorsResponse]
@@ -91,6 +93,8 @@ class ReportsServiceAsyncStub(ReportsServiceStub):
     """Assets, liabilities and equity with the result to date; both sides are equal, or the books are broken."""
     GetIncomeStatement: _aio.UnaryUnaryMultiCallable[_reports_pb2.GetIncomeStatementRequest, _reports_pb2.GetIncomeStatementResponse]  # type: ignore[assignment]
     """Revenue and expenses of a period, beside those of the period before."""
+    GetReceivablesRollforward: _aio.UnaryUnaryMultiCallable[_reports_pb2.GetReceivablesRollforwardRequest, _reports_pb2.GetReceivablesRollforwardResponse]  # type: ignore[assignment]
+    """What payers owed before a period, what changed it in the period and why, and what they owe at its end."""
     GetLagTriangle: _aio.UnaryUnaryMultiCallable[_reports_pb2.GetLagTriangleRequest, _reports_pb2.GetLagTriangleResponse]  # type: ignore[assignment]
     """What became of what payers owed, by month of service and months since."""
     GetActors: _aio.UnaryUnaryMultiCallable[_reports_pb2.GetActorsRequest, _reports_pb2.GetActorsResponse]  # type: ignore[assignment]
@@ -170,6 +174,14 @@ class ReportsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_reports_pb2.GetIncomeStatementResponse, _abc.Awaitable[_reports_pb2.GetIncomeStatementResponse]]:
         """Revenue and expenses of a period, beside those of the period before."""
+
+    @_abc_1.abstractmethod
+    def GetReceivablesRollforward(
+        self,
+        request: _reports_pb2.GetReceivablesRollforwardRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reports_pb2.GetReceivablesRollforwardResponse, _abc.Awaitable[_reports_pb2.GetReceivablesRollforwardResponse]]:
+        """What payers owed before a period, what changed it in the period and why, and what they owe at its end."""
 
     @_abc_1.abstractmethod
     def GetLagTriangle(
