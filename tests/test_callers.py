@@ -108,6 +108,7 @@ TABLE = """
     GetIncomeStatement   . f a u .
     GetReceivablesRollforward . f a u .
     GetLagTriangle       . f a u .
+    GetPayerLag          . f a u .
     GetActors            . f a u .
     ListGeneralLedger    . f a u .
     ListEntriesByActor   . f a u .

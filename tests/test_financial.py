@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from itertools import count
 from typing import Any
 
+import payers
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -521,6 +522,34 @@ def test_the_lag_triangle_adds_up_what_entries_did(server: Ledger, history: list
     assert {place: units for place, units in told.items() if units} == {p: u for p, u in wanted.items() if u}
     [open_] = [control.minor_units for control in found.control]
     assert open_ == sum(row.change.minor_units for row in found.rows)
+
+
+# --- how long payers take -----------------------------------------------------------------------------
+
+
+def test_payer_lag_counts_days_to_the_first_payment(server: Ledger) -> None:
+    """Against a plain list: ten claims of January, nine paid after 10, 20 … days, one of February that waits."""
+    book = fresh(server)
+    lags = [10 * n for n in range(1, 10)]
+    for n, lag in enumerate(lags):
+        book.postings.RecordSession(session(f"C{n}", "2026-01-05", book=book.book, allowed="100.00"))
+        loop = payers.claim(f"C{n}", "100.00", "100.00", day="2026-01-05")
+        paid = date(2026, 1, 5) + timedelta(days=lag)
+        sent = payers.file(payers.remittance("100.00", f"T{n}", loop, day=paid.isoformat()))
+        payers.deliver(book, sent, book.book)
+    for name, day in (("W", "2026-01-31"), ("X", "2026-02-01")):
+        book.postings.RecordSession(session(name, day, book=book.book, allowed="100.00"))
+    found = book.reports.GetPayerLag(pb.GetPayerLagRequest(book=book.book, as_of="2026-06-30"))
+    assert lines(found.rows) == [
+        "AETNA 2026-01 10 9 1 50 70 90 90 90 100.00",
+        "AETNA 2026-02 1 0 1 0 0 0 0 0 100.00",
+    ]
+    assert [written(one) for one in found.control] == ["200.00"]
+    early = pb.GetPayerLagRequest(book=book.book, as_of="2026-02-15")
+    [row] = [one for one in book.reports.GetPayerLag(early).rows if one.month == "2026-01"]
+    count_ = sum(lag <= 41 for lag in lags)
+    assert (row.paid_count, row.waiting_count, row.longest_days) == (count_, 10 - count_, max(lags[:count_]))
+    assert not book.reports.GetPayerLag(early).rows[1].HasField("p50_days")
 
 
 # --- refusals -----------------------------------------------------------------------------------------

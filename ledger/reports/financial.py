@@ -59,6 +59,16 @@ LAG_TRIANGLE = Question(
     ties=(Tie("change", "Assets:Receivable:Insurer"),),
     knows=True,
 )
+PAYER_LAG = Question(
+    name="payer-lag",
+    package="ledger.reports",
+    columns=columns(
+        "payer month currency claim_count:count paid_count:count waiting_count:count p50_days:number "
+        "p75_days:number p90_days:number p95_days:number longest_days:number open:money"
+    ),
+    ties=(Tie("open", chart.INSURER_RECEIVABLES),),
+    knows=True,
+)
 ACTORS = Question(
     name="actors",
     package="ledger.reports",
@@ -132,6 +142,7 @@ QUESTIONS = (
     GENERAL_LEDGER,
     RECEIVABLES_ROLLFORWARD,
     LAG_TRIANGLE,
+    PAYER_LAG,
     ACTORS,
     ENTRIES_BY_ACTOR,
     REVERSED_ENTRIES,

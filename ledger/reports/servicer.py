@@ -161,6 +161,16 @@ class ReportsServicer(ReportsServiceServicer):
             as_known_at_number=found.known or 0,
         )
 
+    async def GetPayerLag(self, request: pb.GetPayerLagRequest, context: Context) -> pb.GetPayerLagResponse:
+        """Days from session to payment by payer and month of service. Raises the same."""
+        found = await self._ask(financial.PAYER_LAG, request, known_at(request))
+        return pb.GetPayerLagResponse(
+            rows=(pb.PayerLagRow(**rows.plain_row(row)) for row in found.rows),
+            totals=(pb.PayerLagRow(**rows.plain_row(row)) for row in found.totals),
+            control=rows.control(found, "open"),
+            as_known_at_number=found.known or 0,
+        )
+
     async def GetActors(self, request: pb.GetActorsRequest, context: Context) -> pb.GetActorsResponse:
         """Who posted how many entries of which kind. Raises the same."""
         found = await self._ask(financial.ACTORS, request, known_at(request))

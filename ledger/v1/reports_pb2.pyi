@@ -1154,6 +1154,149 @@ class ReceivablesRollforwardRow(_message.Message):
 Global___ReceivablesRollforwardRow: _TypeAlias = ReceivablesRollforwardRow  # noqa: Y015
 
 @_typing.final
+class GetPayerLagRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOOK_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_TIME_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_NUMBER_FIELD_NUMBER: _builtins.int
+    book: _builtins.str
+    as_of: _builtins.str
+    """Effective date, YYYY-MM-DD."""
+    as_known_at_number: _builtins.int
+    @_builtins.property
+    def as_known_at_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        book: _builtins.str = ...,
+        as_of: _builtins.str = ...,
+        as_known_at_time: _timestamp_pb2.Timestamp | None = ...,
+        as_known_at_number: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at", "as_known_at_number", b"as_known_at_number", "as_known_at_time", b"as_known_at_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at", "as_known_at_number", b"as_known_at_number", "as_known_at_time", b"as_known_at_time", "as_of", b"as_of", "book", b"book"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_as_known_at: _TypeAlias = _typing.Literal["as_known_at_time", "as_known_at_number"]  # noqa: Y015
+    _WhichOneofArgType_as_known_at: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_as_known_at) -> _WhichOneofReturnType_as_known_at | None: ...
+
+Global___GetPayerLagRequest: _TypeAlias = GetPayerLagRequest  # noqa: Y015
+
+@_typing.final
+class GetPayerLagResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROWS_FIELD_NUMBER: _builtins.int
+    TOTALS_FIELD_NUMBER: _builtins.int
+    CONTROL_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_NUMBER_FIELD_NUMBER: _builtins.int
+    as_known_at_number: _builtins.int
+    """The last entry that the answer knows of: asked with it, the same question has the same answer for ever."""
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___PayerLagRow]: ...
+    @_builtins.property
+    def totals(self) -> _containers.RepeatedCompositeFieldContainer[Global___PayerLagRow]:
+        """The sums of the rows, one per currency; days are not added up."""
+
+    @_builtins.property
+    def control(self) -> _containers.RepeatedCompositeFieldContainer[_money_pb2.Money]:
+        """The control account Assets:Receivable:Insurer, one per currency: equal to what is open."""
+
+    def __init__(
+        self,
+        *,
+        rows: _abc.Iterable[Global___PayerLagRow] | None = ...,
+        totals: _abc.Iterable[Global___PayerLagRow] | None = ...,
+        control: _abc.Iterable[_money_pb2.Money] | None = ...,
+        as_known_at_number: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_known_at_number", b"as_known_at_number", "control", b"control", "rows", b"rows", "totals", b"totals"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPayerLagResponse: _TypeAlias = GetPayerLagResponse  # noqa: Y015
+
+@_typing.final
+class PayerLagRow(_message.Message):
+    """A payer's claims of a month of service. Days are from the first session to the effective date of the first payment,
+    of those that were paid; absent where none was.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAYER_FIELD_NUMBER: _builtins.int
+    MONTH_FIELD_NUMBER: _builtins.int
+    CLAIM_COUNT_FIELD_NUMBER: _builtins.int
+    PAID_COUNT_FIELD_NUMBER: _builtins.int
+    WAITING_COUNT_FIELD_NUMBER: _builtins.int
+    P50_DAYS_FIELD_NUMBER: _builtins.int
+    P75_DAYS_FIELD_NUMBER: _builtins.int
+    P90_DAYS_FIELD_NUMBER: _builtins.int
+    P95_DAYS_FIELD_NUMBER: _builtins.int
+    LONGEST_DAYS_FIELD_NUMBER: _builtins.int
+    OPEN_FIELD_NUMBER: _builtins.int
+    payer: _builtins.str
+    month: _builtins.str
+    """Month of service, YYYY-MM."""
+    claim_count: _builtins.int
+    paid_count: _builtins.int
+    waiting_count: _builtins.int
+    """Never paid, and something is open."""
+    p50_days: _builtins.int
+    p75_days: _builtins.int
+    p90_days: _builtins.int
+    p95_days: _builtins.int
+    longest_days: _builtins.int
+    @_builtins.property
+    def open(self) -> _money_pb2.Money: ...
+    def __init__(
+        self,
+        *,
+        payer: _builtins.str = ...,
+        month: _builtins.str = ...,
+        claim_count: _builtins.int = ...,
+        paid_count: _builtins.int = ...,
+        waiting_count: _builtins.int = ...,
+        p50_days: _builtins.int | None = ...,
+        p75_days: _builtins.int | None = ...,
+        p90_days: _builtins.int | None = ...,
+        p95_days: _builtins.int | None = ...,
+        longest_days: _builtins.int | None = ...,
+        open: _money_pb2.Money | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_longest_days", b"_longest_days", "_p50_days", b"_p50_days", "_p75_days", b"_p75_days", "_p90_days", b"_p90_days", "_p95_days", b"_p95_days", "longest_days", b"longest_days", "open", b"open", "p50_days", b"p50_days", "p75_days", b"p75_days", "p90_days", b"p90_days", "p95_days", b"p95_days"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_longest_days", b"_longest_days", "_p50_days", b"_p50_days", "_p75_days", b"_p75_days", "_p90_days", b"_p90_days", "_p95_days", b"_p95_days", "claim_count", b"claim_count", "longest_days", b"longest_days", "month", b"month", "open", b"open", "p50_days", b"p50_days", "p75_days", b"p75_days", "p90_days", b"p90_days", "p95_days", b"p95_days", "paid_count", b"paid_count", "payer", b"payer", "waiting_count", b"waiting_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__longest_days: _TypeAlias = _typing.Literal["longest_days"]  # noqa: Y015
+    _WhichOneofArgType__longest_days: _TypeAlias = _typing.Literal["_longest_days", b"_longest_days"]  # noqa: Y015
+    _WhichOneofReturnType__p50_days: _TypeAlias = _typing.Literal["p50_days"]  # noqa: Y015
+    _WhichOneofArgType__p50_days: _TypeAlias = _typing.Literal["_p50_days", b"_p50_days"]  # noqa: Y015
+    _WhichOneofReturnType__p75_days: _TypeAlias = _typing.Literal["p75_days"]  # noqa: Y015
+    _WhichOneofArgType__p75_days: _TypeAlias = _typing.Literal["_p75_days", b"_p75_days"]  # noqa: Y015
+    _WhichOneofReturnType__p90_days: _TypeAlias = _typing.Literal["p90_days"]  # noqa: Y015
+    _WhichOneofArgType__p90_days: _TypeAlias = _typing.Literal["_p90_days", b"_p90_days"]  # noqa: Y015
+    _WhichOneofReturnType__p95_days: _TypeAlias = _typing.Literal["p95_days"]  # noqa: Y015
+    _WhichOneofArgType__p95_days: _TypeAlias = _typing.Literal["_p95_days", b"_p95_days"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__longest_days) -> _WhichOneofReturnType__longest_days | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__p50_days) -> _WhichOneofReturnType__p50_days | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__p75_days) -> _WhichOneofReturnType__p75_days | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__p90_days) -> _WhichOneofReturnType__p90_days | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__p95_days) -> _WhichOneofReturnType__p95_days | None: ...
+
+Global___PayerLagRow: _TypeAlias = PayerLagRow  # noqa: Y015
+
+@_typing.final
 class GetLagTriangleRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

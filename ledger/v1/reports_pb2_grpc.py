@@ -81,6 +81,11 @@ class ReportsServiceStub:
                 request_serializer=ledger_dot_v1_dot_reports__pb2.GetLagTriangleRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_reports__pb2.GetLagTriangleResponse.FromString,
                 _registered_method=True)
+        self.GetPayerLag = channel.unary_unary(
+                '/ledger.v1.ReportsService/GetPayerLag',
+                request_serializer=ledger_dot_v1_dot_reports__pb2.GetPayerLagRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_reports__pb2.GetPayerLagResponse.FromString,
+                _registered_method=True)
         self.GetActors = channel.unary_unary(
                 '/ledger.v1.ReportsService/GetActors',
                 request_serializer=ledger_dot_v1_dot_reports__pb2.GetActorsRequest.SerializeToString,
@@ -182,6 +187,13 @@ class ReportsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetPayerLag(self, request, context):
+        """How many days payers take from a session to the first payment of its claim, by month of service.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetActors(self, request, context):
         """Who posted how many entries of which kind.
         """
@@ -272,6 +284,11 @@ def add_ReportsServiceServicer_to_server(servicer, server):
                     servicer.GetLagTriangle,
                     request_deserializer=ledger_dot_v1_dot_reports__pb2.GetLagTriangleRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_reports__pb2.GetLagTriangleResponse.SerializeToString,
+            ),
+            'GetPayerLag': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPayerLag,
+                    request_deserializer=ledger_dot_v1_dot_reports__pb2.GetPayerLagRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_reports__pb2.GetPayerLagResponse.SerializeToString,
             ),
             'GetActors': grpc.unary_unary_rpc_method_handler(
                     servicer.GetActors,
@@ -549,6 +566,33 @@ class ReportsService:
             '/ledger.v1.ReportsService/GetLagTriangle',
             ledger_dot_v1_dot_reports__pb2.GetLagTriangleRequest.SerializeToString,
             ledger_dot_v1_dot_reports__pb2.GetLagTriangleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPayerLag(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.ReportsService/GetPayerLag',
+            ledger_dot_v1_dot_reports__pb2.GetPayerLagRequest.SerializeToString,
+            ledger_dot_v1_dot_reports__pb2.GetPayerLagResponse.FromString,
             options,
             channel_credentials,
             insecure,

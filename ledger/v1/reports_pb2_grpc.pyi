@@ -55,6 +55,8 @@ class ReportsServiceStub:
     """What payers owed before a period, what changed it in the period and why, and what they owe at its end."""
     GetLagTriangle: _grpc.UnaryUnaryMultiCallable[_reports_pb2.GetLagTriangleRequest, _reports_pb2.GetLagTriangleResponse]
     """What became of what payers owed, by month of service and months since."""
+    GetPayerLag: _grpc.UnaryUnaryMultiCallable[_reports_pb2.GetPayerLagRequest, _reports_pb2.GetPayerLagResponse]
+    """How many days payers take from a session to the first payment of its claim, by month of service."""
     GetActors: _grpc.UnaryUnaryMultiCallable[_reports_pb2.GetActorsRequest, _reports_pb2.GetActorsResponse]
     """Who posted how many entries of which kind."""
     ListGeneralLedger: _grpc.UnaryUnaryMultiCallable[_reports_pb2.ListGeneralLedgerRequest, _reports_pb2.ListGeneralLedgerResponse]
@@ -97,6 +99,8 @@ class ReportsServiceAsyncStub(ReportsServiceStub):
     """What payers owed before a period, what changed it in the period and why, and what they owe at its end."""
     GetLagTriangle: _aio.UnaryUnaryMultiCallable[_reports_pb2.GetLagTriangleRequest, _reports_pb2.GetLagTriangleResponse]  # type: ignore[assignment]
     """What became of what payers owed, by month of service and months since."""
+    GetPayerLag: _aio.UnaryUnaryMultiCallable[_reports_pb2.GetPayerLagRequest, _reports_pb2.GetPayerLagResponse]  # type: ignore[assignment]
+    """How many days payers take from a session to the first payment of its claim, by month of service."""
     GetActors: _aio.UnaryUnaryMultiCallable[_reports_pb2.GetActorsRequest, _reports_pb2.GetActorsResponse]  # type: ignore[assignment]
     """Who posted how many entries of which kind."""
     ListGeneralLedger: _aio.UnaryUnaryMultiCallable[_reports_pb2.ListGeneralLedgerRequest, _reports_pb2.ListGeneralLedgerResponse]  # type: ignore[assignment]
@@ -190,6 +194,14 @@ class ReportsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_reports_pb2.GetLagTriangleResponse, _abc.Awaitable[_reports_pb2.GetLagTriangleResponse]]:
         """What became of what payers owed, by month of service and months since."""
+
+    @_abc_1.abstractmethod
+    def GetPayerLag(
+        self,
+        request: _reports_pb2.GetPayerLagRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reports_pb2.GetPayerLagResponse, _abc.Awaitable[_reports_pb2.GetPayerLagResponse]]:
+        """How many days payers take from a session to the first payment of its claim, by month of service."""
 
     @_abc_1.abstractmethod
     def GetActors(

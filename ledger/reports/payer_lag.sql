@@ -1,0 +1,59 @@
+-- Payer lag: by payer and month of service, how many days after the first session of a claim its first payment counted.
+-- For psql, say first which book, day and entry:
+-- \set book 'main'
+-- \set as_of '2026-06-30'
+-- \set as_known_at '9223372036854775807'
+-- An entry at or beyond the head means all that is recorded; ledger/accounts/known_at.sql finds the entry of a time.
+-- Of those that were paid so far, half are paid within p50 days, and so on; each is a number of days that occurred. Beside
+-- them stand the claims that were never paid and on which something is open, for a young month always looks quick: what it
+-- waits for longest is not among its payments yet. A claim that was paid and taken back counts with its first payment.
+-- All that is open in a currency, whole minor units (cents), is Assets:Receivable:Insurer. A claim belongs to the month of
+-- its first session, or of its first posting where it has none. The days are effective dates.
+WITH facts AS (
+    SELECT p.account, coalesce(p.item, '') AS claim, p.currency, p.amount, e.kind, e.effective_date, e.service_date
+    FROM postings AS p
+    JOIN entries AS e ON e.book = p.book AND e.number = p.entry_number
+    WHERE p.book = :'book' AND p.effective_date <= CAST(:'as_of' AS date)
+        AND p.entry_number <= CAST(:'as_known_at' AS bigint)
+        AND (
+            p.account = 'Assets:Receivable:Insurer'
+            OR (p.account > 'Assets:Receivable:Insurer:' AND p.account < 'Assets:Receivable:Insurer;')
+        )
+), payers AS MATERIALIZED (
+    -- The payer as the sessions on its account name it.
+    SELECT p.account, CASE WHEN min(e.payer) = max(e.payer) THEN min(e.payer) END AS payer
+    FROM postings AS p
+    JOIN entries AS e ON e.book = p.book AND e.number = p.entry_number
+    WHERE p.book = :'book' AND e.kind = 'session_earned'
+        AND p.account > 'Assets:Receivable:Insurer:' AND p.account < 'Assets:Receivable:Insurer;'
+    GROUP BY p.account
+), claims AS (
+    SELECT
+        account,
+        claim,
+        currency,
+        coalesce(min(service_date) FILTER (WHERE kind = 'session_earned'), min(effective_date)) AS served_on,
+        min(effective_date) FILTER (WHERE kind = 'claim_paid' AND amount < 0) AS paid_on,
+        sum(amount) AS open
+    FROM facts
+    GROUP BY account, claim, currency
+), lags AS (
+    SELECT *, paid_on - served_on AS days, to_char(served_on, 'YYYY-MM') AS month FROM claims
+)
+SELECT
+    coalesce(max(payers.payer), split_part(l.account, ':', -1)) AS payer,
+    l.month,
+    l.currency,
+    count(*) AS claim_count,
+    count(l.paid_on) AS paid_count,
+    count(*) FILTER (WHERE l.paid_on IS NULL AND l.open <> 0) AS waiting_count,
+    percentile_disc(0.5) WITHIN GROUP (ORDER BY l.days) AS p50_days,
+    percentile_disc(0.75) WITHIN GROUP (ORDER BY l.days) AS p75_days,
+    percentile_disc(0.9) WITHIN GROUP (ORDER BY l.days) AS p90_days,
+    percentile_disc(0.95) WITHIN GROUP (ORDER BY l.days) AS p95_days,
+    max(l.days) AS longest_days,
+    sum(l.open) AS open
+FROM lags AS l
+LEFT JOIN payers ON payers.account = l.account
+GROUP BY l.account, l.month, l.currency
+ORDER BY l.account COLLATE "C", l.month, l.currency;
