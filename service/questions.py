@@ -5,6 +5,7 @@ from ledger.accounts.account import Side
 from ledger.reports import financial, report
 from ledger.reports.report import Question, Tie, columns
 from reconciliation.bank.questions import CASH_IN_TRANSIT, UNAPPLIED_CASH
+from reconciliation.questions import AUTOMATIC_RATE, REMITTANCE_SUMMARY
 
 EXCEPTIONS = Question(
     name="exceptions",
@@ -58,6 +59,6 @@ QUESTIONS = {
         report.STATEMENT,
         *financial.QUESTIONS,
         *(EXCEPTIONS, RECEIVED, PROPOSALS, OPEN_BALANCES, DENIALS, CASH_IN_TRANSIT, UNAPPLIED_CASH),
-        PROVIDER_STATEMENT,
+        *(REMITTANCE_SUMMARY, AUTOMATIC_RATE, PROVIDER_STATEMENT),
     )
 }

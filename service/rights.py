@@ -125,6 +125,8 @@ RIGHTS: dict[str, Right] = {
     "/reconciliation.v1.ReconciliationService/IdentifyPayer": _DECIDES,
     "/reconciliation.v1.ReconciliationService/IdentifyPayee": _DECIDES,
     "/reconciliation.v1.ReconciliationService/ListOpenBalances": _REPORTS,
+    "/reconciliation.v1.ReconciliationService/GetRemittanceSummary": _REPORTS,
+    "/reconciliation.v1.ReconciliationService/GetAutomaticRate": _REPORTS,
     "/ledger.v1.ChargesService/SetProviderCharging": _APPROVES,
     "/ledger.v1.ChargesService/GetProviderCharging": _REPORTS,
     "/reconciliation.v1.CodesService/SetAdjustmentCode": _DECIDES,

@@ -123,6 +123,8 @@ TABLE = """
     IdentifyPayer        . f . . .
     IdentifyPayee        . f . . .
     ListOpenBalances     . f a u .
+    GetRemittanceSummary . f a u .
+    GetAutomaticRate     . f a u .
     SetProviderCharging  . . a . .
     GetProviderCharging  . f a u .
     SetAdjustmentCode    . f . . .

@@ -269,6 +269,7 @@ def check_sound(books: Ledger) -> None:
     """All money received is accounted for, wherever it went. Posts the deposits, so do this last."""
     remittances, entries = everything(books), books.entries()
     check_received(books, remittances)
+    check_summaries(books, remittances)
     check_provider_payables(entries)
     check_suspense(remittances, entries)
     for one in remittances:
@@ -326,6 +327,29 @@ def check_received(books: Ledger, remittances: list[pb.Remittance]) -> None:
         if one.state != pb.REMITTANCE_STATE_DUPLICATE and one.HasField("paid"):
             told[one.paid.currency_code] -= one.paid.minor_units
     assert not any(told.values()), dict(told)
+
+
+def check_summaries(books: Ledger, remittances: list[pb.Remittance]) -> None:
+    """By payer and month the same remittances are told of, each claim payment once, and each cent."""
+    summed = books.reconciliation.GetRemittanceSummary(
+        pb.GetRemittanceSummaryRequest(as_of="2030-01-01", **about(books))
+    )
+    told = [one for one in remittances if one.state != pb.REMITTANCE_STATE_DUPLICATE]
+    assert sum(row.remittance_count for row in summed.rows) == len(told)
+    assert sum(row.duplicate_count for row in summed.rows) == len(remittances) - len(told)
+    assert sum(row.received.minor_units for row in summed.rows) == sum(one.paid.minor_units for one in told)
+    for row in summed.rows:
+        parts = (row.posted, row.suspended, row.quarantined, row.waiting, row.settling)
+        assert sum(part.minor_units for part in parts) == row.received.minor_units
+    rated = books.reconciliation.GetAutomaticRate(pb.GetAutomaticRateRequest(as_of="2030-01-01", **about(books)))
+    asked = [pb.GetRemittanceRequest(id=one.id, page_size=1000, **about(books)) for one in told]
+    payments = [one for each in asked for one in books.reconciliation.GetRemittance(each).claim_payments]
+    assert sum(row.payment_count for row in rated.rows) == len(payments)
+    suspended = sum(one.decision == pb.DECISION_SUSPENDED for one in payments)
+    assert sum(row.suspended_count for row in rated.rows) == suspended
+    for row in rated.rows:
+        assert row.untouched_count + row.looked_at_count == row.payment_count
+        assert row.untouched_paid.minor_units + row.looked_at_paid.minor_units == row.paid.minor_units
 
 
 def check_provider_payables(entries: list[postings.JournalEntry]) -> None:

@@ -212,6 +212,7 @@ def test_the_table_of_reports_is_complete() -> None:
     elsewhere = {
         *("ListProposals", "ListExceptions", "GetServiceMonths", "GetProviderStatement", "ListDenials"),
         *("ListOpenBalances", "GetCashInTransit", "GetUnappliedCash"),
+        *("GetRemittanceSummary", "GetAutomaticRate"),
     }
     assert {rpc for _, rpc in rows_} == methods | elsewhere | {""}
 

@@ -967,3 +967,226 @@ class OpenBalance(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___OpenBalance: _TypeAlias = OpenBalance  # noqa: Y015
+
+@_typing.final
+class GetRemittanceSummaryRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOOK_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    book: _builtins.str
+    as_of: _builtins.str
+    """Payments dated up to this day, YYYY-MM-DD, as they stand now."""
+    def __init__(
+        self,
+        *,
+        book: _builtins.str = ...,
+        as_of: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "book", b"book"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetRemittanceSummaryRequest: _TypeAlias = GetRemittanceSummaryRequest  # noqa: Y015
+
+@_typing.final
+class GetRemittanceSummaryResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROWS_FIELD_NUMBER: _builtins.int
+    TOTALS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___RemittanceSummaryRow]: ...
+    @_builtins.property
+    def totals(self) -> _containers.RepeatedCompositeFieldContainer[Global___RemittanceSummaryRow]:
+        """The sums of the rows, one per currency."""
+
+    def __init__(
+        self,
+        *,
+        rows: _abc.Iterable[Global___RemittanceSummaryRow] | None = ...,
+        totals: _abc.Iterable[Global___RemittanceSummaryRow] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rows", b"rows", "totals", b"totals"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetRemittanceSummaryResponse: _TypeAlias = GetRemittanceSummaryResponse  # noqa: Y015
+
+@_typing.final
+class RemittanceSummaryRow(_message.Message):
+    """received = posted + suspended + quarantined + waiting + settling."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAYER_FIELD_NUMBER: _builtins.int
+    MONTH_FIELD_NUMBER: _builtins.int
+    REMITTANCE_COUNT_FIELD_NUMBER: _builtins.int
+    DUPLICATE_COUNT_FIELD_NUMBER: _builtins.int
+    CLAIM_COUNT_FIELD_NUMBER: _builtins.int
+    RECEIVED_FIELD_NUMBER: _builtins.int
+    POSTED_FIELD_NUMBER: _builtins.int
+    SUSPENDED_FIELD_NUMBER: _builtins.int
+    QUARANTINED_FIELD_NUMBER: _builtins.int
+    WAITING_FIELD_NUMBER: _builtins.int
+    SETTLING_FIELD_NUMBER: _builtins.int
+    PROVIDER_LEVEL_FIELD_NUMBER: _builtins.int
+    payer: _builtins.str
+    """As the books know it, or else as the file names it."""
+    month: _builtins.str
+    """Month of payment, YYYY-MM."""
+    remittance_count: _builtins.int
+    duplicate_count: _builtins.int
+    """Not received again, and in no other column."""
+    claim_count: _builtins.int
+    @_builtins.property
+    def received(self) -> _money_pb2.Money: ...
+    @_builtins.property
+    def posted(self) -> _money_pb2.Money: ...
+    @_builtins.property
+    def suspended(self) -> _money_pb2.Money: ...
+    @_builtins.property
+    def quarantined(self) -> _money_pb2.Money: ...
+    @_builtins.property
+    def waiting(self) -> _money_pb2.Money: ...
+    @_builtins.property
+    def settling(self) -> _money_pb2.Money: ...
+    @_builtins.property
+    def provider_level(self) -> _money_pb2.Money:
+        """What provider-level adjustments took off (positive) or added."""
+
+    def __init__(
+        self,
+        *,
+        payer: _builtins.str = ...,
+        month: _builtins.str = ...,
+        remittance_count: _builtins.int = ...,
+        duplicate_count: _builtins.int = ...,
+        claim_count: _builtins.int = ...,
+        received: _money_pb2.Money | None = ...,
+        posted: _money_pb2.Money | None = ...,
+        suspended: _money_pb2.Money | None = ...,
+        quarantined: _money_pb2.Money | None = ...,
+        waiting: _money_pb2.Money | None = ...,
+        settling: _money_pb2.Money | None = ...,
+        provider_level: _money_pb2.Money | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["posted", b"posted", "provider_level", b"provider_level", "quarantined", b"quarantined", "received", b"received", "settling", b"settling", "suspended", b"suspended", "waiting", b"waiting"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim_count", b"claim_count", "duplicate_count", b"duplicate_count", "month", b"month", "payer", b"payer", "posted", b"posted", "provider_level", b"provider_level", "quarantined", b"quarantined", "received", b"received", "remittance_count", b"remittance_count", "settling", b"settling", "suspended", b"suspended", "waiting", b"waiting"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemittanceSummaryRow: _TypeAlias = RemittanceSummaryRow  # noqa: Y015
+
+@_typing.final
+class GetAutomaticRateRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOOK_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    book: _builtins.str
+    as_of: _builtins.str
+    """Payments dated up to this day, YYYY-MM-DD, as they stand now."""
+    def __init__(
+        self,
+        *,
+        book: _builtins.str = ...,
+        as_of: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "book", b"book"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAutomaticRateRequest: _TypeAlias = GetAutomaticRateRequest  # noqa: Y015
+
+@_typing.final
+class GetAutomaticRateResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROWS_FIELD_NUMBER: _builtins.int
+    TOTALS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___AutomaticRateRow]: ...
+    @_builtins.property
+    def totals(self) -> _containers.RepeatedCompositeFieldContainer[Global___AutomaticRateRow]:
+        """The sums of the rows, one per currency; shares are not added up."""
+
+    def __init__(
+        self,
+        *,
+        rows: _abc.Iterable[Global___AutomaticRateRow] | None = ...,
+        totals: _abc.Iterable[Global___AutomaticRateRow] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rows", b"rows", "totals", b"totals"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAutomaticRateResponse: _TypeAlias = GetAutomaticRateResponse  # noqa: Y015
+
+@_typing.final
+class AutomaticRateRow(_message.Message):
+    """Claim payments at which nobody had to look, of all."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAYER_FIELD_NUMBER: _builtins.int
+    MONTH_FIELD_NUMBER: _builtins.int
+    PAYMENT_COUNT_FIELD_NUMBER: _builtins.int
+    UNTOUCHED_COUNT_FIELD_NUMBER: _builtins.int
+    LOOKED_AT_COUNT_FIELD_NUMBER: _builtins.int
+    SUSPENDED_COUNT_FIELD_NUMBER: _builtins.int
+    QUARANTINED_COUNT_FIELD_NUMBER: _builtins.int
+    UNTOUCHED_SHARE_FIELD_NUMBER: _builtins.int
+    PAID_FIELD_NUMBER: _builtins.int
+    UNTOUCHED_PAID_FIELD_NUMBER: _builtins.int
+    LOOKED_AT_PAID_FIELD_NUMBER: _builtins.int
+    payer: _builtins.str
+    month: _builtins.str
+    """Month of payment, YYYY-MM."""
+    payment_count: _builtins.int
+    untouched_count: _builtins.int
+    """Its claim was found by a rule, and no exception was ever raised about it."""
+    looked_at_count: _builtins.int
+    suspended_count: _builtins.int
+    """Of those looked at: without a claim still."""
+    quarantined_count: _builtins.int
+    """Claims of remittances of which nothing is posted."""
+    untouched_share: _builtins.str
+    """In percent of payments and quarantined claims, rounded to two digits."""
+    @_builtins.property
+    def paid(self) -> _money_pb2.Money: ...
+    @_builtins.property
+    def untouched_paid(self) -> _money_pb2.Money: ...
+    @_builtins.property
+    def looked_at_paid(self) -> _money_pb2.Money: ...
+    def __init__(
+        self,
+        *,
+        payer: _builtins.str = ...,
+        month: _builtins.str = ...,
+        payment_count: _builtins.int = ...,
+        untouched_count: _builtins.int = ...,
+        looked_at_count: _builtins.int = ...,
+        suspended_count: _builtins.int = ...,
+        quarantined_count: _builtins.int = ...,
+        untouched_share: _builtins.str = ...,
+        paid: _money_pb2.Money | None = ...,
+        untouched_paid: _money_pb2.Money | None = ...,
+        looked_at_paid: _money_pb2.Money | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["looked_at_paid", b"looked_at_paid", "paid", b"paid", "untouched_paid", b"untouched_paid"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["looked_at_count", b"looked_at_count", "looked_at_paid", b"looked_at_paid", "month", b"month", "paid", b"paid", "payer", b"payer", "payment_count", b"payment_count", "quarantined_count", b"quarantined_count", "suspended_count", b"suspended_count", "untouched_count", b"untouched_count", "untouched_paid", b"untouched_paid", "untouched_share", b"untouched_share"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AutomaticRateRow: _TypeAlias = AutomaticRateRow  # noqa: Y015

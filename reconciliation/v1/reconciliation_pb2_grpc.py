@@ -75,6 +75,16 @@ class ReconciliationServiceStub:
                 request_serializer=reconciliation_dot_v1_dot_reconciliation__pb2.ListOpenBalancesRequest.SerializeToString,
                 response_deserializer=reconciliation_dot_v1_dot_reconciliation__pb2.ListOpenBalancesResponse.FromString,
                 _registered_method=True)
+        self.GetRemittanceSummary = channel.unary_unary(
+                '/reconciliation.v1.ReconciliationService/GetRemittanceSummary',
+                request_serializer=reconciliation_dot_v1_dot_reconciliation__pb2.GetRemittanceSummaryRequest.SerializeToString,
+                response_deserializer=reconciliation_dot_v1_dot_reconciliation__pb2.GetRemittanceSummaryResponse.FromString,
+                _registered_method=True)
+        self.GetAutomaticRate = channel.unary_unary(
+                '/reconciliation.v1.ReconciliationService/GetAutomaticRate',
+                request_serializer=reconciliation_dot_v1_dot_reconciliation__pb2.GetAutomaticRateRequest.SerializeToString,
+                response_deserializer=reconciliation_dot_v1_dot_reconciliation__pb2.GetAutomaticRateResponse.FromString,
+                _registered_method=True)
 
 
 class ReconciliationServiceServicer:
@@ -138,6 +148,20 @@ class ReconciliationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetRemittanceSummary(self, request, context):
+        """What remittances said was paid, by payer and month of payment, and what became of it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetAutomaticRate(self, request, context):
+        """How much of what payers decided was posted without a person, by payer and month of payment.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ReconciliationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -180,6 +204,16 @@ def add_ReconciliationServiceServicer_to_server(servicer, server):
                     servicer.ListOpenBalances,
                     request_deserializer=reconciliation_dot_v1_dot_reconciliation__pb2.ListOpenBalancesRequest.FromString,
                     response_serializer=reconciliation_dot_v1_dot_reconciliation__pb2.ListOpenBalancesResponse.SerializeToString,
+            ),
+            'GetRemittanceSummary': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRemittanceSummary,
+                    request_deserializer=reconciliation_dot_v1_dot_reconciliation__pb2.GetRemittanceSummaryRequest.FromString,
+                    response_serializer=reconciliation_dot_v1_dot_reconciliation__pb2.GetRemittanceSummaryResponse.SerializeToString,
+            ),
+            'GetAutomaticRate': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAutomaticRate,
+                    request_deserializer=reconciliation_dot_v1_dot_reconciliation__pb2.GetAutomaticRateRequest.FromString,
+                    response_serializer=reconciliation_dot_v1_dot_reconciliation__pb2.GetAutomaticRateResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -399,6 +433,60 @@ class ReconciliationService:
             '/reconciliation.v1.ReconciliationService/ListOpenBalances',
             reconciliation_dot_v1_dot_reconciliation__pb2.ListOpenBalancesRequest.SerializeToString,
             reconciliation_dot_v1_dot_reconciliation__pb2.ListOpenBalancesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRemittanceSummary(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reconciliation.v1.ReconciliationService/GetRemittanceSummary',
+            reconciliation_dot_v1_dot_reconciliation__pb2.GetRemittanceSummaryRequest.SerializeToString,
+            reconciliation_dot_v1_dot_reconciliation__pb2.GetRemittanceSummaryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAutomaticRate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reconciliation.v1.ReconciliationService/GetAutomaticRate',
+            reconciliation_dot_v1_dot_reconciliation__pb2.GetAutomaticRateRequest.SerializeToString,
+            reconciliation_dot_v1_dot_reconciliation__pb2.GetAutomaticRateResponse.FromString,
             options,
             channel_credentials,
             insecure,

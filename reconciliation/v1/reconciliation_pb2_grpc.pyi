@@ -52,6 +52,10 @@ class ReconciliationServiceStub:
     """
     ListOpenBalances: _grpc.UnaryUnaryMultiCallable[_reconciliation_pb2.ListOpenBalancesRequest, _reconciliation_pb2.ListOpenBalancesResponse]
     """What payers were paid too much or carry forward and have not settled yet, by payer and reference."""
+    GetRemittanceSummary: _grpc.UnaryUnaryMultiCallable[_reconciliation_pb2.GetRemittanceSummaryRequest, _reconciliation_pb2.GetRemittanceSummaryResponse]
+    """What remittances said was paid, by payer and month of payment, and what became of it."""
+    GetAutomaticRate: _grpc.UnaryUnaryMultiCallable[_reconciliation_pb2.GetAutomaticRateRequest, _reconciliation_pb2.GetAutomaticRateResponse]
+    """How much of what payers decided was posted without a person, by payer and month of payment."""
 
 @_typing.type_check_only
 class ReconciliationServiceAsyncStub(ReconciliationServiceStub):
@@ -77,6 +81,10 @@ class ReconciliationServiceAsyncStub(ReconciliationServiceStub):
     """
     ListOpenBalances: _aio.UnaryUnaryMultiCallable[_reconciliation_pb2.ListOpenBalancesRequest, _reconciliation_pb2.ListOpenBalancesResponse]  # type: ignore[assignment]
     """What payers were paid too much or carry forward and have not settled yet, by payer and reference."""
+    GetRemittanceSummary: _aio.UnaryUnaryMultiCallable[_reconciliation_pb2.GetRemittanceSummaryRequest, _reconciliation_pb2.GetRemittanceSummaryResponse]  # type: ignore[assignment]
+    """What remittances said was paid, by payer and month of payment, and what became of it."""
+    GetAutomaticRate: _aio.UnaryUnaryMultiCallable[_reconciliation_pb2.GetAutomaticRateRequest, _reconciliation_pb2.GetAutomaticRateResponse]  # type: ignore[assignment]
+    """How much of what payers decided was posted without a person, by payer and month of payment."""
 
 class ReconciliationServiceServicer(metaclass=_abc_1.ABCMeta):
     """Remittances (X12 835) and what became of them."""
@@ -147,5 +155,21 @@ class ReconciliationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_reconciliation_pb2.ListOpenBalancesResponse, _abc.Awaitable[_reconciliation_pb2.ListOpenBalancesResponse]]:
         """What payers were paid too much or carry forward and have not settled yet, by payer and reference."""
+
+    @_abc_1.abstractmethod
+    def GetRemittanceSummary(
+        self,
+        request: _reconciliation_pb2.GetRemittanceSummaryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reconciliation_pb2.GetRemittanceSummaryResponse, _abc.Awaitable[_reconciliation_pb2.GetRemittanceSummaryResponse]]:
+        """What remittances said was paid, by payer and month of payment, and what became of it."""
+
+    @_abc_1.abstractmethod
+    def GetAutomaticRate(
+        self,
+        request: _reconciliation_pb2.GetAutomaticRateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reconciliation_pb2.GetAutomaticRateResponse, _abc.Awaitable[_reconciliation_pb2.GetAutomaticRateResponse]]:
+        """How much of what payers decided was posted without a person, by payer and month of payment."""
 
 def add_ReconciliationServiceServicer_to_server(servicer: ReconciliationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

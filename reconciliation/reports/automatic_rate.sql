@@ -1,0 +1,54 @@
+-- How much of what payers decided was posted without a person, by payer and month of payment.
+-- In psql, set these first:
+-- \set book 'main'
+-- \set as_of '2026-03-31'
+-- Claim payments (CLP) of remittances that are posted and dated up to the day, as they stand now. Nobody had to look at an
+-- untouched one: its claim was found by a rule, and no exception was ever raised about it. The others were looked at, or
+-- still are; of those, suspended ones have no claim yet. quarantined are the claims of remittances of which nothing is
+-- posted; they count against the share, which is untouched of all, in percent, rounded to two digits for reading.
+-- Amounts are whole minor units (cents), with the payer's sign: paid = untouched_paid + looked_at_paid.
+WITH told AS (
+    SELECT
+        r.id,
+        coalesce(r.payer, nullif(r.payer_name, ''), r.signed_by) AS told_by,
+        to_char(coalesce(r.payment_date, CAST(r.received_at AT TIME ZONE 'UTC' AS date)), 'YYYY-MM') AS month,
+        r.currency,
+        r.state,
+        r.claim_count
+    FROM remittances AS r
+    WHERE r.book = :'book' AND r.state IN ('settled', 'settling', 'quarantined')
+        AND coalesce(r.payment_date, CAST(r.received_at AT TIME ZONE 'UTC' AS date)) <= CAST(:'as_of' AS date)
+), raised AS (
+    SELECT DISTINCT remittance, line FROM exceptions WHERE book = :'book' AND remittance IS NOT NULL
+), payments AS (
+    SELECT
+        t.told_by,
+        t.month,
+        t.currency,
+        1 AS payment,
+        0 AS quarantined,
+        CASE WHEN p.decision <> 'suspended' AND raised.line IS NULL THEN 1 ELSE 0 END AS untouched,
+        CASE WHEN p.decision = 'suspended' THEN 1 ELSE 0 END AS suspended,
+        coalesce(p.paid, 0) AS paid
+    FROM told AS t
+    JOIN claim_payments AS p ON p.book = :'book' AND p.remittance = t.id
+    LEFT JOIN raised ON raised.remittance = p.remittance AND raised.line = p.line
+    UNION ALL
+    SELECT told_by, month, currency, 0, claim_count, 0, 0, 0 FROM told WHERE state = 'quarantined'
+)
+SELECT
+    told_by AS payer,
+    month,
+    currency,
+    sum(payment) AS payment_count,
+    sum(untouched) AS untouched_count,
+    sum(payment - untouched) AS looked_at_count,
+    sum(suspended) AS suspended_count,
+    sum(quarantined) AS quarantined_count,
+    CAST(round(100.0 * sum(untouched) / nullif(sum(payment + quarantined), 0), 2) AS text) AS untouched_share,
+    sum(paid) AS paid,
+    sum(paid * untouched) AS untouched_paid,
+    sum(paid * (1 - untouched)) AS looked_at_paid
+FROM payments
+GROUP BY told_by, month, currency
+ORDER BY told_by COLLATE "C", month, currency
