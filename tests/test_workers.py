@@ -80,13 +80,14 @@ def test_both_post_to_one_book_and_one_that_dies_is_replaced(
 ) -> None:
     """Clients of either worker meet nothing but UNAVAILABLE, and the books hold what they were told."""
     first_port = free_port()
+    ports = (first_port, first_port + 1)
 
     async def loaded(process: subprocess.Popen[str], address: str) -> list[str]:
         await open_book(address)
         load = Load([address] * 16, Random(1), clients=16)  # each has a connection of its own, to either worker
         load.start()
         await load.answered(200)
-        assert min(calls_at(port) for port in (first_port, first_port + 1)) > 0
+        await asyncio.to_thread(eventually, lambda: min(map(calls_at, ports)) > 0, "one of them serves nobody")
         os.kill(workers_of(process)[0], signal.SIGKILL)
         await load.answered(300)
         await asyncio.to_thread(eventually, lambda: len(workers_of(process)) == COUNT, "it is not replaced")

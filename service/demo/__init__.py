@@ -47,25 +47,31 @@ _REFEREES: tuple[tuple[str, Callable[[str], list[str]]], ...] = (
 def run() -> int:
     """Tells the story and prints the reports; 0 where every control total ties and the books are sound."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    began = time.perf_counter()
+    began, noticed = time.perf_counter(), list[int]()
+    signal.signal(signal.SIGINT, lambda number, _: noticed.append(number))
     try:
         with tempfile.TemporaryDirectory(prefix="session-ledger-demo-") as folder:
             Path(folder).chmod(0o711)  # PostgreSQL's own user must pass where the demo runs as root
             with embedded(Path(folder) / "postgres") as urls:
-                doubts = _run_on(urls, Path(folder))
-    except KeyboardInterrupt:
-        print("Stopped before the end. What was started is stopped, and its files are removed.")
-        return _INTERRUPTED
+                doubts = _run_on(urls, Path(folder), noticed)
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        noticed.append(signal.SIGINT)
     except grpc.aio.AioRpcError as refused:
         doubts = [f"the server refused: {refused.details()}"]
+    if noticed:
+        print("Stopped before the end. What was started is stopped, and its files are removed.")
+        return _INTERRUPTED
     return _closed(doubts, time.perf_counter() - began)
 
 
-def _run_on(urls: Urls, folder: Path) -> list[str]:
+def _run_on(urls: Urls, folder: Path, noticed: list[int]) -> list[str]:
+    """Ctrl-C is noticed, and cancels the story: an exception raised just anywhere could be swallowed there."""
     try:
         print("A PostgreSQL of the demo's own is running; it and its files are removed at the end.", flush=True)
         migrate(urls.owner)
-        doubts = asyncio.run(_told(urls.server, folder))
+        if noticed:
+            return []
+        doubts = asyncio.run(_told(urls.server, folder, noticed))
         for name, command in _REFEREES:
             doubts += _refereed(name, command(str(_journal(folder, name))))
         return doubts
@@ -73,8 +79,16 @@ def _run_on(urls: Urls, folder: Path) -> list[str]:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-async def _told(url: str, folder: Path) -> list[str]:
+async def _told(url: str, folder: Path, noticed: list[int]) -> list[str]:
     """The story by a client of a real server, then the reports; returns what is not as it must be."""
+    telling = asyncio.current_task()
+    assert telling is not None
+
+    def interrupted() -> None:
+        noticed.append(signal.SIGINT)
+        telling.cancel()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, interrupted)
     running = await server.start(url, "127.0.0.1:0")
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
