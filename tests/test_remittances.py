@@ -342,14 +342,24 @@ def check_summaries(books: Ledger, remittances: list[pb.Remittance]) -> None:
         parts = (row.posted, row.suspended, row.quarantined, row.waiting, row.settling)
         assert sum(part.minor_units for part in parts) == row.received.minor_units
     rated = books.reconciliation.GetAutomaticRate(pb.GetAutomaticRateRequest(as_of="2030-01-01", **about(books)))
-    asked = [pb.GetRemittanceRequest(id=one.id, page_size=1000, **about(books)) for one in told]
-    payments = [one for each in asked for one in books.reconciliation.GetRemittance(each).claim_payments]
+    payments = [payment for one in told for payment in payments_of(books, one)]
     assert sum(row.payment_count for row in rated.rows) == len(payments)
     suspended = sum(one.decision == pb.DECISION_SUSPENDED for one in payments)
     assert sum(row.suspended_count for row in rated.rows) == suspended
     for row in rated.rows:
         assert row.untouched_count + row.looked_at_count == row.payment_count
         assert row.untouched_paid.minor_units + row.looked_at_paid.minor_units == row.paid.minor_units
+
+
+def payments_of(books: Ledger, remittance: pb.Remittance) -> Iterator[pb.ClaimPayment]:
+    """All claim payments of a remittance, page by page."""
+    asked = pb.GetRemittanceRequest(id=remittance.id, page_size=1000, **about(books))
+    while True:
+        found = books.reconciliation.GetRemittance(asked)
+        yield from found.claim_payments
+        if not found.next_page_token:
+            return
+        asked.page_token = found.next_page_token
 
 
 def check_provider_payables(entries: list[postings.JournalEntry]) -> None:
