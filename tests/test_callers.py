@@ -295,7 +295,7 @@ def asked(door: Ledger, name: str, book: str, *metadata: tuple[str, str]) -> Ref
     call = _multicallable(door.channel, path, method)
     request = _about(kind(), book)
     # Who may watch waits for entries that do not come; who may not is told so at once.
-    patience = 0.5 if name in ENDLESS else serving.PATIENCE_SECONDS
+    patience = 2.0 if name in ENDLESS else serving.PATIENCE_SECONDS
     try:
         asked_for = iter([request]) if method.client_streaming else request
         answer = call(asked_for, metadata=metadata, timeout=patience)
