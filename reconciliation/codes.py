@@ -14,6 +14,9 @@ from typing import NamedTuple
 
 import moneyed
 
+LONGEST_CODE = 10
+"""Characters of a group, a reason or a provider-level code that somebody may say."""
+
 
 class Bucket(StrEnum):
     """Where one CAS amount belongs. Every CAS cent lands in exactly one of these."""

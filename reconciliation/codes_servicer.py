@@ -11,7 +11,7 @@ from ledger.reads import Reads
 from ledger.wire import Context
 from reconciliation import code_store
 from reconciliation.code_tables import ADJUSTMENT, AS_SHIPPED, PROVIDER_LEVEL, CodeMeaning, refuse_meaning
-from reconciliation.codes import AccountRole, Bucket
+from reconciliation.codes import LONGEST_CODE, AccountRole, Bucket
 from reconciliation.v1 import codes_pb2 as pb
 from reconciliation.v1.codes_pb2_grpc import CodesServiceServicer
 
@@ -19,7 +19,6 @@ _BUCKETS: Mapping[int, Bucket] = {pb.Bucket.Value(f"BUCKET_{one.upper()}"): one 
 _ROLES: Mapping[int, AccountRole] = {
     pb.AccountRole.Value(f"ACCOUNT_ROLE_{one.upper()}"): one for one in AccountRole
 }
-_CODE_LENGTH = 10
 
 
 class CodesServicer(CodesServiceServicer):
@@ -37,8 +36,8 @@ class CodesServicer(CodesServiceServicer):
         book = fields.book_name(request.book)
         said = CodeMeaning(
             list=ADJUSTMENT,
-            group=fields.required("group", request.group, _CODE_LENGTH),
-            code=fields.required("code", request.code, _CODE_LENGTH),
+            group=fields.required("group", request.group, LONGEST_CODE),
+            code=fields.required("code", request.code, LONGEST_CODE),
             payer=fields.text("payer", request.payer),
             effective_from=fields.day("effective_from", request.effective_from),
             meaning=fields.choice("bucket", request.bucket, _BUCKETS) or AS_SHIPPED,
@@ -56,7 +55,7 @@ class CodesServicer(CodesServiceServicer):
         said = CodeMeaning(
             list=PROVIDER_LEVEL,
             group="",
-            code=fields.required("code", request.code, _CODE_LENGTH),
+            code=fields.required("code", request.code, LONGEST_CODE),
             payer=fields.text("payer", request.payer),
             effective_from=fields.day("effective_from", request.effective_from),
             meaning=fields.choice("account_role", request.account_role, _ROLES) or AS_SHIPPED,

@@ -15,7 +15,7 @@ from ledger.periods.period import last_day
 from ledger.v1 import allowances_pb2 as pb
 from ledger.v1 import money_pb2
 from service import settings
-from service.connecting import looked_up, reached, refuse_unguarded, refuse_unmigrated, run
+from service.connecting import done, looked_up
 from service.noting import noted, system_user
 from service.options import Book
 from service.printing import grouped, print_table, printable
@@ -45,12 +45,9 @@ def post(month: Month, book: Book = None) -> None:
 
     Example: ledger allowance post 2026-06 --book CA-PC
     """
-    known = settings.read()
-    wanted, day = fields.book_name(book or known.book), last_day(fields.month("month", month))
-    with noted("allowance post", wanted), reached(known) as urls:
-        refuse_unmigrated(urls.server)
-        refuse_unguarded(urls.server)
-        found, replayed = run(urls.server, _post, wanted, day)
+    wanted, day = fields.book_name(book or settings.read().book), last_day(fields.month("month", month))
+    with noted("allowance post", wanted):
+        found, replayed = done(_post, wanted, day)
     _show(found)
     before = " before" if replayed else ""
     print(f"posted{before} as entry {found.entry.number}, taken back by entry {found.reversal.number}")

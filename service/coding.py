@@ -9,9 +9,9 @@ from ledger import fields
 from ledger.accounts.store import existing_book
 from reconciliation import code_store
 from reconciliation.code_tables import ADJUSTMENT, AS_SHIPPED, PROVIDER_LEVEL, CodeMeaning, refuse_meaning
-from reconciliation.codes import AccountRole, Bucket
+from reconciliation.codes import LONGEST_CODE, AccountRole, Bucket
 from service import settings
-from service.connecting import looked_up, reached, refuse_unguarded, refuse_unmigrated, run
+from service.connecting import done, looked_up
 from service.noting import noted, system_user
 from service.options import Book
 from service.printing import printable
@@ -25,7 +25,6 @@ _Day = Annotated[str, typer.Option("--from", help="The first payment date for wh
 _Payer = Annotated[str, typer.Option(help="Only this payer's, as the books call it; all payers' if left out.")]
 _Label = Annotated[str, typer.Option(help="In your own words; those of the official list are protected.")]
 _MOST = 1_000
-_CODE_LENGTH = 10
 
 
 @commands.command("set-adjustment")
@@ -89,16 +88,14 @@ def list_codes(book: Book = None) -> None:
 def _say(book: str | None, said: CodeMeaning) -> None:
     name = fields.book_name(book or settings.read().book)
     refuse_meaning(said)
-    with noted("code", name), reached(settings.read()) as urls:
-        refuse_unmigrated(urls.server)
-        refuse_unguarded(urls.server)
-        written, _ = run(urls.server, code_store.say, name, said, system_user())
+    with noted("code", name):
+        written, _ = done(code_store.say, name, said, system_user())
     meaning = written.meaning or "as shipped"
     print(f"{written.name} is {meaning} from {written.effective_from} on, revision {written.revision}")
 
 
 def _part(name: str, value: str) -> str:
-    return fields.required(name, value, _CODE_LENGTH)
+    return fields.required(name, value, LONGEST_CODE)
 
 
 def _words(label: str, reason: str) -> tuple[str, str]:

@@ -120,6 +120,14 @@ def looked_up(work: Callable[..., Awaitable[T]], *asked: Any) -> T:
         return run(urls.server, _reading(work, *asked))
 
 
+def done(work: Callable[..., Awaitable[T]], *asked: Any) -> T:
+    """What `work` answers, called with an engine, in books that are guarded. Raises DatabaseUnfit."""
+    with reached(settings.read()) as urls:
+        refuse_unmigrated(urls.server)
+        refuse_unguarded(urls.server)
+        return run(urls.server, work, *asked)
+
+
 def _reading(work: Callable[..., Awaitable[T]], *asked: Any) -> Callable[[AsyncEngine], Awaitable[T]]:
     async def read(database: AsyncEngine) -> T:
         async with reading(database) as connection:

@@ -11,7 +11,7 @@ from ledger import fields
 from ledger.accounts.store import existing_book
 from reconciliation import covering
 from service import settings
-from service.connecting import looked_up, reached, refuse_unguarded, refuse_unmigrated, run
+from service.connecting import done, looked_up
 from service.noting import noted, system_user
 from service.options import Book
 from service.printing import printable
@@ -35,10 +35,8 @@ def record(
     name = fields.book_name(book or settings.read().book)
     said = (fields.required("claim", claim), rank, fields.required("payer", payer))
     why = fields.required("--reason", reason, fields.TEXT_LENGTH)
-    with noted("cover record", name), reached(settings.read()) as urls:
-        refuse_unmigrated(urls.server)
-        refuse_unguarded(urls.server)
-        found = run(urls.server, covering.say, name, *said, system_user(), why)
+    with noted("cover record", name):
+        found = done(covering.say, name, *said, system_user(), why)
     _print([found])
 
 

@@ -14,7 +14,7 @@ from ledger.pay_cycles.servicer import PayCyclesServicer
 from ledger.v1 import approvals_pb2, money_pb2
 from ledger.v1 import pay_cycles_pb2 as pb
 from service import settings
-from service.connecting import files_of, reached, refuse_unguarded, refuse_unmigrated, run
+from service.connecting import done, files_of
 from service.noting import noted, system_user
 from service.printing import grouped, print_table, printable
 
@@ -42,10 +42,8 @@ def asked(command: str, book: str | None, work: Callable[[Asking], Awaitable[T]]
         caller.actor.set(system_user())
         return await work(Asking(database, known, chosen))
 
-    with noted(f"pay-cycle {command}", chosen), reached(known) as urls:
-        refuse_unmigrated(urls.server)
-        refuse_unguarded(urls.server)
-        return run(urls.server, working)
+    with noted(f"pay-cycle {command}", chosen):
+        return done(working)
 
 
 async def proposed(asking: Asking, act: approvals_pb2.Act, key: str, reason: str) -> approvals_pb2.Proposal:

@@ -17,7 +17,7 @@ from ledger.periods.closing import Answer, Closing
 from ledger.periods.period import LONGEST_LIMIT, Override, Period, last_day, written
 from reconciliation.waiting import old_exceptions
 from service import settings
-from service.connecting import looked_up, reached, refuse_unguarded, refuse_unmigrated, run, signing_of
+from service.connecting import done, looked_up, signing_of
 from service.noting import noted, system_user
 from service.options import Book
 from service.printing import grouped, print_table, printable
@@ -131,10 +131,8 @@ def _closing(book: str, month: str, reason: str, days: int, override: Override |
 
 def _done(command: str, book: str, work: Callable[..., Awaitable[Answer]], *asked: object) -> Answer:
     """What is done with a month, with its line in the log."""
-    with noted(command, book), reached(settings.read()) as urls:
-        refuse_unmigrated(urls.server)
-        refuse_unguarded(urls.server)
-        return run(urls.server, work, *asked)
+    with noted(command, book):
+        return done(work, *asked)
 
 
 async def _listed(connection: AsyncConnection, book: str, history: bool) -> list[Period]:
