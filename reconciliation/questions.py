@@ -1,6 +1,9 @@
 """The mail room's reports on remittances, as they can be asked for."""
 
-from ledger.reports.report import Question, Tie, columns
+from ledger import fields
+from ledger.reads import Reads
+from ledger.reports import report
+from ledger.reports.report import Question, Report, Tie, columns
 
 REMITTANCE_SUMMARY = Question(
     name="remittance-summary",
@@ -21,3 +24,10 @@ AUTOMATIC_RATE = Question(
     ),
     ties=(Tie("paid", others=("untouched_paid", "looked_at_paid")),),
 )
+
+
+async def answered(reads: Reads, question: Question, book: str, as_of: str) -> Report:
+    """The answer to any question of the mail room, as its request says book and day. Raises BookNotFound."""
+    wanted, day = fields.book_name(book), fields.day("as_of", as_of)
+    async with reads.view() as connection:
+        return await report.ask(connection, question, wanted, day)

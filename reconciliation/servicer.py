@@ -15,15 +15,13 @@ from ledger.errors import DeliveryNotFound, FieldMissing, RemittanceNotFound, Te
 from ledger.postings import journal
 from ledger.postings.open_items import balances_by_reference, open_items
 from ledger.reads import Reads
-from ledger.reports import report
-from ledger.reports.report import Question, Report
 from ledger.reports.rows import plain_row
 from ledger.wire import Context
 from reconciliation import covering, messages, parties, store
 from reconciliation.files import Files, record_read
 from reconciliation.incoming import received
 from reconciliation.ingest import ingest
-from reconciliation.questions import AUTOMATIC_RATE, REMITTANCE_SUMMARY
+from reconciliation.questions import AUTOMATIC_RATE, REMITTANCE_SUMMARY, answered
 from reconciliation.schema import exceptions, remittances
 from reconciliation.v1 import reconciliation_pb2 as pb
 from reconciliation.v1.reconciliation_pb2_grpc import ReconciliationServiceServicer
@@ -173,7 +171,7 @@ class ReconciliationServicer(ReconciliationServiceServicer):
         self, request: pb.GetRemittanceSummaryRequest, context: Context
     ) -> pb.GetRemittanceSummaryResponse:
         """What was paid by payer and month, and what became of it. Raises BookNotFound."""
-        found = await self._ask(REMITTANCE_SUMMARY, request.book, request.as_of)
+        found = await answered(self._reads, REMITTANCE_SUMMARY, request.book, request.as_of)
         return pb.GetRemittanceSummaryResponse(
             rows=(pb.RemittanceSummaryRow(**plain_row(row)) for row in found.rows),
             totals=(pb.RemittanceSummaryRow(**plain_row(row)) for row in found.totals),
@@ -183,16 +181,11 @@ class ReconciliationServicer(ReconciliationServiceServicer):
         self, request: pb.GetAutomaticRateRequest, context: Context
     ) -> pb.GetAutomaticRateResponse:
         """How much was posted without a person, by payer and month. Raises BookNotFound."""
-        found = await self._ask(AUTOMATIC_RATE, request.book, request.as_of)
+        found = await answered(self._reads, AUTOMATIC_RATE, request.book, request.as_of)
         return pb.GetAutomaticRateResponse(
             rows=(pb.AutomaticRateRow(**plain_row(row)) for row in found.rows),
             totals=(pb.AutomaticRateRow(**plain_row(row)) for row in found.totals),
         )
-
-    async def _ask(self, question: Question, book: str, as_of: str) -> Report:
-        wanted, day = fields.book_name(book), fields.day("as_of", as_of)
-        async with self._reads.view() as connection:
-            return await report.ask(connection, question, wanted, day)
 
 
 def _uuid(value: str) -> UUID:

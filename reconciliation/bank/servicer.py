@@ -12,12 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from ledger import caller, fields, wire
 from ledger.accounts.store import existing_book
 from ledger.errors import DepositNotFound, Refusal, RemittanceNotFound, RemittanceNotSettled
-from ledger.money import Amount
 from ledger.postings import journal
 from ledger.postings.batch import Head, Posted, Request, Submission
 from ledger.reads import Reads
-from ledger.reports import report
-from ledger.reports.report import Cell, Question, Report
+from ledger.reports.rows import plain_row
 from ledger.wire import Context
 from reconciliation import messages as mail_messages
 from reconciliation import store as mail
@@ -34,6 +32,7 @@ from reconciliation.bank.store import PolicyInForce
 from reconciliation.files import Files
 from reconciliation.incoming import received
 from reconciliation.ingest import take_up_again
+from reconciliation.questions import answered
 from reconciliation.reasons import RemittanceState
 from reconciliation.v1 import bank_pb2 as pb
 from reconciliation.v1.bank_pb2_grpc import BankServiceServicer
@@ -176,10 +175,10 @@ class BankServicer(BankServiceServicer):
         self, request: pb.GetCashInTransitRequest, context: Context
     ) -> pb.GetCashInTransitResponse:
         """What was paid and has not come, by age. Raises BookNotFound."""
-        found = await self._ask(CASH_IN_TRANSIT, request.book, request.as_of)
+        found = await answered(self._reads, CASH_IN_TRANSIT, request.book, request.as_of)
         return pb.GetCashInTransitResponse(
-            rows=(pb.CashInTransitRow(**_cells(row)) for row in found.rows),
-            totals=(pb.CashInTransitRow(**_cells(row)) for row in found.totals),
+            rows=(pb.CashInTransitRow(**plain_row(row)) for row in found.rows),
+            totals=(pb.CashInTransitRow(**plain_row(row)) for row in found.totals),
             control=[wire.money(control.expected) for control in found.controls],
         )
 
@@ -187,32 +186,18 @@ class BankServicer(BankServiceServicer):
         self, request: pb.GetUnappliedCashRequest, context: Context
     ) -> pb.GetUnappliedCashResponse:
         """What came and nobody has said what for, by age. Raises BookNotFound."""
-        found = await self._ask(UNAPPLIED_CASH, request.book, request.as_of)
+        found = await answered(self._reads, UNAPPLIED_CASH, request.book, request.as_of)
         return pb.GetUnappliedCashResponse(
-            rows=(pb.UnappliedCashRow(**_cells(row)) for row in found.rows),
-            totals=(pb.UnappliedCashRow(**_cells(row)) for row in found.totals),
+            rows=(pb.UnappliedCashRow(**plain_row(row)) for row in found.rows),
+            totals=(pb.UnappliedCashRow(**plain_row(row)) for row in found.totals),
             control=[wire.money(control.expected) for control in found.controls],
         )
-
-    async def _ask(self, question: Question, book: str, as_of: str) -> Report:
-        wanted, day = fields.book_name(book), fields.day("as_of", as_of)
-        async with self._reads.view() as connection:
-            return await report.ask(connection, question, wanted, day)
 
     async def _told(self, book: str, deposit: UUID) -> pb.Deposit:
         """A deposit as it stands now, where it was just written: not from a replica, which may be behind."""
         async with Reads(self._database).view() as connection:
             [told] = await _told(connection, book, [await _deposit(connection, book, deposit)])
         return told
-
-
-def _cells(row: Mapping[str, Cell]) -> dict[str, Any]:
-    """A row as the wire has it: money names its own currency."""
-    return {
-        name: wire.money(cell) if isinstance(cell, Amount) else cell
-        for name, cell in row.items()
-        if name != "currency"
-    }
 
 
 async def _deposit(connection: AsyncConnection, book: str, id_: UUID) -> Row[Any]:
