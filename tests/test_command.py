@@ -57,6 +57,11 @@ def sentences(said: str) -> str:
     return "".join(line for line in said.splitlines(keepends=True) if not line.startswith("{"))
 
 
+def without_log(said: str) -> str:
+    """The same of a command in this process, whose log is written in colours."""
+    return "".join(line for line in said.splitlines(keepends=True) if not line.startswith("\x1b"))
+
+
 @contextmanager
 def running(*arguments: str, **settings: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The command while it serves, and the line with which it says so."""

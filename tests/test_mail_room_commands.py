@@ -2,7 +2,7 @@
 
 import pytest
 from serving import Ledger, open_book, session
-from test_command import Called, called
+from test_command import Called, called, without_log
 
 from reconciliation.v1 import codes_pb2 as co
 from reconciliation.v1 import coverage_pb2 as cv
@@ -22,7 +22,7 @@ def books(ledger: Ledger) -> Ledger:
 def said(books: Ledger, called: Called, *words: str, code: int = 0) -> str:
     ended, text = called(*words, database_url=books.url)
     assert (ended or 0) == code, text
-    return "".join(line for line in text.splitlines(keepends=True) if not line.startswith("\x1b"))
+    return without_log(text)
 
 
 def test_codes_are_said_and_listed(books: Ledger, called: Called) -> None:

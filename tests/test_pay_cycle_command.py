@@ -10,6 +10,7 @@ import pytest
 import typer
 from cycles import ROUTING, approved, calendar_set, cycle_proposed, earned, payee_set
 from serving import Ledger, payout
+from test_command import without_log
 from typer.testing import CliRunner, Result
 
 from service import noting, paying
@@ -35,7 +36,7 @@ class Desk:
         """What a command says that succeeds."""
         done = self.tried(line, *more, keys=keys)
         assert done.exit_code == 0, (done.output, done.exception)
-        return "".join(line for line in done.stdout.splitlines(keepends=True) if not line.startswith("\x1b"))
+        return without_log(done.stdout)
 
     def tried(self, line: str, *more: str, keys: str = "") -> Result:
         return CliRunner().invoke(app, [*line.split(), *more], input=keys)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from serving import Ledger, cr, dr
-from test_command import Called, called
+from test_command import Called, called, without_log
 from test_periods import APRIL, IN_APRIL, MAY, closed, in_use, listed
 from test_readme import blocks
 from typer.testing import CliRunner
@@ -29,7 +29,7 @@ def test_a_month_from_the_check_to_the_close(books: Ledger, called: Called) -> N
     def said(*words: str, code: int = 0) -> str:
         ended, text = called("period", *words, database_url=books.url)
         assert (ended or 0) == code, text
-        return "".join(line for line in text.splitlines(keepends=True) if not line.startswith("\x1b"))
+        return without_log(text)
 
     about = ("--reason", "reconciled")
     assert said("soft-close", "2026-03", *about) == "2026-03 of main is soft-closed\n"

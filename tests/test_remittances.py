@@ -275,10 +275,9 @@ def check_sound(books: Ledger) -> None:
     for one in remittances:
         check_clearing(books, one, entries)
     check_integrity(books)
-    check_balanced(books.entries())
-    rolled_forward(
-        books, books.entries(), max((one.effective_date for one in books.entries()), default="2026-01-01")
-    )
+    entries = books.entries()
+    check_balanced(entries)
+    rolled_forward(books, entries, max((one.effective_date for one in entries), default="2026-01-01"))
 
 
 def everything(books: Ledger) -> list[pb.Remittance]:
