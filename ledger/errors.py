@@ -481,3 +481,34 @@ class RemittanceNotSettled(NotAllowedNow):
 
 class ApplicationExceeded(NotAllowedNow):
     """More than was applied of the deposit to the remittance."""
+
+
+# --- claim payments matched by hand -------------------------------------------------------------------
+
+
+class ClaimPaymentNotFound(NotThere):
+    """The remittance has no claim payment with this number."""
+
+
+class ClaimPaymentNotWaiting(NotAllowedNow):
+    """It does not wait in suspense, or not any more: somebody or a rule was quicker."""
+
+
+class ClaimPaymentNotMatched(NotAllowedNow):
+    """It has no claim from which it could be taken, or was taken back meanwhile."""
+
+
+class MatchRefused(NotAllowedNow):
+    """The claim cannot have this payment: never billed to its payer, or the payment cannot be read."""
+
+
+class MatchPartsDiffer(Invalid):
+    """The parts are not what was paid, or name a claim twice."""
+
+
+class MatchProposed(NotAllowedNow):
+    """A proposal waits on this claim payment."""
+
+
+class MatchProposalNotFound(NotThere):
+    """No such proposal waits for a second person."""

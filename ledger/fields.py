@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from datetime import date
 from typing import TypeVar
+from uuid import UUID
 
 from ledger.errors import (
     ChoiceInvalid,
@@ -50,6 +51,14 @@ def text(field: str, value: str, limit: int = NAME_LENGTH) -> str:
 def optional(field: str, value: str, limit: int = NAME_LENGTH) -> str | None:
     """A text that may be absent: an empty one is None."""
     return text(field, value, limit) if value else None
+
+
+def uuid(field: str, value: str) -> UUID:
+    """A UUID that must be there. Raises FieldMissing or TextInvalid."""
+    try:
+        return UUID(required(field, value))
+    except ValueError:
+        raise TextInvalid(f"{field} is not a UUID", field=field, limit=36) from None
 
 
 def book_name(value: str) -> str:

@@ -8,16 +8,18 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID, uuid5
 
+from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.accounts import chart
 from ledger.errors import Refusal
+from ledger.periods.store import in_force
 from ledger.postings import journal
 from ledger.postings.batch import Head, Posted, Request, Submission
 from ledger.postings.commands import Post
 from ledger.postings.entry import JournalEntry
 from ledger.postings.item import Item
-from reconciliation import covering
+from reconciliation import code_store, covering
 from reconciliation.coverage import ALONE, Coverage
 from reconciliation.gathering import gathered
 from reconciliation.matching import Known
@@ -75,6 +77,24 @@ class Chunk:
                 self.items[posting.item] = item.plus(posting)
 
 
+async def chunk_of(
+    connection: AsyncConnection, head: Head, remittance: Row[Any], payer: str | None, actor: str
+) -> Chunk:
+    """Where claims of a remittance are settled: on the payment's day, or on the first open day after it."""
+    name, day = payer or remittance.signed_by, remittance.payment_date
+    codes = await code_store.counting_for(connection, head.book, name, day, remittance.code_revision)
+    open_day = (await in_force(connection, head.book)).open_day(day)
+    trace, currency = remittance.trace, remittance.currency
+    return Chunk(
+        connection=connection,
+        head=head,
+        actor=actor,
+        payment=Payment(str(remittance.id), name, trace, open_day, currency, codes=codes),
+        signed_by=remittance.signed_by,
+        payer_known=payer is not None,
+    )
+
+
 async def known_of(chunk: Chunk, claims: Sequence[ClaimPayment]) -> Known:
     """Everything that matching may need; nothing where the payer is unknown."""
     connection, book, payment = chunk.connection, chunk.head.book, chunk.payment
@@ -87,7 +107,10 @@ async def known_of(chunk: Chunk, claims: Sequence[ClaimPayment]) -> Known:
 
 def raised_rows(chunk: Chunk, sent: ClaimPayment, settlement: Settlement) -> list[dict[str, Any]]:
     """What a decision raised, as columns of `exceptions`."""
-    return [exception(chunk, sent.line, why, sent.claim_as_sent, settlement.claim) for why in settlement.raised]
+    return [
+        exception(chunk, sent.line, why, sent.claim_as_sent, why.claim or settlement.claim)
+        for why in settlement.raised
+    ]
 
 
 async def post(chunk: Chunk, posting: Sequence[tuple[str, JournalEntry]]) -> dict[str, int]:
@@ -126,7 +149,7 @@ def move_rows(
         {
             "book": chunk.head.book,
             "entry_number": numbers[f"{key}:{n}:{move.name}"],
-            "claim": settlement.claim,
+            "claim": settlement.claim or move.entry.dimensions.claim,
             "move": move.name,
             "payer": move.payer,
             "remittance": chunk.remittance,
@@ -140,7 +163,7 @@ def exception(chunk: Chunk, line: int, why: Raised, sent: str, claim: str | None
     """What was raised on a claim payment, or on the remittance (line 0), as columns of `exceptions`."""
     return {
         "book": chunk.head.book,
-        "id": uuid5(chunk.remittance, f"{line}/{why.reason}"),
+        "id": uuid5(chunk.remittance, f"{line}/{why.reason}" + (f"/{why.claim}" if why.claim else "")),
         "remittance": chunk.remittance,
         "line": line,
         "reason": why.reason,

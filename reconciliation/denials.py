@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
+from typing import TypeAlias
 
 from ledger.errors import DenialStateRefused
 from reconciliation.codes import Bucket
@@ -26,7 +27,11 @@ class State(StrEnum):
     ABSORBED = "absorbed"
     RECOVERED = "recovered"
     TAKEN_BACK = "taken_back"
+    WITHDRAWN = "withdrawn"
 
+
+Place: TypeAlias = tuple[str, int]
+"""A claim payment: its remittance, and its line there."""
 
 OPEN = frozenset({State.DENIED, State.APPEALED, State.RESUBMITTED, State.TAKEN_BACK})
 """What is not settled yet: it is paid after all, or absorbed."""
@@ -40,6 +45,7 @@ _WAYS: Mapping[State, frozenset[State]] = {
     State.ABSORBED: frozenset({State.APPEALED, State.RESUBMITTED}),
     State.OVERTURNED: frozenset(),
     State.RECOVERED: frozenset(),
+    State.WITHDRAWN: frozenset(),
 }
 """Where people may send it. What payers make of it is not asked for: it comes with the mail."""
 
@@ -65,6 +71,11 @@ class Denial:
     line: int | None = None
     entry_number: int | None = None
     said_by: str = ""
+
+    @property
+    def place(self) -> Place | None:
+        """The claim payment that made it so; None where a person did."""
+        return None if self.remittance is None or self.line is None else (self.remittance, self.line)
 
     def to(self, state: State, effective_date: date, reason: str, said_by: str, open_: int) -> "Denial":
         """The next version, in another state."""
@@ -93,6 +104,30 @@ def refuse_way(denial: Denial, state: State) -> None:
             state=denial.state,
             to=state,
         )
+
+
+def withdrawn(history: Sequence[Denial], place: Place, unmatched: Collection[Place]) -> Denial | None:
+    """How a denial stands once the payment that made it so is none of this claim's; None where nothing changes.
+
+    `history` is oldest first, `unmatched` are all claim payments that were taken from their claims, this one among
+    them. What stood before stands again. Raises DenialStateRefused where it was absorbed meanwhile: the loss is to
+    be taken back first.
+    """
+    made = [one for one in history if one.place is not None]
+    if not made or made[-1].place != place:
+        return None
+    last = history[-1]
+    if last.state is State.ABSORBED:
+        raise DenialStateRefused(
+            f"the denial of claim {last.claim} by {last.payer} was absorbed: that is taken back first",
+            claim=last.claim,
+            payer=last.payer,
+            state=last.state,
+            to=State.WITHDRAWN,
+        )
+    first = next(one.version for one in made if one.place == place)
+    before = [one for one in history if one.version < first and one.place not in unmatched]
+    return before[-1] if before else replace(last, state=State.WITHDRAWN, remittance=None, line=None)
 
 
 def codes_of(payment: Payment, sent: ClaimPayment) -> tuple[str, ...]:

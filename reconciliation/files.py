@@ -2,10 +2,11 @@
 
 import hashlib
 import os
+import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 from sqlalchemy import Row, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -52,6 +53,14 @@ class Files:
             yield content
         if digest.digest() != delivery.sha256:
             raise FileDamaged("a part of the file is missing", sha256=delivery.sha256.hex())
+
+    @asynccontextmanager
+    async def whole(self, database: AsyncEngine, delivery: Delivery) -> AsyncIterator[IO[bytes]]:
+        """The bytes of a delivery as a file, for as long as the block. Raises FileKeyUnknown or FileDamaged."""
+        with tempfile.TemporaryFile() as file:
+            async for content in self.parts(database, delivery):
+                file.write(content)
+            yield file
 
     async def reseal(self, database: AsyncEngine) -> int:
         """Seals under the first key whatever is not; returns how many parts. As the owner: the program may not.

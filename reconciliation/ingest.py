@@ -8,7 +8,6 @@ looked for once more.
 
 import asyncio
 import hashlib
-import tempfile
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -23,16 +22,15 @@ from ledger import errors
 from ledger.accounts import store as accounts
 from ledger.database import reading, recording
 from ledger.errors import Refusal
-from ledger.periods.store import in_force
 from ledger.postings import journal
 from ledger.postings.batch import Head
 from reconciliation import code_store, parties, store
 from reconciliation.bank import cashier, meeting
-from reconciliation.chunk import Chunk
+from reconciliation.chunk import Chunk, chunk_of
 from reconciliation.claims import Claims
 from reconciliation.files import Files
 from reconciliation.payer import known_as
-from reconciliation.payment import Payment, Raised
+from reconciliation.payment import Raised
 from reconciliation.quarantine import (
     identifiers_of,
     payees_of,
@@ -147,9 +145,7 @@ async def take_up_again(database: AsyncEngine, files: Files, book: str, again: I
 
 async def _finished(database: AsyncEngine, files: Files, delivery: store.Delivery) -> None:
     """Settles what a file has left to settle, and what that brings to others."""
-    with tempfile.TemporaryFile() as file:
-        async for content in files.parts(database, delivery):
-            file.write(content)
+    async with files.whole(database, delivery) as file:
         surveys = await asyncio.to_thread(_surveyed, file)
         again = await _settle_all(database, delivery, file, surveys, _silent)
     await take_up_again(database, files, delivery.book, again - {delivery.sha256})
@@ -307,21 +303,7 @@ class _Arrived:
         return True
 
     async def _chunk(self, connection: AsyncConnection, head: Head, before: Row[Any], payer: str | None) -> Chunk:
-        """Where claims are settled: on the payment's day, or on the first open day after it."""
-        header = self._survey.header
-        assert header.payment_date is not None
-        assert header.currency is not None
-        name, day, known = payer or before.signed_by, header.payment_date, before.code_revision
-        codes = await code_store.counting_for(connection, self._delivery.book, name, day, known)
-        open_day = (await in_force(connection, head.book)).open_day(day)
-        return Chunk(
-            connection=connection,
-            head=head,
-            actor=self._delivery.received_by,
-            payment=Payment(str(self.id), name, header.trace, open_day, header.currency, codes=codes),
-            signed_by=before.signed_by,
-            payer_known=payer is not None,
-        )
+        return await chunk_of(connection, head, before, payer, self._delivery.received_by)
 
     async def _open(self, connection: AsyncConnection, head: Head) -> Row[Any]:
         """Writes the remittance as one to settle now or once its money is there, or as what it repeats."""

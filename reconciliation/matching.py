@@ -126,7 +126,7 @@ def _tie(rule: str, claims: list[str]) -> Mismatch:
 def _judged(rule: str, payment: ClaimPayment, known: Known, claim: str, currency: str) -> Match | Mismatch:
     """The claim, where the payer is its own, nothing contradicts it and something else agrees."""
     item = known.items.get(claim)
-    if item is None or not _billed(item, known.payer):
+    if item is None or not billed(item, known.payer):
         return Mismatch(ExceptionReason.CLAIM_MISMATCH, f"claim {claim} was never billed to {known.payer}", claim)
     facts = _compared(payment, item, currency) | _named_otherwise(rule, payment, known, claim)
     contradicting = [name for name, agrees in facts.items() if agrees is False]
@@ -141,7 +141,7 @@ def _judged(rule: str, payment: ClaimPayment, known: Known, claim: str, currency
     return Match(claim, rule, f"payer, {', '.join(agreeing)}".rstrip(", "))
 
 
-def _billed(item: Item, payer: str) -> bool:
+def billed(item: Item, payer: str) -> bool:
     """Whether the payer has owed something on the claim, or its sessions name it and all was the patient's."""
     of_sessions = item.dimensions.payer
     receivable = chart.receivable(payer)
@@ -160,7 +160,7 @@ def _named_otherwise(rule: str, payment: ClaimPayment, known: Known, claim: str)
     other = known.items.get(payment.claim_as_sent) if rule == "payer_control_number" else None
     owners = known.owners(payment)
     return {
-        "claim id": False if other and other.name != claim and _billed(other, known.payer) else None,
+        "claim id": False if other and other.name != claim and billed(other, known.payer) else None,
         "line reference": False if owners and claim not in owners else None,
     }
 
@@ -180,8 +180,8 @@ def _overlap(sent: Collection[object], booked: Collection[object]) -> bool | Non
 
 
 def _charges(payment: ClaimPayment, item: Item, claim: str, currency: str) -> str:
-    billed = plain(item.charge or 0, currency)
-    return f"claim {claim}: the charge sent is {payment.charge}, billed were {billed} {currency}"
+    of_sessions = plain(item.charge or 0, currency)
+    return f"claim {claim}: the charge sent is {payment.charge}, billed were {of_sessions} {currency}"
 
 
 def service_days(payment: ClaimPayment) -> set[date]:

@@ -27,6 +27,11 @@ async def originals(
 ) -> list[Original]:
     """Settled under this control number, or without one under this claim id, and not undone in any other way."""
     rows = await store.originals(connection, book, signed_by, payer, number, claim_as_sent)
+    return await as_posted(connection, book, rows)
+
+
+async def as_posted(connection: AsyncConnection, book: str, rows: Sequence[Row[Any]]) -> list[Original]:
+    """Claim payments with all that was posted for them, but for those whose entry somebody has reversed."""
     numbers = [row.entry_number for row in rows if row.entry_number]
     undone = await journal.reversals(connection, book, numbers)
     posted = await books.numbered(connection, book, numbers)

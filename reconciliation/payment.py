@@ -72,11 +72,15 @@ class Payment:
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """Something a person must look at: why, how much is at stake, and the facts in one sentence."""
+    """Something a person must look at: why, how much is at stake, and the facts in one sentence.
+
+    `claim` where a payment is split among several.
+    """
 
     reason: ExceptionReason
     amount: int | None
     detail: str
+    claim: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +144,17 @@ def suspended(
 ) -> Settlement:
     """The money is in the books, its purpose is not known: it waits in suspense under the payment's own line."""
     paid = paid_of(payment, claim_payment)
-    name = payment.own_name(claim_payment.line)
-    postings = payment.postings(payment.money(paid), (chart.suspense(payment.payer), -paid, name))
-    entry = payment.entry(Kind.PAYMENT_SUSPENDED, postings, Dimensions(), detail[:500])
+    entry = into_suspense(payment, claim_payment.line, paid, detail)
     evidence = f"nearest: claim {nearest}" if nearest else ""
     raised = (Raised(reason, paid, detail),)
     return Settlement(Decision.SUSPENDED, entry, raised, evidence=evidence, suspended=paid)
+
+
+def into_suspense(payment: Payment, line: int, paid: int, detail: str) -> JournalEntry | None:
+    """What was paid waits under the claim payment's own name; None where nothing was."""
+    name = payment.own_name(line)
+    postings = payment.postings(payment.money(paid), (chart.suspense(payment.payer), -paid, name))
+    return payment.entry(Kind.PAYMENT_SUSPENDED, postings, Dimensions(), detail[:500])
 
 
 def after(item: Item, *entries: JournalEntry | None) -> Item:

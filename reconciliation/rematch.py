@@ -24,18 +24,17 @@ from reconciliation.settlement import settle
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """A claim payment whose claim is known now, and the entry under which its money waited."""
+class Found:
+    """A claim payment whose claim is known now, and the entry under which its money waited.
+
+    `key` is that under which its entries are posted; `parts` is the decision on each of its claims.
+    """
 
     sent: ClaimPayment
     settlement: Settlement
     waited_as: int | None
-    open: int
-
-    @property
-    def key(self) -> str:
-        """Under which its entries are posted."""
-        return f"{self.sent.line}:matched"
+    parts: tuple[Decided, ...]
+    key: str
 
 
 async def match_again(chunk: Chunk, claims: Sequence[ClaimPayment]) -> dict[str, int]:
@@ -48,21 +47,17 @@ async def match_again(chunk: Chunk, claims: Sequence[ClaimPayment]) -> dict[str,
     again = [one for one in claims if one.line in waiting]
     known = await known_of(chunk, again)
     chunk.items = dict(known.items)
-    entries = await _still_suspended(chunk, [row.entry_number for row in waiting.values() if row.entry_number])
+    entries = await still_suspended(chunk, [row.entry_number for row in waiting.values() if row.entry_number])
     found = []
     for sent in again:
         row = waiting[sent.line]
         matched = match(sent, known, chunk.payment.currency)
         if isinstance(matched, Match) and (not row.entry_number or row.entry_number in entries):
             found += _settled(chunk, sent, matched, row, entries)
-    await _record(chunk, found)
-    await awaiting.take_back(chunk, [one.sent for one in found])
-    await closing.close_settled(chunk)
-    moved = sum(minor_units(one.sent.paid, chunk.payment.currency) or 0 for one in found)
-    return {"posted": moved, "suspended": -moved}
+    return await record(chunk, found)
 
 
-async def _still_suspended(chunk: Chunk, numbers: Sequence[int]) -> dict[int, PostedEntry]:
+async def still_suspended(chunk: Chunk, numbers: Sequence[int]) -> dict[int, PostedEntry]:
     """The entries that suspended the money, but for those that somebody has reversed."""
     undone = await journal.reversals(chunk.connection, chunk.head.book, numbers)
     left = [number for number in numbers if number not in undone]
@@ -71,25 +66,30 @@ async def _still_suspended(chunk: Chunk, numbers: Sequence[int]) -> dict[int, Po
 
 def _settled(
     chunk: Chunk, sent: ClaimPayment, matched: Match, row: Row[Any], entries: dict[int, PostedEntry]
-) -> list[_Found]:
+) -> list[Found]:
     payment = chunk.payment
     if row.entry_number:
-        payment = _out_of_suspense(payment, sent, entries[row.entry_number].entry)
+        payment = out_of_suspense(payment, sent, entries[row.entry_number].entry)
     settlement = settle(payment, sent, matched, chunk.items[matched.claim], chunk.coverage(matched.claim))
     if settlement.decision is Decision.SUSPENDED:
         return []
     chunk.follow([settlement.entry, *(move.entry for move in settlement.moves)])
-    return [_Found(sent, settlement, row.entry_number, chunk.open(settlement.claim))]
+    decided = Decided(sent, settlement, open=chunk.open(settlement.claim))
+    return [Found(sent, settlement, row.entry_number, (decided,), f"{sent.line}:matched")]
 
 
-def _out_of_suspense(payment: Payment, sent: ClaimPayment, suspended: JournalEntry) -> Payment:
+def out_of_suspense(payment: Payment, sent: ClaimPayment, suspended: JournalEntry) -> Payment:
     """The payment, its money coming from where the first entry put it."""
     name = payment.own_name(sent.line)
     [account] = [posting.account for posting in suspended.postings if posting.item == name]
     return replace(payment, waits_in=(account, name))
 
 
-async def _record(chunk: Chunk, found: Sequence[_Found]) -> None:
+async def record(chunk: Chunk, found: Sequence[Found]) -> dict[str, int]:
+    """Posts what is settled out of suspense and writes it down.
+
+    Returns what this adds to the remittance's columns posted and suspended.
+    """
     numbers = await post(chunk, [entry for one in found for entry in entries_of(one.settlement, one.key)])
     rows = [_row(one, numbers.get(one.key)) for one in found]
     await store.decide_again(chunk.connection, chunk.head.book, chunk.remittance, rows)
@@ -97,11 +97,15 @@ async def _record(chunk: Chunk, found: Sequence[_Found]) -> None:
     await store.add_exceptions(chunk.connection, raised)
     moved = [row for one in found for row in move_rows(chunk, one.settlement, one.sent.line, one.key, numbers)]
     await covering.add_moves(chunk.connection, moved)
-    decided = [Decided(one.sent, one.settlement, open=one.open) for one in found]
+    decided = [part for one in found for part in one.parts]
     await denying.follow(chunk, decided, {one.sent.line: numbers[one.key] for one in found if one.key in numbers})
+    await awaiting.take_back(chunk, [one.sent for one in found])
+    await closing.close_settled(chunk)
+    moved_out = sum(minor_units(one.sent.paid, chunk.payment.currency) or 0 for one in found)
+    return {"posted": moved_out, "suspended": -moved_out}
 
 
-def _row(found: _Found, number: int | None) -> dict[str, Any]:
+def _row(found: Found, number: int | None) -> dict[str, Any]:
     """The new decision, as columns of `claim_payments`."""
     waited = f"; waited in suspense as entry {found.waited_as}" if found.waited_as else ""
     return {

@@ -3,7 +3,6 @@
 import tempfile
 from collections import defaultdict
 from collections.abc import AsyncIterator
-from uuid import UUID
 
 from sqlalchemy import tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -11,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from ledger import caller, fields, wire
 from ledger.accounts.store import existing_book
 from ledger.database import recording
-from ledger.errors import DeliveryNotFound, FieldMissing, RemittanceNotFound, TextInvalid
+from ledger.errors import DeliveryNotFound, FieldMissing, RemittanceNotFound
 from ledger.postings import journal
 from ledger.postings.open_items import balances_by_reference, open_items
 from ledger.reads import Reads
@@ -71,7 +70,7 @@ class ReconciliationServicer(ReconciliationServiceServicer):
 
     async def GetRemittance(self, request: pb.GetRemittanceRequest, context: Context) -> pb.GetRemittanceResponse:
         """One remittance with its claim payments, a page at a time. Raises RemittanceNotFound."""
-        book, id_ = fields.book_name(request.book), _uuid(request.id)
+        book, id_ = fields.book_name(request.book), fields.uuid("id", request.id)
         size, after = wire.page_size(request.page_size), wire.page_start_number(request)
         async with self._reads.view() as connection:
             await existing_book(connection, book)
@@ -186,10 +185,3 @@ class ReconciliationServicer(ReconciliationServiceServicer):
             rows=(pb.AutomaticRateRow(**plain_row(row)) for row in found.rows),
             totals=(pb.AutomaticRateRow(**plain_row(row)) for row in found.totals),
         )
-
-
-def _uuid(value: str) -> UUID:
-    try:
-        return UUID(fields.required("id", value))
-    except ValueError:
-        raise TextInvalid("id is not a UUID", field="id", limit=36) from None

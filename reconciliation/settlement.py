@@ -71,6 +71,22 @@ def _noted(payment: Payment, claim_payment: ClaimPayment) -> Settlement:
     return Settlement(Decision.NOTED)
 
 
+def settle_part(
+    payment: Payment, claim_payment: ClaimPayment, item: Item, amount: int, coverage: Coverage
+) -> Settlement:
+    """Decides on a part of a claim payment that a person gives to a claim.
+
+    No adjustment of the payment is known to be this claim's own: its patient's share stays as it is booked,
+    nothing is written off, and what the part leaves open stays open.
+    """
+    share = item.patient_share + coverage.beyond(payment.payer)
+    buckets = defaultdict(int, {Bucket.PATIENT: share})
+    at = _Adjudication(item, chart.receivable(payment.payer), amount, buckets, share)
+    decided = _paid_or_adjusted(payment, claim_payment, at)
+    raised = tuple(replace(why, claim=item.name) for why in decided.raised)
+    return replace(decided, claim=item.name, raised=raised, moves=_evening(payment, item, decided))
+
+
 @dataclass(frozen=True, slots=True)
 class _Adjudication:
     """The amounts of one claim payment against one claim, all in minor units.

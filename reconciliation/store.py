@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Table, and_, func, select, text, update
+from sqlalchemy import ColumnElement, Row, Table, and_, exists, func, select, text, update
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -83,7 +83,7 @@ _CLOSE_LINE = text("""
 _WAITING = text("""
     SELECT c.* FROM claim_payments AS c
     WHERE c.book = :book AND c.remittance = :remittance AND c.line = ANY(CAST(:lines AS integer[]))
-        AND c.decision = 'suspended' AND c.status <> '22'
+        AND c.decision = 'suspended' AND c.status <> '22' AND c.rule <> 'unmatched'
         AND NOT EXISTS (
             SELECT FROM claim_payments AS later
             WHERE later.book = c.book AND later.reverses_remittance = c.remittance AND later.reverses_line = c.line
@@ -267,7 +267,7 @@ async def add_claim_payments(connection: AsyncConnection, rows: Sequence[dict[st
 async def waiting(
     connection: AsyncConnection, book: str, remittance: UUID, lines: Collection[int]
 ) -> dict[int, Row[Any]]:
-    """Claim payments whose money waits in suspense and was not taken back, by line."""
+    """Claim payments whose money waits in suspense for a rule, and was not taken back, by line."""
     asked = {"book": book, "remittance": remittance, "lines": [*lines]}
     return {row.line: row for row in await connection.execute(_WAITING, asked)}
 
@@ -363,6 +363,19 @@ async def find_claim_payments(
     table = claim_payments
     of = (table.c.book == book) & (table.c.remittance == remittance) & (table.c.line > after)
     return list((await connection.execute(select(table).where(of).order_by(table.c.line).limit(limit))).all())
+
+
+async def existing_claim_payment(
+    connection: AsyncConnection, book: str, remittance: UUID, line: int
+) -> Row[Any] | None:
+    """A claim payment as it stands, and whether a later one takes it back."""
+    later = claim_payments.alias("later")
+    taken = exists().where(
+        later.c.book == book, later.c.reverses_remittance == remittance, later.c.reverses_line == line
+    )
+    table = claim_payments
+    of = (table.c.book == book) & (table.c.remittance == remittance) & (table.c.line == line)
+    return (await connection.execute(select(table, taken.label("taken_back")).where(of))).one_or_none()
 
 
 async def find_provider_level(connection: AsyncConnection, book: str, remittance: UUID) -> list[Row[Any]]:

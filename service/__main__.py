@@ -30,6 +30,7 @@ from service import (
     denying,
     exporting,
     ingesting,
+    matching,
     pay_cycle,
     periods,
     reporting,
@@ -71,6 +72,7 @@ app.add_typer(books, name="book")
 app.add_typer(periods.commands, name="period")
 app.add_typer(audit, name="audit")
 app.add_typer(denying.commands, name="denial")
+app.add_typer(matching.commands, name="match")
 app.add_typer(coding.commands, name="code")
 app.add_typer(covers.commands, name="cover")
 app.add_typer(banking.bank, name="bank")

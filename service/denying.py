@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime
-from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -11,15 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger import fields
 from ledger.accounts.store import existing_book
-from ledger.errors import AmountInvalid
-from ledger.money import Amount, exact, plain
+from ledger.money import plain
 from ledger.postings import journal
 from reconciliation import deciding, denial_store
 from reconciliation.denials import Denial, Policy, State
 from service import settings
 from service.connecting import done, looked_up
 from service.noting import noted, system_user
-from service.options import Book
+from service.options import Book, amount
 
 T = TypeVar("T")
 
@@ -95,7 +93,7 @@ def set_policy(
 
     Example: ledger denial set-policy late --code CO-29 --largest 50.00 --age-days 90 --reason "no appeal left"
     """
-    money = _amount(largest, fields.currency("--currency", currency))
+    money = amount("--largest", largest, fields.currency("--currency", currency))
     codes = tuple(fields.required("--code", one, 10) for one in code)
     wanted = Policy(
         fields.required("name", name), on, codes, payer, money.currency, money.minor_units, age_days, _text(reason)
@@ -178,12 +176,3 @@ def _day(value: str | None) -> date:
 
 def _text(value: str) -> str:
     return fields.required("--reason", value, fields.TEXT_LENGTH)
-
-
-def _amount(value: str, currency: str) -> Amount:
-    try:
-        return exact(Decimal(value), currency)
-    except InvalidOperation:
-        raise AmountInvalid(
-            f"--largest is an amount such as 50.00, not {value[:20]!r}", field="--largest"
-        ) from None

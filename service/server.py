@@ -32,7 +32,6 @@ from ledger.postings.group_commit import GroupCommit
 from ledger.postings.servicer import PostingsServicer
 from ledger.reads import Reads
 from ledger.reports.servicer import ReportsServicer
-from ledger.sealing import Sealing
 from ledger.v1 import (
     accounts_pb2,
     allowances_pb2,
@@ -60,12 +59,14 @@ from reconciliation.coverage_servicer import CoverageServicer
 from reconciliation.denials_servicer import DenialsServicer
 from reconciliation.files import IN_THE_OPEN, Files
 from reconciliation.ingest import resume
+from reconciliation.matches.servicer import MatchesServicer
 from reconciliation.servicer import ReconciliationServicer
-from reconciliation.v1 import bank_pb2, codes_pb2, coverage_pb2, denials_pb2, reconciliation_pb2
+from reconciliation.v1 import bank_pb2, codes_pb2, coverage_pb2, denials_pb2, matches_pb2, reconciliation_pb2
 from reconciliation.v1.bank_pb2_grpc import add_BankServiceServicer_to_server
 from reconciliation.v1.codes_pb2_grpc import add_CodesServiceServicer_to_server
 from reconciliation.v1.coverage_pb2_grpc import add_CoverageServiceServicer_to_server
 from reconciliation.v1.denials_pb2_grpc import add_DenialsServiceServicer_to_server
+from reconciliation.v1.matches_pb2_grpc import add_MatchesServiceServicer_to_server
 from reconciliation.v1.reconciliation_pb2_grpc import add_ReconciliationServiceServicer_to_server
 from reconciliation.waiting import old_exceptions
 from service import upkeep
@@ -101,6 +102,7 @@ DESCRIPTORS = (
     coverage_pb2.DESCRIPTOR.services_by_name["CoverageService"],
     denials_pb2.DESCRIPTOR.services_by_name["DenialsService"],
     bank_pb2.DESCRIPTOR.services_by_name["BankService"],
+    matches_pb2.DESCRIPTOR.services_by_name["MatchesService"],
 )
 SERVICES = tuple(one.full_name for one in DESCRIPTORS)
 
@@ -178,8 +180,7 @@ async def start(
     grpc_server = _transport(doorkeeper, shared=shared)
     add_PostingsServiceServicer_to_server(PostingsServicer(database, reads, group_commit, feed), grpc_server)
     add_ReconciliationServiceServicer_to_server(ReconciliationServicer(database, reads, files), grpc_server)
-    _add_others(grpc_server, database, reads, files.sealing, signing)
-    add_BankServiceServicer_to_server(BankServicer(database, reads, files), grpc_server)
+    _add_others(grpc_server, database, reads, files, signing)
     health_pb2_grpc.add_HealthServicer_to_server(healthy, grpc_server)
     reflection.enable_server_reflection([*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME], grpc_server)
     port = _opened(grpc_server, listen, admission)
@@ -203,10 +204,10 @@ def _transport(doorkeeper: Doorkeeper, *, shared: bool) -> grpc.aio.Server:
 
 
 def _add_others(
-    grpc_server: grpc.aio.Server, database: AsyncEngine, reads: Reads, sealing: Sealing, signing: Signing
+    grpc_server: grpc.aio.Server, database: AsyncEngine, reads: Reads, files: Files, signing: Signing
 ) -> None:
     """The services that need nothing but the database, and keys."""
-    add_PayCyclesServiceServicer_to_server(PayCyclesServicer(database, sealing), grpc_server)
+    add_PayCyclesServiceServicer_to_server(PayCyclesServicer(database, files.sealing), grpc_server)
     add_AccountsServiceServicer_to_server(AccountsServicer(database, reads), grpc_server)
     add_ApprovalsServiceServicer_to_server(ApprovalsServicer(database), grpc_server)
     add_AllowancesServiceServicer_to_server(AllowancesServicer(database), grpc_server)
@@ -217,6 +218,8 @@ def _add_others(
     add_CodesServiceServicer_to_server(CodesServicer(database, reads), grpc_server)
     add_CoverageServiceServicer_to_server(CoverageServicer(database, reads), grpc_server)
     add_DenialsServiceServicer_to_server(DenialsServicer(database, reads), grpc_server)
+    add_BankServiceServicer_to_server(BankServicer(database, reads, files), grpc_server)
+    add_MatchesServiceServicer_to_server(MatchesServicer(database, reads, files), grpc_server)
 
 
 def _in_use(database: AsyncEngine) -> int:

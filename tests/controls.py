@@ -12,7 +12,7 @@ from test_approvals import MAKER
 Row = dict[str, Any]
 UUID = "01890000-0000-7000-8000-000000000001"
 HASH = "\\x" + "ab" * 32
-NEW = 33
+NEW = 34
 """The number of the next entry; the one before was approved."""
 PROPOSAL = 9
 """The number of a proposal that is not there."""
@@ -76,6 +76,8 @@ FRESH: dict[str, Row] = {
     "deposit_traces": {"trace": "fresh"},
     "deposit_applications": {"entry_number": 1},
     "deposit_policies": {"version": 9},
+    "match_limits": {"version": 9},
+    "claim_matches": {"number": 9, "idempotency_key": "fresh"},
     "reader_books": {"login": "fresh"},
     "alembic_version": {"version_num": "9999"},
 }
@@ -94,6 +96,7 @@ LIKE = {
     "payment_states": "state = 'sent'",
     "bank_statements": "state = 'recorded'",
     "deposits": "amount > 0",
+    "claim_matches": "number = 3",
 }
 _PAID: Row = {"outcome": "paid", "amount": 5, "closing": 0, "since": 1}
 """What makes a paid line of one that is not, but for its entry."""
@@ -129,6 +132,11 @@ CHECKS: dict[str, Row] = {
     "checkpoints_size_check": {"size": -1},
     "checkpoints_verifier_check": {"verifier": ""},
     "checkpoints_written_by_check": {"written_by": ""},
+    "claim_matches_claims_check": {"claims": [], "amounts": []},
+    "claim_matches_number_check": {"number": 0},
+    "claim_matches_reason_check": {"reason": ""},
+    "claim_matches_said_by_check": {"said_by": ""},
+    "claim_matches_state_check": {"state": "lost"},
     "claim_moves_check": {"line": 1},
     "claim_moves_move_check": {"move": "lost"},
     "claim_moves_payer_check": {"payer": ""},
@@ -152,6 +160,7 @@ CHECKS: dict[str, Row] = {
     "deliveries_size_check": {"size": 0},
     "delivery_parts_check": {"key_name": "a key"},
     "delivery_parts_part_check": {"part": 0},
+    "declined_was_proposed": {"state": "declined"},
     "denial_policies_age_days_check": {"age_days": -1},
     "denial_policies_codes_check": {"codes": []},
     "denial_policies_currency_check": {"currency": "usd"},
@@ -187,6 +196,14 @@ CHECKS: dict[str, Row] = {
     "paid_by_an_entry": _PAID,
     "paid_or_nothing": {"amount": 5},
     "posted_unless_sent": {"entry_number": 1},
+    "match_decides": {"decides": 3},
+    "match_limits_amount_check": {"amount": -1},
+    "match_limits_currency_check": {"currency": "usd"},
+    "match_limits_reason_check": {"reason": ""},
+    "match_limits_set_by_check": {"set_by": ""},
+    "match_limits_version_check": {"version": 0},
+    "match_part_each": {"amounts": [1, 2]},
+    "matched_within_limit": {"state": "matched"},
     "pay_calendars_days_check": {"days": "15,31"},
     "pay_calendars_days_to_payment_check": {"days_to_payment": -1},
     "pay_calendars_reason_check": {"reason": ""},
@@ -317,6 +334,7 @@ CHECKS |= {
     "deposits_recorded_by_check": {"recorded_by": ""},
     "exception_is_about": {"remittance": None, "deposit": None},
     "quarantined_statement_posts_nothing": {"state": "quarantined", "posted": 1},
+    "second_person_matches": {"state": "matched", "decides": 3, "proposed_by": "local"},
     "return_takes": {"returns": UUID},
     "statement_ties": {"credits": 1},
 }
@@ -331,6 +349,8 @@ FOREIGN_KEYS: dict[str, Row] = {
     "approval_limits_book_proposal_fkey": {"proposal": PROPOSAL},
     "balances_book_account_fkey": {"account": "Assets:Nowhere"},
     "checkpoints_book_fkey": {"book": "nowhere"},
+    "claim_matches_book_entry_number_fkey": {"entry_number": NEW},
+    "claim_matches_book_remittance_line_fkey": {"remittance": UUID},
     "claim_moves_book_entry_number_fkey": {"entry_number": NEW},
     "claim_moves_book_remittance_line_fkey": {"remittance": UUID, "line": 1},
     "claim_payers_book_fkey": {"book": "nowhere"},
@@ -351,6 +371,8 @@ FOREIGN_KEYS: dict[str, Row] = {
     "exceptions_book_remittance_fkey": {"remittance": UUID},
     "file_reads_book_sha256_fkey": {"sha256": HASH},
     "heads_book_fkey": {"book": "nowhere"},
+    "match_decides_on_proposal": {"decides": 99, "proposed_by": "local"},
+    "match_limits_book_fkey": {"book": "nowhere"},
     "period_balances_book_month_version_fkey": {"version": 99},
     "period_findings_book_month_version_fkey": {"version": 99},
     "periods_book_fkey": {"book": "nowhere"},
@@ -418,6 +440,10 @@ KEYS: dict[str, Row] = {
     "balances_pkey": {},
     "books_pkey": {},
     "checkpoints_pkey": {},
+    "claim_matches_book_decides_key": {"decides": 1, "proposed_by": "local"},
+    "claim_matches_key": {},
+    "claim_matches_pkey": {},
+    "claim_matches_proposal": {},
     "claim_moves_pkey": {},
     "claim_payers_pkey": {},
     "claim_payments_book_reverses_remittance_reverses_line_key": {},
@@ -434,6 +460,7 @@ KEYS: dict[str, Row] = {
     "exceptions_pkey": {},
     "file_reads_pkey": {},
     "heads_pkey": {},
+    "match_limits_pkey": {},
     "pay_calendars_pkey": {},
     "pay_cycle_items_pkey": {"kind": "adjustment"},
     "pay_cycle_items_session": {"account": ADA},
@@ -602,6 +629,7 @@ TRIGGERS: dict[str, dict[str, Sequence[Sequence[str]]]] = {
         "pay_cycles",
         "payee_acceptances",
         "payees",
+        "claim_matches",
         "claim_moves",
         "claim_payers",
         "codes",
@@ -609,6 +637,7 @@ TRIGGERS: dict[str, dict[str, Sequence[Sequence[str]]]] = {
         "denials",
         "entry_keys",
         "entry_reversals",
+        "match_limits",
         "payee_identifiers",
         "payer_identifiers",
         "period_balances",
@@ -647,12 +676,15 @@ BESIDE = {
         "proposal_decisions_never_change",
         *_DECISIONS,
         "allowances_never_change",
+        "claim_matches_never_change",
         "claim_moves_never_change",
         "denials_never_change",
         "deposits_never_change",
         "deposit_traces_never_change",
         "deposit_applications_never_change",
     ],
+    "claim_matches_pkey": ["claim_matches_proposal"],
+    "claim_matches_proposal": ["claim_matches_pkey"],
     "allowance_policies_never_change": ["allowances_never_change"],
     "deposits_never_change": ["deposit_traces_never_change", "deposit_applications_never_change"],
     "entries_number_check": ["postings_are_whole"],

@@ -25,6 +25,7 @@ from reconciliation.v1 import bank_pb2 as bk
 from reconciliation.v1 import codes_pb2 as cd
 from reconciliation.v1 import coverage_pb2 as cv
 from reconciliation.v1 import denials_pb2 as dn
+from reconciliation.v1 import matches_pb2 as mt
 from reconciliation.v1 import reconciliation_pb2 as pb
 from service import upkeep
 
@@ -59,6 +60,9 @@ _TOO_EARLY = file(
     )
 )
 _ITS_PAYMENT = file(remittance("100.00", "EFT5", claim(LATE, "150.00", "100.00", _SHARE, control="P4")))
+_UNKNOWN = file(
+    remittance("100.00", "EFT7", claim("C-?", "150.00", "100.00", _SHARE, control="P7", day="2026-04-09"))
+)
 _DENIED = file(remittance("0.00", "NON6", claim(DENIED, "150.00", "0.00", "CO-29 150.00", control="P6")))
 _TOLD = account(
     moved("200.00", "EFT1", reference="B1"),
@@ -142,8 +146,22 @@ def remittances_settled(books: Ledger) -> None:
     deliver(books, _FIRST, books.book)
     deliver(books, _TAKEN_BACK, books.book)
     deliver(books, _BROKEN, books.book)
+    matches_proposed(books)
     asked = pb.ReadDeliveryRequest(book=books.book, file_sha256=sha256(_FIRST).digest(), reason="audit")
     assert b"".join(part.chunk for part in books.reconciliation.ReadDelivery(asked)) == _FIRST
+
+
+def matches_proposed(books: Ledger) -> None:
+    """A limit for matches by hand; one that is proposed and declined, and one that waits."""
+    about = {"book": books.book, "reason": "the payer said so"}
+    books.matches.SetMatchLimit(mt.SetMatchLimitRequest(currency="USD", amount=usd("0.00"), **about))
+    [waits] = deliver(books, _UNKNOWN, books.book).remittances
+    for name in ("first", "second"):
+        parts = [mt.MatchPart(claim=LATE)]
+        of = {"remittance": waits.id, "line": 1, "parts": parts, "idempotency_key": name}
+        number = books.matches.MatchClaimPayment(mt.MatchClaimPaymentRequest(**about, **of)).match.number
+        if name == "first":
+            books.matches.DeclineMatch(mt.DeclineMatchRequest(number=number, **about))
 
 
 def cycle_paid(books: Ledger) -> None:

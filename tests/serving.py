@@ -34,6 +34,7 @@ from reconciliation.v1.bank_pb2_grpc import BankServiceStub
 from reconciliation.v1.codes_pb2_grpc import CodesServiceStub
 from reconciliation.v1.coverage_pb2_grpc import CoverageServiceStub
 from reconciliation.v1.denials_pb2_grpc import DenialsServiceStub
+from reconciliation.v1.matches_pb2_grpc import MatchesServiceStub
 from reconciliation.v1.reconciliation_pb2_grpc import ReconciliationServiceStub
 from service.admission import OPEN, Admission
 from service.server import start
@@ -117,6 +118,11 @@ class Ledger:
     def denials(self) -> DenialsServiceStub:
         """What becomes of denials."""
         return DenialsServiceStub(self.channel)
+
+    @property
+    def matches(self) -> MatchesServiceStub:
+        """What people say of claim payments."""
+        return MatchesServiceStub(self.channel)
 
     def of(self, book: str) -> "Ledger":
         """The same server, and questions about another book."""

@@ -75,6 +75,8 @@ PROGRAM = {
     "deposit_traces": "si",
     "deposit_applications": "si",
     "deposit_policies": "si",
+    "match_limits": "si",
+    "claim_matches": "si",
     "reader_books": "",
     "alembic_version": "s",
 }

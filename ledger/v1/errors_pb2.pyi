@@ -310,6 +310,23 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """Nothing can be applied to a remittance that is not settled, FAILED_PRECONDITION: {"id": …, "state": "waiting"}."""
     REASON_APPLICATION_EXCEEDED: _Reason.ValueType  # 175
     """More than was applied, FAILED_PRECONDITION: {"deposit": …, "applied": "80.00", "amount": "100.00"}."""
+    REASON_CLAIM_PAYMENT_NOT_FOUND: _Reason.ValueType  # 225
+    """--- claim payments matched by hand ---
+
+    The remittance has no such claim payment, NOT_FOUND: {"remittance": …, "line": "7"}.
+    """
+    REASON_CLAIM_PAYMENT_NOT_WAITING: _Reason.ValueType  # 226
+    """It waits in suspense no more, FAILED_PRECONDITION: {"line": "7", "decision": …, "claim": "C1", "rule": "by_hand"}."""
+    REASON_CLAIM_PAYMENT_NOT_MATCHED: _Reason.ValueType  # 227
+    """It has no claim from which it could be taken, FAILED_PRECONDITION: {"line": "7", "decision": "suspended"}."""
+    REASON_MATCH_REFUSED: _Reason.ValueType  # 228
+    """The claim cannot have this payment, FAILED_PRECONDITION: {"claim": "C1", "payer": "AETNA"}."""
+    REASON_MATCH_PARTS_DIFFER: _Reason.ValueType  # 229
+    """The parts are not what was paid, INVALID_ARGUMENT: {"paid": "100.00", "parts": "60.00 30.00"}."""
+    REASON_MATCH_PROPOSED: _Reason.ValueType  # 230
+    """A proposal is decided on first, FAILED_PRECONDITION: {"number": "3", "proposed_by": …}."""
+    REASON_MATCH_PROPOSAL_NOT_FOUND: _Reason.ValueType  # 231
+    """No such proposal waits, NOT_FOUND: {"number": "3"}."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Why a request was refused. It travels in google.rpc.ErrorInfo.reason of the status details (without
@@ -609,6 +626,23 @@ REASON_REMITTANCE_NOT_SETTLED: Reason.ValueType  # 174
 """Nothing can be applied to a remittance that is not settled, FAILED_PRECONDITION: {"id": …, "state": "waiting"}."""
 REASON_APPLICATION_EXCEEDED: Reason.ValueType  # 175
 """More than was applied, FAILED_PRECONDITION: {"deposit": …, "applied": "80.00", "amount": "100.00"}."""
+REASON_CLAIM_PAYMENT_NOT_FOUND: Reason.ValueType  # 225
+"""--- claim payments matched by hand ---
+
+The remittance has no such claim payment, NOT_FOUND: {"remittance": …, "line": "7"}.
+"""
+REASON_CLAIM_PAYMENT_NOT_WAITING: Reason.ValueType  # 226
+"""It waits in suspense no more, FAILED_PRECONDITION: {"line": "7", "decision": …, "claim": "C1", "rule": "by_hand"}."""
+REASON_CLAIM_PAYMENT_NOT_MATCHED: Reason.ValueType  # 227
+"""It has no claim from which it could be taken, FAILED_PRECONDITION: {"line": "7", "decision": "suspended"}."""
+REASON_MATCH_REFUSED: Reason.ValueType  # 228
+"""The claim cannot have this payment, FAILED_PRECONDITION: {"claim": "C1", "payer": "AETNA"}."""
+REASON_MATCH_PARTS_DIFFER: Reason.ValueType  # 229
+"""The parts are not what was paid, INVALID_ARGUMENT: {"paid": "100.00", "parts": "60.00 30.00"}."""
+REASON_MATCH_PROPOSED: Reason.ValueType  # 230
+"""A proposal is decided on first, FAILED_PRECONDITION: {"number": "3", "proposed_by": …}."""
+REASON_MATCH_PROPOSAL_NOT_FOUND: Reason.ValueType  # 231
+"""No such proposal waits, NOT_FOUND: {"number": "3"}."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 @_typing.final

@@ -7,7 +7,6 @@ caller told of it first.
 """
 
 import asyncio
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -105,9 +104,7 @@ async def resume(database: AsyncEngine, files: Files) -> int:
 
 async def _finished(database: AsyncEngine, files: Files, delivery: mail.Delivery) -> None:
     """Records what a file has left to record."""
-    with tempfile.TemporaryFile() as file:
-        async for content in files.parts(database, delivery):
-            file.write(content)
+    async with files.whole(database, delivery) as file:
         statements = await asyncio.to_thread(surveyed, file)
         await _record_all(database, files, delivery, file, statements, _silent)
 

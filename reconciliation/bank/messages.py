@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import Row
 
@@ -161,14 +160,6 @@ def policy(said: PolicyInForce) -> pb.DepositPolicyInForce:
 def state(value: int) -> str | None:
     """A statement's state; None where none is asked for. Raises ChoiceInvalid."""
     return fields.choice("state", value, _STATES)
-
-
-def id_of(field: str, value: str) -> UUID:
-    """A UUID that must be there. Raises FieldMissing or TextInvalid."""
-    try:
-        return UUID(fields.required(field, value))
-    except ValueError:
-        raise TextInvalid(f"{field} is not a UUID", field=field, limit=36) from None
 
 
 def _money(minor_units: int | None, currency: str | None) -> money_pb2.Money | None:

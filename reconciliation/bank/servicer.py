@@ -89,7 +89,7 @@ class BankServicer(BankServiceServicer):
 
     async def GetDeposit(self, request: pb.GetDepositRequest, context: Context) -> pb.GetDepositResponse:
         """One deposit, and where something is unapplied what it may be. Raises DepositNotFound."""
-        book, id_ = fields.book_name(request.book), messages.id_of("id", request.id)
+        book, id_ = fields.book_name(request.book), fields.uuid("id", request.id)
         async with self._reads.view() as connection:
             await existing_book(connection, book)
             row = await _deposit(connection, book, id_)
@@ -219,8 +219,8 @@ def _asked(request: pb.ApplyDepositRequest | pb.UnapplyDepositRequest) -> tuple[
     book = fields.book_name(request.book)
     key = fields.required("idempotency_key", request.idempotency_key, fields.KEY_LENGTH)
     about: dict[str, Any] = {
-        "deposit": messages.id_of("deposit", request.deposit),
-        "remittance": messages.id_of("remittance", request.remittance),
+        "deposit": fields.uuid("deposit", request.deposit),
+        "remittance": fields.uuid("remittance", request.remittance),
         "amount": wire.optional_amount("amount", request),
         "effective_date": fields.day("effective_date", request.effective_date),
         "reason": fields.required("reason", request.reason, fields.TEXT_LENGTH),

@@ -38,6 +38,8 @@ class _DenialStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DenialSta
     """Paid after it was absorbed."""
     DENIAL_STATE_TAKEN_BACK: _DenialState.ValueType  # 7
     """What was paid was taken back again."""
+    DENIAL_STATE_WITHDRAWN: _DenialState.ValueType  # 8
+    """The payment that said so was matched to this claim wrongly."""
 
 class DenialState(_DenialState, metaclass=_DenialStateEnumTypeWrapper): ...
 
@@ -52,6 +54,8 @@ DENIAL_STATE_RECOVERED: DenialState.ValueType  # 6
 """Paid after it was absorbed."""
 DENIAL_STATE_TAKEN_BACK: DenialState.ValueType  # 7
 """What was paid was taken back again."""
+DENIAL_STATE_WITHDRAWN: DenialState.ValueType  # 8
+"""The payment that said so was matched to this claim wrongly."""
 Global___DenialState: _TypeAlias = DenialState  # noqa: Y015
 
 @_typing.final
