@@ -152,6 +152,13 @@ TABLE = """
     ListDepositPolicies  . f a u .
     GetCashInTransit     . f a u .
     GetUnappliedCash     . f a u .
+    MatchClaimPayment    . f . . .
+    ApproveMatch         . . a . .
+    DeclineMatch         . f a . .
+    UnmatchClaimPayment  . f . . .
+    ListMatches          . f a u .
+    SetMatchLimit        . . a . .
+    ListMatchLimits      . f a u .
 """
 COLUMNS = tuple(Role)
 MAY = {

@@ -801,6 +801,13 @@ ELSEWHERE = {
     "CLEARING_EXCEEDED": "tests/books/deposit_too_large.book",
     "REMITTANCE_NOT_SETTLED": "tests/books/deposit_awaited_in_vain.book",
     "APPLICATION_EXCEEDED": "tests/books/deposit_unapplied_again.book",
+    "CLAIM_PAYMENT_NOT_FOUND": "test_matches",
+    "CLAIM_PAYMENT_NOT_WAITING": "test_matches",
+    "CLAIM_PAYMENT_NOT_MATCHED": "test_matches",
+    "MATCH_REFUSED": "test_matches",
+    "MATCH_PARTS_DIFFER": "test_matches",
+    "MATCH_PROPOSED": "test_matches",
+    "MATCH_PROPOSAL_NOT_FOUND": "test_matches",
 }
 
 

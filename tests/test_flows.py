@@ -211,6 +211,9 @@ FOUND = {
             NULL, NULL, number, 'mallory', now()
         FROM entries WHERE kind = 'claim_paid' AND book = %(book)s
     """,
+    "claim_payment_as_said": """
+        UPDATE claim_payments SET rule = 'by_hand' WHERE book = %(book)s
+    """,
 }
 
 

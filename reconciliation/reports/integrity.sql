@@ -65,6 +65,19 @@ FROM denials AS d
 LEFT JOIN entries AS e ON e.book = d.book AND e.number = d.entry_number
 WHERE d.state = 'absorbed' AND (e.kind IS DISTINCT FROM 'denial_absorbed' OR e.claim IS DISTINCT FROM d.claim)
 UNION ALL
+-- A claim payment stands as a person has said last, and nothing else says that a person did.
+SELECT 'claim_payment_as_said', coalesce(c.book, m.book),
+    coalesce(c.remittance, m.remittance) || ' ' || coalesce(c.line, m.line),
+    coalesce(m.state, 'nothing said') || coalesce(' ' || m.entry_number, ''), c.rule || coalesce(' ' || c.entry_number, '')
+FROM (
+    SELECT DISTINCT ON (book, remittance, line) * FROM claim_matches WHERE state IN ('matched', 'unmatched')
+    ORDER BY book, remittance, line, number DESC
+) AS m
+FULL JOIN (SELECT * FROM claim_payments WHERE rule IN ('by_hand', 'unmatched')) AS c
+    ON c.book = m.book AND c.remittance = m.remittance AND c.line = m.line
+WHERE (m.state, m.entry_number) IS DISTINCT FROM
+    (CASE c.rule WHEN 'by_hand' THEN 'matched' ELSE c.rule END, c.entry_number)
+UNION ALL
 SELECT 'deposit_is_in_cash_once', d.book, CAST(d.id AS text), CAST(d.amount AS text), CAST(coalesce(b.amount, 0) AS text)
 FROM deposits AS d
 LEFT JOIN banked AS b ON b.book = d.book AND b.number = d.entry_number AND b.account = 'Assets:Cash'

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from alembic import op
 
-revision = "0015"
+revision = "0012"
 down_revision = "0011"
-oldest_program = "0015"  # an older one would match again what a person has unmatched
+oldest_program = "0012"  # an older one would match again what a person has unmatched
 
 
 def upgrade() -> None:
