@@ -7,6 +7,7 @@ import fcntl
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ import service  # noqa: F401 - says how gRPC behaves, so it comes before whateve
 import psycopg
 import pytest
 import serving
+from hypothesis import HealthCheck, settings
 from sqlalchemy import make_url
 
 from ledger.database import migrate
@@ -29,6 +31,12 @@ EXTERNAL_URL = "LEDGER_TEST_DATABASE_URL"
 MEMORY = Path("/dev/shm")
 ENOUGH_BYTES = 2 * 1024**3
 NEEDS_POSTGRES = {"cluster_url", "open_folder"}
+# Every run tries the same examples, however slow the machine is: what one run accepts the next does not refuse.
+# `--hypothesis-profile=exploring` tries others.
+PATIENT = settings(deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("exploring", PATIENT)
+settings.register_profile("repeatable", PATIENT, derandomize=True)
+settings.load_profile("repeatable")
 WATCH = pytest.StashKey[subprocess.Popen[bytes]]()
 
 # Waits until the run is over, however it ends; then stops its servers by their process ids and removes its files.
@@ -51,9 +59,20 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     folder = make_open_folder(quick_place())
     os.environ[RUN_FOLDER] = str(folder)
+    keep_bytecode(folder)
     config.stash[WATCH] = subprocess.Popen(
         ["sh", "-c", WATCHER, str(folder)], stdin=subprocess.PIPE, start_new_session=True
     )
+
+
+def keep_bytecode(folder: Path) -> None:
+    """Let the processes of a run share what one of them has compiled, where nothing may be written beside sources.
+
+    There are hundreds of them, and each would take a second or more to compile all of the program again.
+    """
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+        sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(folder / "bytecode")
+        sys.dont_write_bytecode = False
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -23,7 +23,7 @@ from ledger.errors import Refusal
 Work = Callable[[AsyncEngine, str], Awaitable[str]]
 """What an actor does in a book; a word for how it ended."""
 
-_PATIENCE_SECONDS = 30
+_PATIENCE_SECONDS = 120
 _BLOCKED = "SELECT cardinality(pg_blocking_pids(%s)) > 0"
 
 

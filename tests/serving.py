@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import threading
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -41,7 +42,8 @@ from service.server import start
 
 T = TypeVar("T")
 BOOK = "main"
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 180
+"""Nothing takes so long, not even on a machine that has much else to do: what is late is taken for lost."""
 DIGITS = {"USD": 2, "EUR": 2, "JPY": 0, "BHD": 3}
 DR, CR = accounts.SIDE_DEBIT, accounts.SIDE_CREDIT
 SIGNING = read_signing_keys(f"ledger.example/books:{base64.b64encode(bytes(range(32))).decode()}")
@@ -58,8 +60,8 @@ class Loop:
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """The result of a coroutine that runs there."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE_SECONDS)
+        """The result of a coroutine that runs there, be it a whole story."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(3 * PATIENCE_SECONDS)
 
     def close(self) -> None:
         """Stops the loop and its thread."""
@@ -359,6 +361,14 @@ def refusal(error: grpc.RpcError) -> Refused:
         if detail.Unpack(info):
             return Refused(error.code().name, info.reason, dict(info.metadata), error.details())
     return Refused(error.code().name, message=error.details() or "")
+
+
+def eventually(holds: Callable[[], object], what: str) -> None:
+    """Returns once it holds; fails where it has not come to that after a long time."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not holds():
+        assert time.monotonic() < deadline, f"it never came to this: {what}"
+        time.sleep(0.01)
 
 
 def answered(call: grpc.Future) -> Any:

@@ -288,9 +288,10 @@ def known(issuer: Issuer, callers: Path) -> Settings:
 
 @pytest.fixture(scope="module")
 def door(loop: Loop, server: Ledger, known: Settings, issuer: Issuer) -> Iterator[Ledger]:
-    """A second server on the same database, with a door; two books are open."""
+    """A second server on the same database, with a door; two books are open, with an entry each."""
     for book in (OWN, OTHER):
         serving.open_book(server, book)
+        server.of(book).post("2026-04-08", dr("Assets:Cash", "1.00"), cr("Liabilities:UnappliedCash", "1.00"))
     with serving.serving(loop, server.url, admission(known, "127.0.0.1:0", insecure=False)) as running:
         yield running
 
@@ -301,12 +302,13 @@ def asked(door: Ledger, name: str, book: str, *metadata: tuple[str, str]) -> Ref
     kind = message_factory.GetMessageClass(method.input_type)
     call = _multicallable(door.channel, path, method)
     request = _about(kind(), book)
-    # Who may watch waits for entries that do not come; who may not is told so at once.
-    patience = 2.0 if name in ENDLESS else serving.PATIENCE_SECONDS
     try:
         asked_for = iter([request]) if method.client_streaming else request
-        answer = call(asked_for, metadata=metadata, timeout=patience)
-        if method.server_streaming:
+        answer = call(asked_for, metadata=metadata, timeout=serving.PATIENCE_SECONDS)
+        if name in ENDLESS:
+            next(answer)
+            answer.cancel()
+        elif method.server_streaming:
             list(answer)
     except grpc.RpcError as error:
         return serving.refusal(error)

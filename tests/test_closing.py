@@ -527,7 +527,10 @@ def test_a_close_that_is_cut_off_leaves_nothing_half(books: Ledger) -> None:
         holder.execute("LOCK TABLE period_balances IN ACCESS EXCLUSIVE MODE")
         closing = pool.submit(refused, books.periods.ClosePeriod, closing_of(books, APRIL))
         cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = ANY (%s)"
-        waiting = "SELECT pid FROM pg_locks WHERE NOT granted AND relation = 'period_balances'::regclass"
+        waiting = """
+            SELECT pid FROM pg_locks JOIN pg_stat_activity AS a USING (pid)
+            WHERE NOT granted AND relation = 'period_balances'::regclass AND a.datname = current_database()
+        """
         while not (pids := [pid for (pid,) in holder.execute(waiting)]):
             assert not closing.done()
         holder.execute(cut, [pids])

@@ -27,7 +27,7 @@ from service import noting, telemetry
 from service.__main__ import main
 
 LEDGER = Path(sys.executable).with_name("ledger")
-PATIENCE_SECONDS = 90
+PATIENCE_SECONDS = 180
 Called = Callable[..., tuple[object, str]]
 
 

@@ -78,7 +78,7 @@ def test_the_demo_leaves_nothing_behind_when_it_is_interrupted(open_folder: Path
     [started] = open_folder.glob("*/postgres/cluster/data/postmaster.pid")
     postgres = int(started.read_text().split()[0])
     running.send_signal(signal.SIGINT)
-    said, wrong = running.communicate(timeout=30)
+    said, wrong = running.communicate(timeout=serving.PATIENCE_SECONDS)
     assert running.returncode == 130
     assert "What was started is stopped" in said
     assert wrong == ""

@@ -32,7 +32,11 @@ VALUES: dict[int, st.SearchStrategy[Any]] = {
 }
 USUAL = {"book": "fuzz", "validate_only": False}
 BROKEN = {"INTERNAL", "UNKNOWN", "UNIMPLEMENTED"}
-FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 import psycopg
 import pytest
-from serving import BOOK, PATIENCE_SECONDS, Ledger, answered, cr, dr
+from serving import BOOK, PATIENCE_SECONDS, Ledger, answered, cr, dr, eventually
 
 from ledger.database import engine
 from ledger.errors import BookNotFound
@@ -214,8 +214,7 @@ def test_a_batch_in_flight_that_is_lost_takes_nothing_along(ledger: Ledger) -> N
         with psycopg.connect(ledger.url.replace("+psycopg", "")) as holder:
             holder.execute("SELECT FROM heads WHERE book = %s FOR UPDATE", [BOOK])
             calls = [ledger.postings.PostEntries.future(one) for one in asked]
-            while not killer.execute(ENDED).fetchall():
-                pass
+            eventually(lambda: killer.execute(ENDED).fetchall(), "a batch waits, and is lost")
         outcomes = [answered(call) for call in calls]
     lost = [one for one, outcome in zip(asked, outcomes, strict=True) if not hasattr(outcome, "results")]
     assert lost

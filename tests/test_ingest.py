@@ -15,9 +15,10 @@ import psycopg
 import pytest
 import serving
 from payers import claim, deliver, file, parts, plb, remittance
-from serving import Ledger, Refused, cr, dr, refused, session, usd
+from serving import Ledger, Refused, cr, dr, eventually, refused, session, usd
 from test_remittances import check_sound, everything, exceptions, got
 
+from ledger.postings import journal
 from ledger.v1 import accounts_pb2 as accounts
 from reconciliation.v1 import reconciliation_pb2 as pb
 
@@ -385,10 +386,10 @@ def large_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Turnstile:
-    """Holds a book's head, so that whoever settles a remittance waits before its next chunk.
+    """Has the turn among those who settle in a book, so that whoever settles a remittance waits before a chunk.
 
-    PostgreSQL lets those who wait for a row pass in the order of their coming: whoever queues up behind the
-    program gets the head as soon as the program's chunk is committed.
+    PostgreSQL gives the turn to those who wait in the order of their coming, in the very moment in which it is
+    given up: whoever queues up behind the program has it as soon as the program's chunk is committed.
     """
 
     def __init__(self, books: Ledger) -> None:
@@ -397,7 +398,7 @@ class Turnstile:
 
     def _taken(self) -> psycopg.Connection[tuple[object, ...]]:
         connection = connected(self._books)
-        connection.execute("SELECT FROM heads WHERE book = %s FOR UPDATE", [self._books.book])
+        connection.execute(journal._IN_TURN.text.replace(":book", "%s").encode(), [self._books.book])
         return connection
 
     def let_one_pass(self) -> None:
@@ -411,23 +412,15 @@ class Turnstile:
         self.wait_for(1)
 
     def wait_for(self, count: int) -> None:
-        """Until so many wait for the head."""
+        """Until so many wait for their turn."""
         sql = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
         with connected(self._books) as connection:
             connection.autocommit = True
-            until(lambda: len(connection.execute(sql).fetchall()) >= count)
+            eventually(lambda: len(connection.execute(sql).fetchall()) >= count, f"{count} wait for their turn")
 
     def open(self) -> None:
         """Nobody waits any more."""
         self._holder.close()
-
-
-def until(true: Callable[[], bool]) -> None:
-    """Waits; fails when patience is over."""
-    deadline = time.monotonic() + serving.PATIENCE_SECONDS
-    while not true():
-        assert time.monotonic() < deadline, "it never came to that"
-        time.sleep(0.01)
 
 
 @contextmanager
@@ -485,7 +478,7 @@ def test_a_killed_program_is_finished_at_the_next_start(
     killed_after(books, large_file, chunks)
     check_half_settled(books, chunks * 1000)
     with serving.serving(loop, books.url):
-        until(lambda: not unfinished(books))
+        eventually(lambda: not unfinished(books), "the file is settled")
     check_settled_once(books)
 
 
@@ -522,7 +515,7 @@ def test_a_chunk_that_the_books_refuse_waits_until_they_take_it(loop: serving.Lo
     assert unfinished(books)
     books.post("2026-06-01", dr("Liabilities:Suspense:1066033492", "1.00"), cr("Assets:Cash", "1.00"))
     with serving.serving(loop, books.url):
-        until(lambda: not unfinished(books))
+        eventually(lambda: not unfinished(books), "the file is settled")
     (settled,) = everything(books)
     assert (settled.state, settled.settled_claim_count) == (SETTLED, 1001)
     assert refused_by_books(books) == []

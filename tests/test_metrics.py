@@ -1,15 +1,16 @@
 """What Prometheus is told, and the one line that the log has for each call."""
 
 import json
-import socket
+import time
 import urllib.request
 from typing import Any
 
 import psycopg
 from payers import claim, deliver, file, remittance
-from serving import BOOK, Ledger, Loop, answered, client, cr, dr, entry, refused, session
+from serving import BOOK, PATIENCE_SECONDS, Ledger, Loop, answered, client, cr, dr, entry, refused, session
 from test_approvals import approved, paying, proposed
 from test_command import connected, running
+from torture.processes import free_port
 
 from ledger.v1 import accounts_pb2 as ac
 from ledger.v1 import postings_pb2 as po
@@ -19,15 +20,9 @@ WAITING = "wait_event_type = 'Lock' AND datname = current_database()"
 POSTING = "/ledger.v1.PostingsService"
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-        return port
-
-
 def figures(port: int) -> dict[str, float]:
     """Each figure under its name with its labels."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE_SECONDS) as answer:
         lines = answer.read().decode().splitlines()
     pairs = (line.rpartition(" ") for line in lines if not line.startswith("#"))
     return {name: float(value) for name, _, value in pairs}
@@ -85,6 +80,7 @@ def test_waiting_for_the_head_is_measured_until_it_is_over(loop: Loop, ledger: L
                 holder.execute("SELECT FROM heads FOR UPDATE")
                 call = posting.RecordSession.future(session("C1"))
                 while not waiting(holder, ended):
+                    assert not call.done()
                     assert figures(port)[name] == number
                 if number == 0:
                     answered(call)
@@ -100,8 +96,9 @@ def waiting(holder: psycopg.Connection[Any], then: str) -> list[Any]:
 
 def until(port: int, name: str, value: float) -> dict[str, float]:
     """The figures, once the next look at the database has brought one of them."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while (found := figures(port)).get(name) != value:
-        pass
+        assert time.monotonic() < deadline, f"{name} is {found.get(name)}"
     return found
 
 

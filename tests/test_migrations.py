@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 from conftest import connected
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from serving import Ledger, Loop, open_book, serving, session
+from serving import PATIENCE_SECONDS, Ledger, Loop, eventually, open_book, serving, session
 from torture.processes import ROOT
 from torture.processes import ledger as command
-from torture.recovery import wait_until
 from torture.versions import newest, one_on
 
 from ledger.database import DatabaseUnfit, migrate
@@ -62,7 +61,7 @@ def test_an_old_server_goes_on_over_a_newer_version_until_it_is_left_behind(loop
         health = health_pb2_grpc.HealthStub(ledger.channel)
         at_version(database, LATER, None)
         ledger.postings.RecordSession(session("C1"))
-        told = health.Watch(health_pb2.HealthCheckRequest(), timeout=30)
+        told = health.Watch(health_pb2.HealthCheckRequest(), timeout=PATIENCE_SECONDS)
         assert next(told).status == SERVING
         at_version(database, LATER, LATER)
         assert next(told).status == NOT_SERVING
@@ -79,6 +78,7 @@ def test_a_newer_version_is_left_as_it_is(database: str) -> None:
 
 WAITING = """
     SELECT count(*) FROM pg_stat_activity WHERE application_name = 'migration' AND wait_event_type = 'Lock'
+        AND datname = current_database()
 """
 NEXT = """
 ALTER TABLE entries ADD COLUMN next_note text;
@@ -95,7 +95,7 @@ def test_a_migration_that_waits_for_a_table_keeps_nobody_waiting(
         with reader.transaction():
             reader.execute("SELECT FROM entries")
             migrating = pool.submit(command, database, "migrate", root=tree, PGAPPNAME="migration")
-            wait_until(lambda: waits(database), "the migration waits")
+            eventually(lambda: waits(database), "the migration waits")
             for number in range(10):
                 ledger.postings.RecordSession(session(f"C{number}"))
             assert not migrating.done()

@@ -226,7 +226,11 @@ def all_sound(server: Ledger) -> Any:
     assert server.wrong() == []
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=8,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(st.lists(events, min_size=5, max_size=25))
 def test_every_session_is_paid_once_whatever_happens(server: Ledger, story: list[tuple[Any, ...]]) -> None:
     books = server.of(f"model-{next(_books)}")

@@ -8,7 +8,6 @@ import stat
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -16,10 +15,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from serving import PATIENCE_SECONDS, eventually
 from sqlalchemy import make_url
 
 from ledger.database import migrate
-from service.postgres import OWNER, SERVER, PostgresUnavailable, embedded
+from service.postgres import _ORPHANS_ALIVE, OWNER, SERVER, PostgresUnavailable, embedded
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="PostgreSQL runs as another user only under root")
 USER = """
@@ -159,25 +159,34 @@ def test_it_starts_again_after_its_server_was_killed(open_folder: Path) -> None:
         assert ask(url, "SELECT number FROM kept") == "7"
 
 
+BUSY = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'DO %' AND state = 'active'"
+
+
 def test_it_waits_for_the_children_of_a_killed_server(open_folder: Path) -> None:
-    folder = open_folder / "data"
-    busy = "DO $$ DECLARE t float8 := extract(epoch FROM clock_timestamp()) + 2; BEGIN "
-    busy += "WHILE extract(epoch FROM clock_timestamp()) < t LOOP END LOOP; END $$"
+    """One of them works on until it is told to end; a start meets it first, and comes to its end afterwards."""
+    folder, told = open_folder / "data", open_folder / "told"
 
     def keep_busy(url: str) -> None:
         with suppress(psycopg.OperationalError):
-            tell(url, busy)
+            tell(url, f"DO $$ BEGIN WHILE pg_stat_file('{told}', true) IS NULL LOOP END LOOP; END $$")
 
-    with embedded(folder) as (_, url):
-        thread = threading.Thread(target=keep_busy, args=[url])
-        thread.start()
-        time.sleep(0.3)
-        os.kill(postmaster(folder), signal.SIGKILL)
-        began = time.monotonic()
-        with embedded(folder) as (_, again):
-            assert ask(again, "SELECT 1") == "1"
-            assert time.monotonic() - began > 1
-        thread.join()
+    def start_again() -> str:
+        with embedded(folder) as (_, url):
+            return ask(url, "SELECT 1")
+
+    with ThreadPoolExecutor(2) as threads, embedded(folder) as (_, url):
+        threads.submit(keep_busy, url)
+        try:
+            eventually(lambda: ask(url, BUSY), "it is busy")
+            child, log = int(ask(url, BUSY)), folder / "cluster/postgres.log"
+            os.kill(postmaster(folder), signal.SIGKILL)
+            again = threads.submit(start_again)
+            eventually(lambda: any(sign in log.read_text() for sign in _ORPHANS_ALIVE), "a start meets the child")
+            assert is_running(child)
+            assert not again.done()
+        finally:
+            told.touch()
+        assert again.result(PATIENCE_SECONDS) == "1"
 
 
 def test_the_last_user_stops_it(open_folder: Path) -> None:
@@ -187,7 +196,7 @@ def test_the_last_user_stops_it(open_folder: Path) -> None:
     with embedded(folder) as (_, same):
         pid = postmaster(folder)
         assert same == url
-        other.communicate("", timeout=30)
+        other.communicate("", timeout=PATIENCE_SECONDS)
         assert other.returncode == 0
         assert ask(same, "SELECT 1") == "1"
     assert not is_running(pid)
@@ -200,7 +209,7 @@ def test_the_first_user_leaves_it_to_the_second(open_folder: Path) -> None:
         other = another_process(folder)
         url = first_line(other)
     assert ask(url, "SELECT 1") == "1"
-    other.communicate("", timeout=30)
+    other.communicate("", timeout=PATIENCE_SECONDS)
     assert not is_running(pid)
 
 
@@ -218,7 +227,7 @@ def test_a_killed_user_is_not_waited_for(open_folder: Path) -> None:
 
 
 def test_several_may_start_it_at_once(open_folder: Path) -> None:
-    together = threading.Barrier(4, timeout=60)
+    together = threading.Barrier(4, timeout=2 * PATIENCE_SECONDS)
 
     def use(_: int) -> str:
         together.wait()
@@ -231,15 +240,18 @@ def test_several_may_start_it_at_once(open_folder: Path) -> None:
 
 
 def test_a_start_that_was_killed_half_way_is_done_again(open_folder: Path) -> None:
-    folder = open_folder / "data"
-    killed = another_process(folder)
-    while not list(folder.glob("unfinished/data/base/1/*")):
-        time.sleep(0.001)
-    killed.kill()
-    killed.communicate()
-    assert not (folder / "cluster").exists()
+    folder = next(tried for n in range(9) if killed_half_way(tried := open_folder / f"data-{n}"))
     with embedded(folder) as (_, url):
         assert ask(url, "SELECT 1") == "1"
+
+
+def killed_half_way(folder: Path) -> bool:
+    """Whether a start was killed before it was done, and not too late."""
+    killed = another_process(folder)
+    eventually(lambda: list(folder.glob("*/data/base/1/*")), "it makes a database")
+    killed.kill()
+    killed.communicate()
+    return not (folder / "cluster").exists()
 
 
 def test_a_failure_says_where_the_log_is_and_how_it_ends(open_folder: Path) -> None:
@@ -276,7 +288,7 @@ def test_under_root_programs_in_a_closed_folder_are_copied(open_folder: Path) ->
     closed.chmod(0o700)
     other = another_process(open_folder / "data", PYTHONPATH=str(closed))
     assert ask(first_line(other), "SELECT 1") == "1"
-    other.communicate("", timeout=30)
+    other.communicate("", timeout=PATIENCE_SECONDS)
     assert list((open_folder / "data").glob("programs-*/*/*/bin/postgres"))
 
 
@@ -361,5 +373,5 @@ asyncio.run(main())
 def test_programs_of_another_user_start_while_grpc_works() -> None:
     """Sixty of them: gRPC's own doings in a process that is being started ended one in fifteen."""
     command = [sys.executable, "-c", STARTED_BESIDE_GRPC]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=5 * PATIENCE_SECONDS)
     assert done.returncode == 0, done.stderr[-500:]

@@ -7,7 +7,7 @@ from functools import partial
 from typing import cast
 
 import pytest
-from serving import BOOK, Ledger, Loop, Refused, cr, dr, entry, open_book, refused, serving
+from serving import BOOK, PATIENCE_SECONDS, Ledger, Loop, Refused, cr, dr, entry, refused, serving
 from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import QueuePool
@@ -25,10 +25,10 @@ LOCK = text("SELECT FROM heads WHERE book = 'main' FOR UPDATE")
 HEAD = text("SELECT number FROM heads WHERE book = 'main'")
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def short_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same limits in the same order, shorter, and long enough for a machine that has much else to do."""
-    monkeypatch.setattr(database, "_IDLE_SECONDS", 1)
+    monkeypatch.setattr(database, "_IDLE_SECONDS", 2)
     monkeypatch.setattr(database, "_SILENCE_SECONDS", 5)
     monkeypatch.setattr(database.DriverConnection, "patience_seconds", 4)
     monkeypatch.setattr(database, "RESTING_SECONDS", 3)
@@ -48,11 +48,10 @@ def network(loop: Loop, url: str) -> Iterator[tuple[Proxy, str]]:
 
 
 @pytest.fixture
-def proxied(loop: Loop, database: str) -> Iterator[tuple[Proxy, Ledger]]:
-    """A server behind a proxy, with a book."""
-    with network(loop, database) as (proxy, url), serving(loop, url) as ledger:
-        open_book(ledger)
-        yield proxy, ledger
+def proxied(loop: Loop, ledger: Ledger, short_limits: None) -> Iterator[tuple[Proxy, Ledger]]:
+    """A server behind a proxy, with a book that was there before the limits were short."""
+    with network(loop, ledger.url) as (proxy, url), serving(loop, url) as behind:
+        yield proxy, behind
 
 
 def asked(key: str) -> po.PostEntryRequest:
@@ -62,7 +61,7 @@ def asked(key: str) -> po.PostEntryRequest:
 
 def post(ledger: Ledger, key: str) -> po.PostEntryResponse:
     """Asks and gives up only long after all limits."""
-    return ledger.postings.PostEntry(asked(key), timeout=20)
+    return ledger.postings.PostEntry(asked(key), timeout=PATIENCE_SECONDS)
 
 
 def met(ledger: Ledger, key: str) -> Refused:
@@ -152,9 +151,12 @@ def in_use(books: AsyncEngine) -> int:
     return cast(QueuePool, books.pool).checkedout()
 
 
-def test_a_program_that_stands_still_behind_a_pipeline_holds_nothing(loop: Loop, database: str) -> None:
+def test_a_program_that_stands_still_behind_a_pipeline_holds_nothing(
+    loop: Loop, ledger: Ledger, short_limits: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A batch is recorded, its answers are read, and then nothing comes: PostgreSQL lets go of the head."""
-    books = engine(database)
+    monkeypatch.setattr(database, "_IDLE_SECONDS", 1)
+    books = engine(ledger.url)
 
     async def recorded_and_not_committed() -> None:
         async with recording(books) as one:

@@ -1,13 +1,12 @@
 """A server that stops: who is in is answered, who comes is told to go elsewhere, and nobody is cut off."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import grpc
 import psycopg
 import pytest
 from conftest import connected
-from serving import BOOK, PATIENCE_SECONDS, Ledger, Loop, Refused, answered, client, cr, dr, entry, open_book
+from serving import BOOK, Ledger, Loop, Refused, answered, client, cr, dr, entry, eventually, open_book
 
 from ledger.v1 import postings_pb2 as po
 from service.server import Server, start
@@ -44,23 +43,15 @@ def test_who_is_in_is_answered_and_who_comes_is_told_to_go(
     with connected(database) as looking, connected(database) as holder, holder.transaction():
         holder.execute("SELECT FROM heads WHERE book = %s FOR UPDATE", [BOOK])
         inside = ledger.postings.PostEntry.future(simple("inside"))
-        until(lambda: waits(looking))
+        eventually(lambda: waits(looking), "it waits for the book")
         loop.run(closed(server))
         outside = ledger.postings.PostEntry.future(simple("outside"))
-        until(lambda: server.door.waiting)
+        eventually(lambda: server.door.waiting, "somebody stands before the door")
     loop.run(server.stop(10))
     assert answered(inside).entry.number == 1
     told = answered(outside)
     assert isinstance(told, Refused)
     assert (told.code, told.reason) == ("UNAVAILABLE", "SERVER_STOPPING")
-
-
-def until(so: Callable[[], object]) -> None:
-    """Returns once it is so."""
-    ends = time.monotonic() + PATIENCE_SECONDS
-    while not so():
-        assert time.monotonic() < ends
-        time.sleep(0.01)
 
 
 def waits(looking: psycopg.Connection) -> bool:

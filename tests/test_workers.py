@@ -5,18 +5,22 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
+import grpc
 import pytest
 import serving
+from serving import eventually
 from torture.books import compared
 from torture.clients import Load, open_book
 from torture.processes import PATIENCE_SECONDS, ROOT, environment, free_port
+
+from ledger.v1 import accounts_pb2 as accounts
+from ledger.v1.accounts_pb2_grpc import AccountsServiceStub
 
 COUNT = 2
 
@@ -52,14 +56,6 @@ def workers_of(process: subprocess.Popen[str]) -> list[int]:
     return [int(child) for child in children]
 
 
-def eventually(holds: Callable[[], bool], what: str) -> None:
-    """Waits until it holds; what should have come by then has not."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not holds():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
-
-
 def gone(pid: int) -> bool:
     try:
         os.kill(pid, 0)
@@ -70,27 +66,40 @@ def gone(pid: int) -> bool:
 
 def calls_at(port: int) -> float:
     """How many calls a worker has answered, by its own metrics."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE_SECONDS) as answer:
         lines = answer.read().decode().splitlines()
     return sum(float(line.split()[-1]) for line in lines if line.startswith("ledger_calls_total"))
+
+
+def each_serves(address: str, ports: range) -> bool:
+    """Whether each worker has answered somebody. One more calls, over a connection of its own to either."""
+    with grpc.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1)]) as channel:
+        AccountsServiceStub(channel).ListBooks(accounts.ListBooksRequest(), timeout=PATIENCE_SECONDS)
+    return min(map(calls_at, ports)) > 0
+
+
+def is_replaced(process: subprocess.Popen[str], killed: int) -> bool:
+    running = workers_of(process)
+    return len(running) == COUNT and killed not in running
 
 
 def test_both_post_to_one_book_and_one_that_dies_is_replaced(
     loop: serving.Loop, database: str, tmp_path: Path
 ) -> None:
     """Clients of either worker meet nothing but UNAVAILABLE, and the books hold what they were told."""
-    first_port = free_port()
-    ports = (first_port, first_port + 1)
+    first_port = free_port(COUNT)
+    ports = range(first_port, first_port + COUNT)
 
     async def loaded(process: subprocess.Popen[str], address: str) -> list[str]:
         await open_book(address)
         load = Load([address] * 16, Random(1), clients=16)  # each has a connection of its own, to either worker
         load.start()
         await load.answered(200)
-        await asyncio.to_thread(eventually, lambda: min(map(calls_at, ports)) > 0, "one of them serves nobody")
-        os.kill(workers_of(process)[0], signal.SIGKILL)
+        await asyncio.to_thread(eventually, lambda: each_serves(address, ports), "each of them serves somebody")
+        killed, _ = workers_of(process)
+        os.kill(killed, signal.SIGKILL)
         await load.answered(300)
-        await asyncio.to_thread(eventually, lambda: len(workers_of(process)) == COUNT, "it is not replaced")
+        await asyncio.to_thread(eventually, lambda: is_replaced(process, killed), "it is replaced")
         await load.answered(200)
         verdict = compared(database, await load.finish())
         assert (verdict.lost, verdict.twice, verdict.wrong) == (0, 0, [])
@@ -112,7 +121,7 @@ def test_no_worker_outlives_the_first_process(database: str, tmp_path: Path) -> 
         assert len(running) == COUNT
         process.kill()
         process.wait(PATIENCE_SECONDS)
-        eventually(lambda: all(map(gone, running)), "a worker is left behind")
+        eventually(lambda: all(map(gone, running)), "no worker is left behind")
 
 
 @pytest.mark.parametrize("wrong", [["--workers", "0"], ["--workers", "two"], ["--workers", "65"]])

@@ -4,12 +4,14 @@ import asyncio
 import shutil
 from pathlib import Path
 
+from serving import eventually
+
 from service.postgres import Urls
 from torture.books import held, key_of
 from torture.clients import Load, open_book
 from torture.fault import Outcome, Place, outcome_of
 from torture.processes import Postgres, Served, connected
-from torture.recovery import base_backup, give, recover, wait_until
+from torture.recovery import base_backup, give, recover
 
 _SWITCH = "SELECT pg_walfile_name(pg_switch_wal())"
 _ARCHIVED = "SELECT coalesce(last_archived_wal >= %s, false) FROM pg_stat_archiver"
@@ -78,7 +80,7 @@ class DataLost:
                 found = owner.execute(_ARCHIVED, [row[0]]).fetchone()
                 return bool(found and found[0])
 
-            wait_until(is_archived, f"{row[0]} is archived")
+            eventually(is_archived, f"{row[0]} is archived")
 
     async def _see_what_came_back(self, sure: set[str]) -> None:
         """All that was acknowledged before that moment. What came after is lost from its first entry on."""

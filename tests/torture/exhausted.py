@@ -15,6 +15,8 @@ from torture.watched import Watched
 
 _READERS = 60
 _HELD_SECONDS = 3
+_LONGEST_HELD_SECONDS = 10
+"""By then somebody has posted, and readers still wait: the program gives up a lock after 15 seconds."""
 _END_SESSIONS = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid() AND usename <> current_user
@@ -35,10 +37,11 @@ class SlowReaders(Watched):
                 holder.execute("LOCK TABLE exceptions IN ACCESS EXCLUSIVE MODE")
                 waiting = [stub.ListExceptions(asked, timeout=PATIENCE_SECONDS) for _ in range(_READERS)]
                 await asyncio.sleep(0.5)  # they have what they can get
-                before = len(self._load.told.entries)
+                posted = asyncio.create_task(self._load.answered(1))
                 await asyncio.sleep(min(_HELD_SECONDS, self._place.pause_seconds))
-                if len(self._load.told.entries) == before:
+                if not (await asyncio.wait([posted], timeout=_LONGEST_HELD_SECONDS))[0]:
                     self.wrong.append("nobody could post while readers waited")
+            await posted
             for one in waiting:
                 try:
                     await one

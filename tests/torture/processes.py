@@ -20,9 +20,10 @@ from sqlalchemy import make_url
 from service.postgres import Urls
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 180
 """After so long a process that should have answered or ended is given up, and the run fails."""
 _PORTS = range(20_000, 30_000)  # below those that the system hands out by itself
+_signs: list[socket.socket] = []
 _LAST_LINES = 12
 _USUAL_FILES = 256
 """As few files as some systems (macOS) let a program open that does not ask for more; Linux gives 1,024."""
@@ -197,13 +198,31 @@ def environment(url: str) -> dict[str, str]:
     return kept | {"LEDGER_DATABASE_URL": url, "PYTHONUNBUFFERED": "1"}
 
 
-def free_port() -> int:
-    """A port that nobody uses and that the system gives to nobody by itself: it stays ours while we restart."""
+def free_port(count: int = 1) -> int:
+    """The first of so many ports in a row that nobody uses: they stay ours while servers restart.
+
+    The system gives them to nobody by itself, and no other process of the tests takes them: until ours ends, a
+    datagram socket of the same number, which no server uses, is the sign that a port is taken.
+    """
     while True:
-        port = random.choice(_PORTS)
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) != 0:
-                return port
+        first = random.choice(_PORTS[:-count])
+        if all(map(_taken, range(first, first + count))):
+            return first
+
+
+def _taken(port: int) -> bool:
+    """Whether it was free, and is ours from now on."""
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
+            return False
+    sign = socket.socket(type=socket.SOCK_DGRAM)
+    try:
+        sign.bind(("127.0.0.1", port))
+    except OSError:
+        sign.close()
+        return False
+    _signs.append(sign)
+    return True
 
 
 def _accepts(address: str) -> bool:

@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 from sqlalchemy import make_url
@@ -91,12 +90,3 @@ class Receiver:
         for file in self._folder.iterdir():
             shutil.copy(file, folder / file.name[:_SEGMENT].removesuffix(".partial"))
         return folder
-
-
-def wait_until(holds: object, what: str) -> None:
-    """Returns once the question is answered by yes; fails after a long time."""
-    assert callable(holds)
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not holds():
-        assert time.monotonic() < deadline, f"it never came to this: {what}"
-        time.sleep(0.02)

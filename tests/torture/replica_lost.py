@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from serving import eventually
 
 from service.postgres import Urls
+from torture.books import held, key_of
 from torture.clients import Load, channel, open_book
 from torture.fault import Outcome, Place, outcome_of
 from torture.processes import PATIENCE_SECONDS, Postgres, Served, connected
-from torture.recovery import REPLICA, Receiver, base_backup, recover, wait_until
+from torture.recovery import REPLICA, Receiver, base_backup, recover
 
 _SYNCHRONOUS = f"ALTER SYSTEM SET synchronous_standby_names = '{REPLICA}'"
 _IN_STEP = "SELECT count(*) FROM pg_stat_replication WHERE application_name = %s AND sync_state = 'sync'"
@@ -20,8 +22,8 @@ _CANCEL = "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait
 _TERMINATE = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
 _PROMOTE = "SELECT CAST(pg_promote() AS integer)"
 _QUIET_SECONDS = 0.5
-_LOOKED_SECONDS = 2
-_TOLD_SECONDS = 15
+_LATEST_SECONDS = 10
+_TOLD_SECONDS = 30
 UNKNOWN = "OUTCOME_UNKNOWN"
 
 
@@ -88,7 +90,7 @@ class ReplicaLost:
             return int(row[0]) if row else 0
 
     def _wait_in_step(self) -> None:
-        wait_until(lambda: self._asked(_IN_STEP, REPLICA), "the replica is in step")
+        eventually(lambda: self._asked(_IN_STEP, REPLICA), "the replica is in step")
 
     async def disturb(self) -> None:
         """The replica dies, waits are cancelled, nothing is acknowledged; it comes back and posting goes on."""
@@ -108,16 +110,30 @@ class ReplicaLost:
         await self.load.answered(1)
         await asyncio.sleep(self._place.lots.random() * 0.5)
         await asyncio.to_thread(self.receiver.kill)
-        await asyncio.to_thread(wait_until, lambda: self._asked(_WAITING), "a commit waits for the replica")
+        await asyncio.to_thread(eventually, lambda: self._asked(_WAITING), "a commit waits for the replica")
+        await self._answered_so_far()
+
+    async def _answered_so_far(self) -> None:
+        """Returns once clients know of all that is committed, and nothing more is acknowledged to them.
+
+        Of what was left in doubt before they may not know as long as the replica is away.
+        """
+        deadline = time.monotonic() + _LATEST_SECONDS
+        while await asyncio.to_thread(self._untold) and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(_QUIET_SECONDS / 10)
         seen = -1
         while seen != (seen := len(self.load.told.entries)):  # noqa: ASYNC110
             await asyncio.sleep(_QUIET_SECONDS)
+
+    def _untold(self) -> bool:
+        """Whether the books hold an entry of which no client was told."""
+        return bool({key_of(one) for one in held(self._urls.owner)} - self.load.told.entries.keys())
 
     async def _cancel_waits(self, times: int) -> None:
         """Each time clients are told that the outcome is unknown; those who ask again wait for the replica too."""
         for _ in range(times):
             before = self.load.told.failures[UNKNOWN]
-            await asyncio.to_thread(wait_until, lambda: self._asked(_WAITING), "a commit waits for the replica")
+            await asyncio.to_thread(eventually, lambda: self._asked(_WAITING), "a commit waits for the replica")
             await asyncio.to_thread(self._asked, self._place.lots.choice((_CANCEL, _TERMINATE)))
             self._cancelled += 1
             if not await self._told_unknown(before):
@@ -144,13 +160,16 @@ class ReplicaLost:
         return await asyncio.to_thread(outcome_of, self._urls.owner, told, tried, figure, wrong=self._wrong)
 
     async def _see_not_serving(self) -> None:
-        """A standby can be read, and health says that nothing can be posted to it."""
-        await asyncio.sleep(_LOOKED_SECONDS)
+        """A standby can be read, and health comes to say that nothing can be posted to it."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
         async with channel(self._servers[0].address) as opened:
             health: Any = health_pb2_grpc.HealthStub(opened)
-            told = await health.Check(health_pb2.HealthCheckRequest(), timeout=PATIENCE_SECONDS)
-        if told.status != health_pb2.HealthCheckResponse.NOT_SERVING:
-            self._wrong.append("health did not say NOT_SERVING of a standby")
+            while time.monotonic() < deadline:
+                told = await health.Check(health_pb2.HealthCheckRequest(), timeout=PATIENCE_SECONDS)
+                if told.status == health_pb2.HealthCheckResponse.NOT_SERVING:
+                    return
+                await asyncio.sleep(0.1)
+        self._wrong.append("health did not say NOT_SERVING of a standby")
 
     async def close(self) -> None:
         """Ends the servers, the replica and PostgreSQL."""

@@ -166,7 +166,7 @@ class Vanishing(Watched):
                 opened = channel(self._server.address)
                 call = ReconciliationServiceStub(opened).ReadDelivery(asked)
                 ending.callback(call.cancel)
-            await asyncio.sleep(1)
+            await asyncio.gather(asyncio.sleep(1), asyncio.wait_for(self._load.answered(1), PATIENCE_SECONDS))
             self.weigh()
 
 

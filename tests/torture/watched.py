@@ -11,7 +11,8 @@ from torture.clients import name_of
 from torture.fault import Outcome, Place, UnderLoad, outcome_of
 from torture.processes import PATIENCE_SECONDS
 
-_MOMENT_SECONDS = 1
+_MOMENT_SECONDS = 5
+"""Whatever takes longer than that must leave others time to be served."""
 _MOST_GROWTH_MEGABYTES = 256
 """What a server may use more than at first, once its callers are gone or hold on to what they asked for."""
 
