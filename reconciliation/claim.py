@@ -9,7 +9,9 @@ Pure: no I/O, no clock, no logging.
 from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from itertools import count
+from typing import NamedTuple
 
 from reconciliation.balancing import (
     ZERO,
@@ -25,6 +27,7 @@ from reconciliation.balancing import (
 from reconciliation.events import Adjustment, ClaimPayment, Procedure, ServiceLine
 from reconciliation.x12 import Segment, day, decimal
 
+_REMEMBERED = 2_048  # adjustments and procedures that are read once for all the times they come
 # The REF qualifiers kept: claim and authorisation numbers. All others may identify the patient.
 REFERENCES = frozenset({"6R", "9A", "9C", "BB", "CE", "D9", "F8", "G1", "G3"})
 
@@ -125,22 +128,15 @@ class OpenClaim:
         self._charges = added(self._charges, line.charge)
 
     def cas(self, segment: Segment) -> None:
-        """Reason, amount, quantity, up to six times. An amount without a reason counts all the same."""
-        place, group, length = self._place, segment.code(1), len(segment.elements)
-        for number in range(2, length, 3):
-            reason = segment.code(number)
-            if not reason and not segment.exact(number + 1):
-                continue
-            amount = self._adjusted(segment, number + 1)
-            if amount is None:
-                place.sum = self._less = None
-                continue
-            place.sum = amount if place.sum is ZERO else added(place.sum, amount)
-            self._less = None if self._less is None else self._less + amount
-            quantity = decimal(segment.at(number + 2)) if number + 2 < length else None
-            place.adjustments.append(Adjustment(group, reason, amount, quantity))
-            if group == "PR":
-                self._shares += amount
+        """What a group of reasons takes off the claim or the line."""
+        place, read = self._place, _adjustments(segment.elements, self._digits)
+        for number, fault in read.faults:
+            equation: Equation = "line" if self._lines else "claim"
+            self._problem(equation, fault, f"CAS{number:02}", len(self._lines) or None)
+        place.adjustments += read.adjustments
+        place.sum = added(place.sum, read.sum)
+        self._less = added(self._less, read.sum)
+        self._shares += read.share
 
     def dtm(self, segment: Segment) -> None:
         """Dates of the claim, or of service of the line."""
@@ -189,19 +185,10 @@ class OpenClaim:
     def _money(self, segment: Segment, number: int, equation: Equation, line: int | None = None) -> Decimal | None:
         """An amount that may be absent; what cannot be read is a problem."""
         value = money(segment.exact(number), self._digits)
-        if not isinstance(value, Fault):
+        if isinstance(value, Decimal):  # quicker to ask than whether it is a fault
             return value
         if value is not Fault.AMOUNT_ABSENT:
             self._problem(equation, value, f"{segment.id}{number:02}", line)
-        return None
-
-    def _adjusted(self, segment: Segment, number: int) -> Decimal | None:
-        """The amount that belongs to a reason; where it is absent, that is a problem too."""
-        value = money(segment.exact(number), self._digits)
-        if not isinstance(value, Fault):
-            return value
-        equation: Equation = "line" if self._lines else "claim"
-        self._problem(equation, value, f"{segment.id}{number:02}", len(self._lines) or None)
         return None
 
     def _problem(self, equation: Equation, fault: Fault, element: str, line: int | None = None) -> None:
@@ -219,7 +206,8 @@ class OpenClaim:
 
         Real payers do not keep to them, so that they are notes.
         """
-        if self._lines and None not in (self._charges, charge) and self._charges != charge:
+        charges = self._charges
+        if self._lines and charges is not None and charge is not None and charges != charge:
             self._notes.add("the lines' charges (SVC02) do not add up to the claim's (CLP03)")
         if patient is not None and patient != self._shares:
             self._notes.add("CLP05 (patient responsibility) differs from the adjustments of group PR")
@@ -236,8 +224,8 @@ class OpenClaim:
         self._balance_line(number, line)
         dates = line.dates
         return ServiceLine(  # by place, as ClaimPayment
-            _procedure(svc, 1),
-            _procedure(svc, 6) if svc.at(6) else None,
+            _procedure(svc.parts(1)),
+            _procedure(svc.parts(6)) if svc.at(6) else None,
             line.charge,
             line.paid,
             decimal(svc.at(5)),
@@ -250,9 +238,36 @@ class OpenClaim:
         )
 
 
-def _procedure(segment: Segment, number: int) -> Procedure:
+class _Adjustments(NamedTuple):
+    """What one CAS says. The sums are of all its amounts, and of those that are the patient's share."""
+
+    adjustments: tuple[Adjustment, ...]
+    sum: Decimal | None  # None where an amount cannot be read
+    share: Decimal  # of group PR, of those that can be read
+    faults: tuple[tuple[int, Fault], ...]  # each with the number of its element
+
+
+@lru_cache(_REMEMBERED)
+def _adjustments(elements: tuple[str, ...], fraction_digits: int) -> _Adjustments:
+    """Reason, amount, quantity, up to six times. An amount without a reason counts all the same."""
+    cas, found, faults = Segment("CAS", elements, 0, ""), [], []
+    for number in range(2, len(elements), 3):
+        reason, text = cas.code(number), cas.exact(number + 1)
+        if not reason and not text:
+            continue
+        amount = money(text, fraction_digits)
+        if isinstance(amount, Decimal):
+            found.append(Adjustment(cas.code(1), reason, amount, decimal(cas.at(number + 2))))
+        else:  # an amount that is absent beside its reason is a problem too
+            faults.append((number + 1, amount))
+    total = sum((one.amount for one in found), ZERO)
+    share = total if cas.code(1) == "PR" else ZERO
+    return _Adjustments(tuple(found), None if faults else total, share, tuple(faults))
+
+
+@lru_cache(_REMEMBERED)
+def _procedure(parts: tuple[str, ...]) -> Procedure:
     """SVC01 or SVC06: qualifier, code, up to four modifiers; the description after them is not read."""
-    parts = segment.parts(number)
     if len(parts) == 1:
         return Procedure("", parts[0], ())
     return Procedure(parts[0], parts[1], tuple(filter(None, parts[2:6])) if len(parts) > 2 else ())

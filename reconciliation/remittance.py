@@ -215,11 +215,11 @@ class _Remittance:
         self._provider_level: Decimal | None = ZERO
         self._problems, self._notes = Problems(), Notes()
         self._hash = hashlib.sha256(b"835 1")
-        self._unhashed: list[str] = []
+        self._unhashed: list[Segment] = []
 
     def take(self, segment: Segment) -> None:
         """One segment between ST and SE."""
-        self._unhashed.append(_canonical(segment))
+        self._unhashed.append(segment)
         if self._claim and (handle := OF_CLAIM.get(segment.id)):
             handle(self._claim, segment)
             return
@@ -243,7 +243,7 @@ class _Remittance:
 
     def _hash_taken(self) -> None:
         """The segments of a claim go into the hash together."""
-        self._hash.update("".join(self._unhashed).encode())
+        self._hash.update(_canonical(self._unhashed).encode())
         self._unhashed.clear()
 
     def header_complete(self) -> None:
@@ -329,17 +329,18 @@ _BODY = frozenset({"LX", "CLP", "PLB"})  # the first of these ends the header lo
 _PASSED_OVER = frozenset({"N2", "N3", "N4", "PER", "RDM", "LX", "TS2", "TS3"})
 
 
-def _canonical(segment: Segment) -> str:
-    """A segment for the hash, with its length before it: the same whatever the file's delimiters are.
+def _canonical(taken: Iterable[Segment]) -> str:
+    """Segments for the hash, each with its length before it: the same whatever the file's delimiters are.
 
     Elements are joined by line feeds and components by carriage returns, which the tokenizer lets into no
     element, so that two different segments never read alike. Trailing empty elements are left out.
     """
-    elements = _rejoined(segment) if segment.id in _COMPOSITES else segment.elements
-    text = "\n".join(elements)
-    if text[-1:] == "\n":
-        text = text.rstrip("\n")
-    return f"{len(text)}\n{text}"
+    canonical = []
+    for segment in taken:
+        elements = _rejoined(segment) if segment.id in _COMPOSITES else segment.elements
+        text = "\n".join(elements).rstrip("\n")
+        canonical.append(f"{len(text)}\n{text}")
+    return "".join(canonical)
 
 
 def _rejoined(segment: Segment) -> Sequence[str]:

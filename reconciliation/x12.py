@@ -239,13 +239,15 @@ def _cut(tape: _Tape, delimiters: _Delimiters, position: int) -> Iterator[Segmen
     component = delimiters.component.decode()
     make, names = tuple.__new__, _NAMES
     for number, elements in enumerate(_split(region, delimiters)):
-        name = names.get(elements[0]) or _name(elements)
-        if name[:3] == "ISA" and number and (len(elements) > 1 or not name.isalnum()):
-            tape.put_back(_from(region, delimiters.terminator, number))
-            return
-        if name or len(elements) > 1:
-            position += 1
-            yield make(Segment, (name, tuple(elements), position, component, terminated))
+        if (name := names.get(elements[0])) is None:
+            name = _name(elements)
+            if name[:3] == "ISA" and number and (len(elements) > 1 or not name.isalnum()):
+                tape.put_back(_from(region, delimiters.terminator, number))
+                return
+            if not name and len(elements) == 1:
+                continue
+        position += 1
+        yield make(Segment, (name, tuple(elements), position, component, terminated))
 
 
 def _name(elements: list[str]) -> str:
@@ -259,7 +261,7 @@ def _from(region: bytes, terminator: bytes, number: int) -> bytes:
     return terminator.join(region.split(terminator)[number:])
 
 
-def _split(region: bytes, delimiters: _Delimiters) -> Iterator[list[str]]:
+def _split(region: bytes, delimiters: _Delimiters) -> list[list[str]]:
     """The elements of every segment of a region, empty segments among them, in order."""
     dropped = bytes(byte for byte in _DROPPED if byte not in b"".join(delimiters))
     clean = region.translate(None, dropped)
@@ -270,7 +272,7 @@ def _split(region: bytes, delimiters: _Delimiters) -> Iterator[list[str]]:
         texts = [_text(piece) for piece in clean.split(delimiters.terminator)]
     if delimiters.terminator in b"\r\n":  # lines padded with blanks to a fixed length
         texts = [text.rstrip(" ") for text in texts]
-    return (text.split(separator) for text in texts)
+    return [text.split(separator) for text in texts]
 
 
 def _text(piece: bytes) -> str:
