@@ -22,6 +22,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger.accounts import recorded
+from ledger.accounts.store import ALL_RECORDED
 from ledger.database import engine, query, reading, recording
 from ledger.v1 import accounts_pb2 as ac
 from ledger.v1 import postings_pb2 as po
@@ -426,19 +427,34 @@ def test_what_a_question_reads_does_not_grow_with_the_books(books: Ledger, accou
     assert most <= 2 * (2 + 2)  # two lines an entry: a smallest segment without the account, and the rest
 
 
+def test_a_balance_over_all_days_is_one_row_however_many_the_days(books: Ledger) -> None:
+    for day in DAYS:
+        books.post(day, dr("Assets:Cash", "1.00"), cr("Equity:Opening", "1.00"))
+    every_day = tables_read(books, "Assets:Cash", ALL_RECORDED, "infinity")
+    assert every_day["balances"]
+    assert not every_day["daily_totals"]
+    some_days = tables_read(books, "Assets:Cash", ALL_RECORDED, DAYS[3])
+    assert some_days["daily_totals"]
+    assert not some_days["balances"]
+
+
 def rows_read(ledger: Ledger, account: str, known: int) -> tuple[int, int]:
-    """How many postings, and how many totals, PostgreSQL reads for one balance."""
+    """How many postings, and how many totals, PostgreSQL reads for one balance as of a day."""
+    found = tables_read(ledger, account, known, DAYS[3])
+    return found["postings"], found["recorded_totals"]
+
+
+def tables_read(ledger: Ledger, account: str, known: int, as_of: str) -> Counter[str]:
+    """How many rows of each table PostgreSQL reads for one balance."""
     sql = files("ledger.accounts").joinpath("balance.sql").read_text()
-    asked = set_by_hand(
-        sql, book=BOOK, code=account, below="false", as_of=DAYS[3], as_known_at=str(known)
-    ).decode()
+    asked = set_by_hand(sql, book=BOOK, code=account, below="false", as_of=as_of, as_known_at=str(known)).decode()
     [[plan]] = rows(ledger, f"EXPLAIN (ANALYZE, FORMAT JSON) {asked}")
     found: Counter[str] = Counter()
     for node in nodes(plan[0]["Plan"]):
         relation = str(node.get("Relation Name", "")).rstrip("0123456789_")
         removed = node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Index Recheck", 0)
         found[relation] += round((node["Actual Rows"] + removed) * node["Actual Loops"])
-    return found["postings"], found["recorded_totals"]
+    return found
 
 
 def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:

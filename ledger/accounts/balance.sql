@@ -7,8 +7,9 @@
 -- \set as_known_at '9223372036854775807'
 -- as_of may be infinity; an entry at or beyond the head means all that is recorded. known_at.sql finds the entry of a
 -- time. Amounts are whole minor units (cents). One row a currency.
--- All that is recorded is a sum over days. What was known earlier is a sum over whole segments of entries, the largest
--- first, and over the account's postings where no segment, or no total of a segment, covers them.
+-- All that is recorded is a sum over days, and over all days one row. What was known earlier is a sum over whole
+-- segments of entries, the largest first, and over the account's postings where no segment, or no total of a segment,
+-- covers them.
 WITH levels AS (
     SELECT size, fewest, least(number, CAST(:'as_known_at' AS bigint)) / size * size AS covered
     FROM recorded_levels
@@ -41,9 +42,14 @@ FROM accounts AS a
 CROSS JOIN LATERAL (
     SELECT sum(parts.debits) AS debits, sum(parts.credits) AS credits
     FROM (
+        SELECT b.debits, b.credits
+        FROM balances AS b
+        WHERE CAST(:'as_of' AS date) = 'infinity' AND (SELECT of_all FROM asked)
+            AND b.book = a.book AND b.account = a.code
+        UNION ALL
         SELECT d.debits, d.credits
         FROM daily_totals AS d
-        WHERE (SELECT of_all FROM asked)
+        WHERE CAST(:'as_of' AS date) < 'infinity' AND (SELECT of_all FROM asked)
             AND d.book = a.book AND d.account = a.code AND d.effective_date <= CAST(:'as_of' AS date)
         UNION ALL
         SELECT coalesce(s.debits, p.debits), coalesce(s.credits, p.credits)
