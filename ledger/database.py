@@ -41,6 +41,8 @@ _MOST_TRIES = 120
 _ONE_AT_A_TIME = "SELECT pg_advisory_lock(hashtext('ledger migrate'))"
 _OLDEST_PROGRAM = "SELECT obj_description(to_regclass('alembic_version'), 'pg_class')"
 """`migrations/env.py` keeps there which version a program must know at least, where a version says so."""
+_PLAN_ONCE = "SET LOCAL plan_cache_mode = force_generic_plan"
+_PLAN_AS_USUAL = "SET LOCAL plan_cache_mode = auto"
 _AHEAD = 1_000_000
 _MAKE_PARTITIONS = text("SELECT make_partitions(:ahead)")
 _READ_ONLY = (ReadOnlySqlTransaction, FeatureNotSupported)
@@ -214,6 +216,18 @@ def inserting(table: Table, then: str = "") -> str:
         for column in table.columns
     )
     return f"INSERT INTO {table.name} ({names}) SELECT {lists} {then}"
+
+
+async def insert_keyed(connection: AsyncConnection, statement: str, lists: dict[str, str]) -> None:
+    """Inserts rows, as `inserting` says, whose foreign keys lead into the partitioned tables of the books.
+
+    Left to itself PostgreSQL makes a plan for each such key of each row, at several times the cost of all else.
+    """
+    below = await driver(connection)
+    async with below.pipeline():
+        await below.execute(_PLAN_ONCE)
+        await below.execute(statement, lists)
+        await below.execute(_PLAN_AS_USUAL)
 
 
 def taken_apart(name: str) -> str:

@@ -4,6 +4,10 @@ import hashlib
 from datetime import datetime
 from uuid import UUID
 
+_VERSION_AND_VARIANT = 0x7 << 76 | 0x2 << 62
+_DRAWN = ~(0xF << 76 | 0x3 << 62)
+"""All bits but those of the version and the variant."""
+
 
 def entry_id(recorded_at: datetime, previous_hash: bytes, number: int) -> UUID:
     """A version 7 UUID (RFC 9562): the recording time in milliseconds, then bits drawn from the chain.
@@ -13,7 +17,5 @@ def entry_id(recorded_at: datetime, previous_hash: bytes, number: int) -> UUID:
     """
     milliseconds = int(recorded_at.timestamp() * 1000)
     drawn = hashlib.sha256(previous_hash + number.to_bytes(8, "big")).digest()
-    bits = bytearray(milliseconds.to_bytes(6, "big") + drawn[:10])
-    bits[6] = 0x70 | (bits[6] & 0x0F)
-    bits[8] = 0x80 | (bits[8] & 0x3F)
-    return UUID(bytes=bytes(bits))
+    bits = milliseconds << 80 | int.from_bytes(drawn[:10], "big")
+    return UUID(int=bits & _DRAWN | _VERSION_AND_VARIANT)

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Row, Table, and_, exists, func, select, te
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger.database import columns, driver, inserting
+from ledger.database import columns, insert_keyed, inserting
 from ledger.errors import TextInvalid
 from reconciliation.reasons import Decision, RemittanceState
 from reconciliation.schema import (
@@ -261,7 +261,7 @@ async def add_claim_payments(connection: AsyncConnection, rows: Sequence[dict[st
     except TextInvalid:
         await connection.execute(insert(claim_payments), list(rows))
     else:
-        await (await driver(connection)).execute(_INSERT_CLAIM_PAYMENTS, listed)
+        await insert_keyed(connection, _INSERT_CLAIM_PAYMENTS, listed)
 
 
 async def waiting(

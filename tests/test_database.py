@@ -1,5 +1,6 @@
 """Queries are kept as psql takes them, and reach the database as the same question, or are refused when loaded."""
 
+import asyncio
 import re
 from importlib.resources import files
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import psycopg
 
-from ledger.database import query
+from ledger.database import engine, insert_keyed, query, recording
 from ledger.psql import with_parameters
 
 # As psql takes it, and as it reaches the database: %% there is one percent sign.
@@ -82,3 +83,24 @@ def test_every_query_of_ours_is_read(package: str, name: str) -> None:
     told = re.findall(r"^-- \\set (\w+) ", files(package).joinpath(name).read_text(), re.MULTILINE)
     assert set(found.params) == set(told)
     assert "--" not in str(found)
+
+
+def test_keys_into_partitioned_tables_are_planned_once_and_all_else_as_usual(database: str) -> None:
+    assert asyncio.run(modes(database)) == ["force_generic_plan", "auto"]
+
+
+async def modes(url: str) -> list[str]:
+    """How PostgreSQL makes plans while keyed rows are inserted, and after it in the same database transaction."""
+    books = engine(url)
+    async with recording(books) as connection:
+        await connection.execute(text("CREATE TEMPORARY TABLE seen (mode text)"))
+        inserting = (
+            "INSERT INTO seen SELECT current_setting('plan_cache_mode') FROM unnest(CAST(%(rows)s AS int[]))"
+        )
+        await insert_keyed(connection, inserting, {"rows": "{1}"})
+        found = await connection.execute(
+            text("SELECT mode FROM seen UNION ALL SELECT current_setting('plan_cache_mode')")
+        )
+        modes = [*found.scalars()]
+    await books.dispose()
+    return modes

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
+from typing import NamedTuple
 
 from ledger.errors import AccountCodeInvalid
 from ledger.money import fraction_digits
@@ -129,8 +130,7 @@ class Account:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
+class Totals(NamedTuple):
     """All debits and all credits of an account, in minor units, both never negative."""
 
     debits: int = 0

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Row, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.accounts import chart
-from ledger.database import columns, driver, inserting
+from ledger.database import columns, driver, insert_keyed, inserting
 from ledger.money import Amount
 from ledger.pay_cycles.calendar import Calendar, Rhythm
 from ledger.pay_cycles.cycle import Counted, Line, Outcome, PayeeInForce, Plan, Result
@@ -289,7 +289,7 @@ async def insert_results(connection: AsyncConnection, cycle: Cycle, results: Seq
         )
         for one in results
     ]
-    await (await driver(connection)).execute(_INSERT_RESULTS, columns(pay_cycle_results, rows))
+    await insert_keyed(connection, _INSERT_RESULTS, columns(pay_cycle_results, rows))
 
 
 # --- payments -----------------------------------------------------------------------------------------

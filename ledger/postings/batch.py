@@ -252,7 +252,7 @@ class Draft:
             request_hash=request_hash(request.command.stated()),
             entry=entry,
         )
-        posted = replace(posted, hash=entry_hash(head.hash, posted))
+        posted = posted.with_hash(entry_hash(head.hash, posted))
         self.batch.head = Head(head.book, number, posted.hash, head.recorded_at, head.changes)
         return posted
 

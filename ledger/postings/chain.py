@@ -52,14 +52,15 @@ def encoded(value: object) -> bytes:
 
 def joined(*values: object) -> bytes:
     """Fields one after the other, each behind its length."""
-    parts = []
+    parts: list[bytes] = []
+    add = parts.append
     for value in values:
         if value is None:
-            parts.append(_ABSENT)
-            continue
-        encode = _ENCODINGS.get(type(value), encoded)
-        content = encode(value)
-        parts += (_length(len(content)), content)
+            add(_ABSENT)
+        else:
+            content = _ENCODINGS.get(type(value), encoded)(value)
+            add(_length(len(content)))
+            add(content)
     return b"".join(parts)
 
 

@@ -193,6 +193,11 @@ class PostedEntry:
     entry: JournalEntry
     hash: bytes = b""
 
+    def with_hash(self, hash_: bytes) -> "PostedEntry":
+        """The same under its hash. By place, since `replace` takes several times as long."""
+        place, said = (self.book, self.number, self.id, self.recorded_at), (self.actor, self.idempotency_key)
+        return PostedEntry(*place, *said, self.request_hash, self.entry, hash_)
+
     def columns(self) -> tuple[object, ...]:
         """What the table `entries` holds of it, in the table's order, but for the hash over all of this."""
         entry, about = self.entry, self.entry.dimensions
