@@ -31,7 +31,10 @@ def report_command(
     ] = None,
     by: Annotated[
         list[str] | None,
-        typer.Option(help="Of session-margin: payer, plan, state, licence-type or month; may be said again."),
+        typer.Option(
+            help="Of receivables-aging: payer, provider, plan or state. "
+            "Of session-margin: payer, plan, state, licence-type or month. May be said again."
+        ),
     ] = None,
     actor: Annotated[str | None, typer.Option(help="Of entries-by-actor: whose.")] = None,
     days: Annotated[str | None, typer.Option(help="Of back-dated-entries: more than so many days.")] = None,

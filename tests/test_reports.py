@@ -123,6 +123,11 @@ def test_trial_balance_of_everything(books: Ledger) -> None:
     assert lines(found.totals) == ["2880.00 2880.00"]
 
 
+def ages(rows: Iterable[Message]) -> list[str]:
+    """Rows of an aging by payer alone: they say nothing of provider, plan and state."""
+    return without_groups(rows, " - - -")
+
+
 @pytest.mark.parametrize(
     ("as_of", "expected", "control"),
     [
@@ -152,7 +157,7 @@ def test_trial_balance_of_everything(books: Ledger) -> None:
 )
 def test_receivables_aging(books: Ledger, as_of: str, expected: list[str], control: str) -> None:
     found = answer(books, "GetReceivablesAging", as_of)
-    assert lines(found.rows) == expected
+    assert ages(found.rows) == expected
     assert [written(amount) for amount in found.control] == [control]
     assert sum(row.total.minor_units for row in found.totals) == found.control[0].minor_units
     assert books.control("Assets:Receivable:Insurer", as_of) == control + (" Dr" if control != "0.00" else "")
@@ -168,7 +173,7 @@ def test_aging_buckets_at_their_edges(ledger: Ledger, days: int, bucket: int) ->
     ledger.postings.RecordSession(early)
     buckets = ["0.00"] * 5
     buckets[bucket] = "100.00"
-    assert lines(answer(ledger, "GetReceivablesAging", JUNE).rows) == [f"AETNA {' '.join(buckets)} 100.00 1"]
+    assert ages(answer(ledger, "GetReceivablesAging", JUNE).rows) == [f"AETNA {' '.join(buckets)} 100.00 1"]
 
 
 def test_aging_keeps_credits_in_their_bucket_and_dates_the_unknown_by_its_posting(ledger: Ledger) -> None:
@@ -178,8 +183,63 @@ def test_aging_keeps_credits_in_their_bucket_and_dates_the_unknown_by_its_postin
     ledger.post("2026-04-15", dr(receivable, "70.00", item="old"), cr("Revenue:Sessions", "70.00"))
     ledger.post("2026-06-20", dr("Assets:Cash", "20.00"), cr(receivable, "20.00", item="old"))
     found = answer(ledger, "GetReceivablesAging", JUNE)
-    assert lines(found.rows) == ["AETNA -30.00 0.00 50.00 0.00 0.00 20.00 2"]
-    assert lines(found.totals) == ["- -30.00 0.00 50.00 0.00 0.00 20.00 2"]
+    assert ages(found.rows) == ["AETNA -30.00 0.00 50.00 0.00 0.00 20.00 2"]
+    assert ages(found.totals) == ["- -30.00 0.00 50.00 0.00 0.00 20.00 2"]
+
+
+PLACED = {"plan": "GOLD", "state": "NV"}
+
+
+def test_aging_by_provider_plan_and_state(ledger: Ledger) -> None:
+    """What a claim's sessions all name; where they name several, or none, it is in the row without."""
+    record = ledger.postings.RecordSession
+    record(session("C1", "2026-06-10", allowed="100.00", **PLACED))
+    record(session("C2", "2026-04-15", allowed="80.00", provider="bob", plan="GOLD", state="CA"))
+    record(session("C3", "2026-06-10", allowed="60.00", payer="CIGNA", **PLACED))
+    # Two providers on one claim, of which one session was in another plan and one in none.
+    record(session("C4", "2026-06-01", allowed="30.00", session="C4 a", **PLACED))
+    record(session("C4", "2026-05-01", allowed="10.00", session="C4 b", provider="bob", state="NV"))
+    ledger.post("2026-06-20", dr("Assets:Receivable:Insurer:AETNA", "5.00", "old"), cr("Revenue:Sessions", "5.00"))
+    for groups, expected in (
+        (
+            [pb.AGING_GROUP_PAYER],
+            ["AETNA 105.00 40.00 80.00 225.00 4 - - -", "CIGNA 60.00 0.00 0.00 60.00 1 - - -"],
+        ),
+        (
+            [pb.AGING_GROUP_PROVIDER],
+            [
+                "- 5.00 40.00 0.00 45.00 2 - - -",
+                "- 160.00 0.00 0.00 160.00 2 ada - -",
+                "- 0.00 0.00 80.00 80.00 1 bob - -",
+            ],
+        ),
+        ([pb.AGING_GROUP_PLAN], ["- 5.00 40.00 0.00 45.00 2 - - -", "- 160.00 0.00 80.00 240.00 3 - GOLD -"]),
+        (
+            [pb.AGING_GROUP_STATE, pb.AGING_GROUP_PAYER],
+            [
+                "AETNA 5.00 0.00 0.00 5.00 1 - - -",
+                "AETNA 0.00 0.00 80.00 80.00 1 - - CA",
+                "AETNA 100.00 40.00 0.00 140.00 2 - - NV",
+                "CIGNA 60.00 0.00 0.00 60.00 1 - - NV",
+            ],
+        ),
+    ):
+        asked = pb.GetReceivablesAgingRequest(book="main", as_of=JUNE, group_by=groups)
+        found = ledger.reports.GetReceivablesAging(asked)
+        assert [*map(young, found.rows)] == expected
+        assert [row.total for row in found.totals] == list(found.control)
+
+
+def young(row: pb.ReceivablesAgingRow) -> str:
+    """A row without its two oldest buckets, in which nothing is."""
+    assert (row.days_91_120.minor_units, row.over_120_days.minor_units) == (0, 0)
+    names = [one.name for one in row.DESCRIPTOR.fields if one.name not in ("days_91_120", "over_120_days")]
+    return " ".join(shown(getattr(row, name)) for name in names)
+
+
+def test_aging_is_by_nothing_else(ledger: Ledger) -> None:
+    asked = pb.GetReceivablesAgingRequest(book="main", as_of=JUNE, group_by=[9])
+    assert refused(ledger.reports.GetReceivablesAging, asked).reason == "CHOICE_INVALID"
 
 
 def test_provider_payables(books: Ledger) -> None:
@@ -202,9 +262,14 @@ def test_provider_payables(books: Ledger) -> None:
 
 def margins(rows: Iterable[Message]) -> list[str]:
     """Rows by payer alone: they say nothing of plan, state, licence type and month."""
+    return without_groups(rows, " - - - -")
+
+
+def without_groups(rows: Iterable[Message], groups: str) -> list[str]:
+    """Rows that end with groups of which none is said."""
     found = lines(rows)
-    assert all(line.endswith(" - - - -") for line in found)
-    return [line.removesuffix(" - - - -") for line in found]
+    assert all(line.endswith(groups) for line in found)
+    return [line.removesuffix(groups) for line in found]
 
 
 def test_session_margin(books: Ledger) -> None:
@@ -251,7 +316,7 @@ def test_currencies_stay_apart(books: Ledger) -> None:
     )
     aging = answer(books, "GetReceivablesAging", JUNE)
     assert [written(amount) for amount in aging.control] == ["1.005", "900", "345.00"]
-    assert lines(aging.totals) == [
+    assert ages(aging.totals) == [
         "- 1.005BHD 0.000BHD 0.000BHD 0.000BHD 0.000BHD 1.005BHD 1",
         "- 900JPY 0JPY 0JPY 0JPY 0JPY 900JPY 1",
         "- 100.00 0.00 0.00 95.00 150.00 345.00 5",

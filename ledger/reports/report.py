@@ -146,15 +146,18 @@ STATEMENT = Question(
     knows=True,
     narrowed={"account": "", "item": "", "effective_from": "-infinity"},
 )
+AGING_GROUPS = ("payer", "provider", "plan", "state")
 RECEIVABLES_AGING = Question(
     name="receivables-aging",
     package="ledger.reports",
     columns=columns(
-        "payer currency days_0_30:money days_31_60:money days_61_90:money days_91_120:money over_120_days:money "
-        "total:money claim_count:count"
+        "payer provider plan state currency days_0_30:money days_31_60:money days_61_90:money days_91_120:money "
+        "over_120_days:money total:money claim_count:count"
     ),
     ties=(Tie("total", chart.INSURER_RECEIVABLES),),
     knows=True,
+    narrowed={f"by_{name}": "" for name in AGING_GROUPS},
+    groups={name: f"by_{name}" for name in AGING_GROUPS},
 )
 AGES_OF_PAYABLES = ("days_0_30", "days_31_60", "days_61_90", "over_90_days", "overpaid")
 PROVIDER_PAYABLES = Question(

@@ -1,6 +1,6 @@
 """Between the rows of reports and the wire's messages: what is asked, tokens of pages, and each row."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Any, Protocol
 
@@ -11,14 +11,17 @@ from ledger.accounts.account import Side, account_code
 from ledger.errors import DateInvalid, PageInvalid, Refusal
 from ledger.money import Amount
 from ledger.reports.paging import Page, Place
-from ledger.reports.report import MARGIN_GROUPS, Cell, Question, Report
+from ledger.reports.report import AGING_GROUPS, MARGIN_GROUPS, Cell, Question, Report
 from ledger.v1 import postings_pb2
 from ledger.v1 import reports_pb2 as pb
 
 Row = Mapping[str, Cell]
 _LONGEST_NUMBER, _LARGEST_LINE = 18, 2**31 - 1
 _SECTION = "BALANCE_SHEET_SECTION_"
-_GROUPS: Mapping[int, str] = {pb.MarginGroup.Value(f"MARGIN_GROUP_{name.upper()}"): name for name in MARGIN_GROUPS}
+_MARGINS: Mapping[int, str] = {
+    pb.MarginGroup.Value(f"MARGIN_GROUP_{name.upper()}"): name for name in MARGIN_GROUPS
+}
+_AGES: Mapping[int, str] = {pb.AgingGroup.Value(f"AGING_GROUP_{one.upper()}"): one for one in AGING_GROUPS}
 
 
 class Paged(Protocol):
@@ -61,9 +64,18 @@ def whole_period(effective_from: str, as_of: str) -> str:
     return first.isoformat()
 
 
-def groups(request: pb.GetSessionMarginRequest) -> dict[str, str]:
+def margin_groups(request: pb.GetSessionMarginRequest) -> dict[str, str]:
     """What a margin is broken down by. Raises ChoiceInvalid."""
-    wanted = [fields.choice("group_by", value, _GROUPS) for value in request.group_by]
+    return _groups(request.group_by, _MARGINS)
+
+
+def aging_groups(request: pb.GetReceivablesAgingRequest) -> dict[str, str]:
+    """What receivables are broken down by. Raises ChoiceInvalid."""
+    return _groups(request.group_by, _AGES)
+
+
+def _groups(said: Iterable[int], known: Mapping[int, str]) -> dict[str, str]:
+    wanted = [fields.choice("group_by", value, known) for value in said]
     return {f"by_{name}": "yes" for name in wanted if name}
 
 

@@ -77,8 +77,11 @@ class ReportsServicer(ReportsServiceServicer):
     async def GetReceivablesAging(
         self, request: pb.GetReceivablesAgingRequest, context: Context
     ) -> pb.GetReceivablesAgingResponse:
-        """What payers owe, by days since the service. Raises BookNotFound or what as_known_at is refused for."""
-        found = await self._ask(report.RECEIVABLES_AGING, request, known_at(request))
+        """What payers owe, by days since the service and by what the caller groups by.
+
+        Raises BookNotFound, ChoiceInvalid or what as_known_at is refused for.
+        """
+        found = await self._ask(report.RECEIVABLES_AGING, request, known_at(request), rows.aging_groups(request))
         return pb.GetReceivablesAgingResponse(
             rows=(pb.ReceivablesAgingRow(**rows.plain_row(row)) for row in found.rows),
             totals=(pb.ReceivablesAgingRow(**rows.plain_row(row)) for row in found.totals),
@@ -102,7 +105,7 @@ class ReportsServicer(ReportsServiceServicer):
         self, request: pb.GetSessionMarginRequest, context: Context
     ) -> pb.GetSessionMarginResponse:
         """Revenue less what providers earned, by what the caller groups by. Raises the same, or ChoiceInvalid."""
-        found = await self._ask(report.SESSION_MARGIN, request, known_at(request), rows.groups(request))
+        found = await self._ask(report.SESSION_MARGIN, request, known_at(request), rows.margin_groups(request))
         return pb.GetSessionMarginResponse(
             rows=(pb.SessionMarginRow(**rows.plain_row(row)) for row in found.rows),
             totals=(pb.SessionMarginRow(**rows.plain_row(row)) for row in found.totals),

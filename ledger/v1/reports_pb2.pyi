@@ -23,6 +23,30 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _AgingGroup:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AgingGroupEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AgingGroup.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    AGING_GROUP_UNSPECIFIED: _AgingGroup.ValueType  # 0
+    AGING_GROUP_PAYER: _AgingGroup.ValueType  # 1
+    AGING_GROUP_PROVIDER: _AgingGroup.ValueType  # 2
+    """As the sessions of the claim name it; so are plan and state."""
+    AGING_GROUP_PLAN: _AgingGroup.ValueType  # 3
+    AGING_GROUP_STATE: _AgingGroup.ValueType  # 4
+
+class AgingGroup(_AgingGroup, metaclass=_AgingGroupEnumTypeWrapper):
+    """What receivables are broken down by."""
+
+AGING_GROUP_UNSPECIFIED: AgingGroup.ValueType  # 0
+AGING_GROUP_PAYER: AgingGroup.ValueType  # 1
+AGING_GROUP_PROVIDER: AgingGroup.ValueType  # 2
+"""As the sessions of the claim name it; so are plan and state."""
+AGING_GROUP_PLAN: AgingGroup.ValueType  # 3
+AGING_GROUP_STATE: AgingGroup.ValueType  # 4
+Global___AgingGroup: _TypeAlias = AgingGroup  # noqa: Y015
+
 class _MarginGroup:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -359,12 +383,17 @@ class GetReceivablesAgingRequest(_message.Message):
     AS_OF_FIELD_NUMBER: _builtins.int
     AS_KNOWN_AT_TIME_FIELD_NUMBER: _builtins.int
     AS_KNOWN_AT_NUMBER_FIELD_NUMBER: _builtins.int
+    GROUP_BY_FIELD_NUMBER: _builtins.int
     book: _builtins.str
     as_of: _builtins.str
     """Effective date, YYYY-MM-DD; days are counted from the service to this date."""
     as_known_at_number: _builtins.int
     @_builtins.property
     def as_known_at_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def group_by(self) -> _containers.RepeatedScalarFieldContainer[Global___AgingGroup.ValueType]:
+        """Rows for each of these together, each named once. Empty: by payer."""
+
     def __init__(
         self,
         *,
@@ -372,10 +401,11 @@ class GetReceivablesAgingRequest(_message.Message):
         as_of: _builtins.str = ...,
         as_known_at_time: _timestamp_pb2.Timestamp | None = ...,
         as_known_at_number: _builtins.int = ...,
+        group_by: _abc.Iterable[Global___AgingGroup.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at", "as_known_at_number", b"as_known_at_number", "as_known_at_time", b"as_known_at_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at", "as_known_at_number", b"as_known_at_number", "as_known_at_time", b"as_known_at_time", "as_of", b"as_of", "book", b"book"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at", "as_known_at_number", b"as_known_at_number", "as_known_at_time", b"as_known_at_time", "as_of", b"as_of", "book", b"book", "group_by", b"group_by"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_as_known_at: _TypeAlias = _typing.Literal["as_known_at_time", "as_known_at_number"]  # noqa: Y015
     _WhichOneofArgType_as_known_at: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at"]  # noqa: Y015
@@ -395,7 +425,7 @@ class GetReceivablesAgingResponse(_message.Message):
     """The last entry that the answer knows of: asked with it, the same question has the same answer for ever."""
     @_builtins.property
     def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReceivablesAgingRow]:
-        """One per payer and currency."""
+        """One per group and currency."""
 
     @_builtins.property
     def totals(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReceivablesAgingRow]:
@@ -433,9 +463,17 @@ class ReceivablesAgingRow(_message.Message):
     OVER_120_DAYS_FIELD_NUMBER: _builtins.int
     TOTAL_FIELD_NUMBER: _builtins.int
     CLAIM_COUNT_FIELD_NUMBER: _builtins.int
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
     payer: _builtins.str
+    """Empty where it is not grouped by."""
     claim_count: _builtins.int
     """Claims that are not at zero."""
+    provider: _builtins.str
+    """Empty where the sessions of a claim name none or several, or where it is not grouped by."""
+    plan: _builtins.str
+    state: _builtins.str
     @_builtins.property
     def days_0_30(self) -> _money_pb2.Money: ...
     @_builtins.property
@@ -459,10 +497,13 @@ class ReceivablesAgingRow(_message.Message):
         over_120_days: _money_pb2.Money | None = ...,
         total: _money_pb2.Money | None = ...,
         claim_count: _builtins.int = ...,
+        provider: _builtins.str = ...,
+        plan: _builtins.str = ...,
+        state: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["days_0_30", b"days_0_30", "days_31_60", b"days_31_60", "days_61_90", b"days_61_90", "days_91_120", b"days_91_120", "over_120_days", b"over_120_days", "total", b"total"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim_count", b"claim_count", "days_0_30", b"days_0_30", "days_31_60", b"days_31_60", "days_61_90", b"days_61_90", "days_91_120", b"days_91_120", "over_120_days", b"over_120_days", "payer", b"payer", "total", b"total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim_count", b"claim_count", "days_0_30", b"days_0_30", "days_31_60", b"days_31_60", "days_61_90", b"days_61_90", "days_91_120", b"days_91_120", "over_120_days", b"over_120_days", "payer", b"payer", "plan", b"plan", "provider", b"provider", "state", b"state", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -139,7 +139,8 @@ class ReportsServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetReceivablesAging(self, request, context):
-        """What payers owe, by days since the service; ties to the control account.
+        """What payers owe, by days since the service: by payer, provider, plan and state, or any of them; ties to the control
+        account.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -42,7 +42,9 @@ class ReportsServiceStub:
     postings do not disturb a walk through the pages: the first page settles what is known.
     """
     GetReceivablesAging: _grpc.UnaryUnaryMultiCallable[_reports_pb2.GetReceivablesAgingRequest, _reports_pb2.GetReceivablesAgingResponse]
-    """What payers owe, by days since the service; ties to the control account."""
+    """What payers owe, by days since the service: by payer, provider, plan and state, or any of them; ties to the control
+    account.
+    """
     GetProviderPayables: _grpc.UnaryUnaryMultiCallable[_reports_pb2.GetProviderPayablesRequest, _reports_pb2.GetProviderPayablesResponse]
     """What is owed to each provider, and how long."""
     GetSessionMargin: _grpc.UnaryUnaryMultiCallable[_reports_pb2.GetSessionMarginRequest, _reports_pb2.GetSessionMarginResponse]
@@ -86,7 +88,9 @@ class ReportsServiceAsyncStub(ReportsServiceStub):
     postings do not disturb a walk through the pages: the first page settles what is known.
     """
     GetReceivablesAging: _aio.UnaryUnaryMultiCallable[_reports_pb2.GetReceivablesAgingRequest, _reports_pb2.GetReceivablesAgingResponse]  # type: ignore[assignment]
-    """What payers owe, by days since the service; ties to the control account."""
+    """What payers owe, by days since the service: by payer, provider, plan and state, or any of them; ties to the control
+    account.
+    """
     GetProviderPayables: _aio.UnaryUnaryMultiCallable[_reports_pb2.GetProviderPayablesRequest, _reports_pb2.GetProviderPayablesResponse]  # type: ignore[assignment]
     """What is owed to each provider, and how long."""
     GetSessionMargin: _aio.UnaryUnaryMultiCallable[_reports_pb2.GetSessionMarginRequest, _reports_pb2.GetSessionMarginResponse]  # type: ignore[assignment]
@@ -145,7 +149,9 @@ class ReportsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reports_pb2.GetReceivablesAgingRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_reports_pb2.GetReceivablesAgingResponse, _abc.Awaitable[_reports_pb2.GetReceivablesAgingResponse]]:
-        """What payers owe, by days since the service; ties to the control account."""
+        """What payers owe, by days since the service: by payer, provider, plan and state, or any of them; ties to the control
+        account.
+        """
 
     @_abc_1.abstractmethod
     def GetProviderPayables(
