@@ -111,6 +111,7 @@ RIGHTS: dict[str, Right] = {
     "/ledger.v1.ReportsService/GetReceivablesRollforward": _REPORTS,
     "/ledger.v1.ReportsService/GetLagTriangle": _REPORTS,
     "/ledger.v1.ReportsService/GetPayerLag": _REPORTS,
+    "/ledger.v1.ReportsService/GetAdvanceExposure": _REPORTS,
     "/ledger.v1.ReportsService/GetActors": _REPORTS,
     "/ledger.v1.ReportsService/ListGeneralLedger": _REPORTS,
     "/ledger.v1.ReportsService/ListEntriesByActor": _REPORTS,

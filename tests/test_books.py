@@ -77,6 +77,7 @@ from serving import (
     written,
 )
 from test_approvals import approved, proposed
+from tying import advances_tie
 
 from ledger.v1 import accounts_pb2 as ac
 from ledger.v1 import allowances_pb2 as al
@@ -613,6 +614,7 @@ def sound(ledger: Ledger) -> None:
         found = getattr(ledger.bank, ask)(asked(book=ledger.book, as_of=last_day))
         assert [row.total for row in found.totals] == [one for one in found.control if one.minor_units]
     rolled_forward(ledger, entries, last_day)
+    advances_tie(ledger, last_day)
     assert ledger.wrong() == []
 
 

@@ -109,6 +109,7 @@ TABLE = """
     GetReceivablesRollforward . f a u .
     GetLagTriangle       . f a u .
     GetPayerLag          . f a u .
+    GetAdvanceExposure   . f a u .
     GetActors            . f a u .
     ListGeneralLedger    . f a u .
     ListEntriesByActor   . f a u .

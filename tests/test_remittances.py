@@ -28,6 +28,7 @@ import serving
 from payers import deliver
 from serving import DR, Ledger, cr, dr, money, session, written
 from test_books import rolled_forward
+from tying import advances_tie
 
 import ledger.audit
 import reconciliation.reports
@@ -277,7 +278,9 @@ def check_sound(books: Ledger) -> None:
     check_integrity(books)
     entries = books.entries()
     check_balanced(entries)
-    rolled_forward(books, entries, max((one.effective_date for one in entries), default="2026-01-01"))
+    last_day = max((one.effective_date for one in entries), default="2026-01-01")
+    rolled_forward(books, entries, last_day)
+    advances_tie(books, last_day)
 
 
 def everything(books: Ledger) -> list[pb.Remittance]:

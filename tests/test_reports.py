@@ -22,7 +22,7 @@ MARCH, JUNE, FAR = "2026-03-31", "2026-06-30", "2027-01-31"
 ANY_CASH = {"account": "Assets:Cash", "item": "", "effective_from": "-infinity"}
 OPEN_TO_ALL = (
     *("GetTrialBalance", "GetReceivablesAging", "GetProviderPayables", "GetSessionMargin"),
-    *("GetBalanceSheet", "GetLagTriangle"),
+    *("GetBalanceSheet", "GetLagTriangle", "GetAdvanceExposure"),
 )
 
 

@@ -244,7 +244,7 @@ REPORTS = [
     "service_months",
     *("trial_balance", "statement", "receivables_aging", "provider_payables", "session_margin", "proposals"),
     *("balance_sheet", "income_statement", "general_ledger", "lag_triangle", "actors", "entries_by_actor"),
-    *("back_dated_entries", "receivables_rollforward", "payer_lag"),
+    *("back_dated_entries", "receivables_rollforward", "payer_lag", "advance_exposure"),
 ]
 
 

@@ -4,6 +4,11 @@ from ledger.accounts import chart
 from ledger.accounts.account import Side
 from ledger.reports.report import Question, Tie, columns
 
+
+def _money(*names: str) -> str:
+    return " ".join(f"{name}:money" for name in names)
+
+
 BALANCE_SHEET = Question(
     name="balance-sheet",
     package="ledger.reports",
@@ -40,7 +45,7 @@ MOVEMENTS = (
 RECEIVABLES_ROLLFORWARD = Question(
     name="receivables-rollforward",
     package="ledger.reports",
-    columns=columns(f"payer currency opening:money {' '.join(f'{one}:money' for one in MOVEMENTS)} closing:money"),
+    columns=columns(f"payer currency opening:money {_money(*MOVEMENTS)} closing:money"),
     ties=(
         Tie("closing", chart.INSURER_RECEIVABLES),
         Tie("closing", others=("opening", *MOVEMENTS)),
@@ -69,6 +74,27 @@ PAYER_LAG = Question(
     ties=(Tie("open", chart.INSURER_RECEIVABLES),),
     knows=True,
 )
+AGES_OF_EXPOSURE = ("days_0_30", "days_31_60", "days_61_90", "days_91_120", "over_120_days")
+AFTER_EXPOSURE = ("patient", "absorbed", "contractual", "other", "above_allowed")
+ADVANCE_EXPOSURE = Question(
+    name="advance-exposure",
+    package="ledger.reports",
+    columns=columns(
+        f"payer currency claim_count:count paid:money received:money {_money(*AGES_OF_EXPOSURE)} exposure:money "
+        f"{_money(*AFTER_EXPOSURE)} unpaid:money receivable:money absorption_cost:money"
+    ),
+    ties=(
+        Tie("paid", others=("received", "exposure", *AFTER_EXPOSURE)),
+        Tie("exposure", others=AGES_OF_EXPOSURE),
+        Tie("unpaid", chart.PROVIDER_PAYABLES, Side.CREDIT),
+        Tie("receivable", chart.INSURER_RECEIVABLES),
+        Tie("absorption_cost", chart.DENIALS_ABSORBED, moved=True),
+    ),
+    knows=True,
+    narrowed={"effective_from": "-infinity"},
+)
+"""Every cent paid to a provider is received, exposed, or told why it will not come."""
+
 ACTORS = Question(
     name="actors",
     package="ledger.reports",
@@ -143,6 +169,7 @@ QUESTIONS = (
     RECEIVABLES_ROLLFORWARD,
     LAG_TRIANGLE,
     PAYER_LAG,
+    ADVANCE_EXPOSURE,
     ACTORS,
     ENTRIES_BY_ACTOR,
     REVERSED_ENTRIES,

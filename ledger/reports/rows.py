@@ -49,9 +49,14 @@ class Paged(Protocol):
 
 def period(request: Paged) -> tuple[dict[str, str], date]:
     """The first and the last day that a caller says; neither need be. Raises DateInvalid."""
-    first = fields.optional_day("effective_from", request.effective_from)
     last = fields.optional_day("as_of", request.as_of) or date.max
-    return ({"effective_from": first.isoformat()} if first else {}), last
+    return first_day(request.effective_from), last
+
+
+def first_day(effective_from: str) -> dict[str, str]:
+    """The first day of a period that need not have one. Raises DateInvalid."""
+    first = fields.optional_day("effective_from", effective_from)
+    return {"effective_from": first.isoformat()} if first else {}
 
 
 def whole_period(effective_from: str, as_of: str) -> str:

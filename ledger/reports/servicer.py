@@ -116,8 +116,7 @@ class ReportsServicer(ReportsServiceServicer):
         self, request: pb.GetBalanceSheetRequest, context: Context
     ) -> pb.GetBalanceSheetResponse:
         """Assets, liabilities and equity with the result to date. Raises the same."""
-        first = fields.optional_day("effective_from", request.effective_from)
-        narrowed = {"effective_from": first.isoformat()} if first else {}
+        narrowed = rows.first_day(request.effective_from)
         found = await self._ask(financial.BALANCE_SHEET, request, known_at(request), narrowed)
         return pb.GetBalanceSheetResponse(
             rows=map(rows.balance_sheet_row, found.rows),
@@ -171,6 +170,21 @@ class ReportsServicer(ReportsServiceServicer):
             rows=(pb.PayerLagRow(**rows.plain_row(row)) for row in found.rows),
             totals=(pb.PayerLagRow(**rows.plain_row(row)) for row in found.totals),
             control=rows.control(found, "open"),
+            as_known_at_number=found.known or 0,
+        )
+
+    async def GetAdvanceExposure(
+        self, request: pb.GetAdvanceExposureRequest, context: Context
+    ) -> pb.GetAdvanceExposureResponse:
+        """What providers were paid and what has come of it, by payer and age. Raises the same."""
+        narrowed = rows.first_day(request.effective_from)
+        found = await self._ask(financial.ADVANCE_EXPOSURE, request, known_at(request), narrowed)
+        return pb.GetAdvanceExposureResponse(
+            rows=(pb.AdvanceExposureRow(**rows.plain_row(row)) for row in found.rows),
+            totals=(pb.AdvanceExposureRow(**rows.plain_row(row)) for row in found.totals),
+            payable_control=rows.control(found, "unpaid"),
+            receivable_control=rows.control(found, "receivable"),
+            absorption_control=rows.control(found, "absorption_cost"),
             as_known_at_number=found.known or 0,
         )
 

@@ -1338,6 +1338,206 @@ class PayerLagRow(_message.Message):
 Global___PayerLagRow: _TypeAlias = PayerLagRow  # noqa: Y015
 
 @_typing.final
+class GetAdvanceExposureRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOOK_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_TIME_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_NUMBER_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_FROM_FIELD_NUMBER: _builtins.int
+    book: _builtins.str
+    as_of: _builtins.str
+    """Effective date, YYYY-MM-DD; days are counted from the payout to this date."""
+    as_known_at_number: _builtins.int
+    effective_from: _builtins.str
+    """First effective date of the absorption cost, YYYY-MM-DD. Empty: from the beginning."""
+    @_builtins.property
+    def as_known_at_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        book: _builtins.str = ...,
+        as_of: _builtins.str = ...,
+        as_known_at_time: _timestamp_pb2.Timestamp | None = ...,
+        as_known_at_number: _builtins.int = ...,
+        effective_from: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at", "as_known_at_number", b"as_known_at_number", "as_known_at_time", b"as_known_at_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at", "as_known_at_number", b"as_known_at_number", "as_known_at_time", b"as_known_at_time", "as_of", b"as_of", "book", b"book", "effective_from", b"effective_from"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_as_known_at: _TypeAlias = _typing.Literal["as_known_at_time", "as_known_at_number"]  # noqa: Y015
+    _WhichOneofArgType_as_known_at: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_as_known_at) -> _WhichOneofReturnType_as_known_at | None: ...
+
+Global___GetAdvanceExposureRequest: _TypeAlias = GetAdvanceExposureRequest  # noqa: Y015
+
+@_typing.final
+class GetAdvanceExposureResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROWS_FIELD_NUMBER: _builtins.int
+    TOTALS_FIELD_NUMBER: _builtins.int
+    PAYABLE_CONTROL_FIELD_NUMBER: _builtins.int
+    RECEIVABLE_CONTROL_FIELD_NUMBER: _builtins.int
+    ABSORPTION_CONTROL_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_NUMBER_FIELD_NUMBER: _builtins.int
+    as_known_at_number: _builtins.int
+    """The last entry that the answer knows of: asked with it, the same question has the same answer for ever."""
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___AdvanceExposureRow]:
+        """One per payer and currency; what was paid to providers for no session stands in the row without a payer."""
+
+    @_builtins.property
+    def totals(self) -> _containers.RepeatedCompositeFieldContainer[Global___AdvanceExposureRow]:
+        """The sums of the rows, one per currency."""
+
+    @_builtins.property
+    def payable_control(self) -> _containers.RepeatedCompositeFieldContainer[_money_pb2.Money]:
+        """The control account Liabilities:Payable:Provider, credit positive: equal to the totals' unpaid. One per currency, as
+        are the next two.
+        """
+
+    @_builtins.property
+    def receivable_control(self) -> _containers.RepeatedCompositeFieldContainer[_money_pb2.Money]:
+        """The control account Assets:Receivable:Insurer: equal to the totals' receivable."""
+
+    @_builtins.property
+    def absorption_control(self) -> _containers.RepeatedCompositeFieldContainer[_money_pb2.Money]:
+        """What moved Expenses:DenialsAbsorbed in the period: equal to the totals' absorption_cost."""
+
+    def __init__(
+        self,
+        *,
+        rows: _abc.Iterable[Global___AdvanceExposureRow] | None = ...,
+        totals: _abc.Iterable[Global___AdvanceExposureRow] | None = ...,
+        payable_control: _abc.Iterable[_money_pb2.Money] | None = ...,
+        receivable_control: _abc.Iterable[_money_pb2.Money] | None = ...,
+        absorption_control: _abc.Iterable[_money_pb2.Money] | None = ...,
+        as_known_at_number: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["absorption_control", b"absorption_control", "as_known_at_number", b"as_known_at_number", "payable_control", b"payable_control", "receivable_control", b"receivable_control", "rows", b"rows", "totals", b"totals"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAdvanceExposureResponse: _TypeAlias = GetAdvanceExposureResponse  # noqa: Y015
+
+@_typing.final
+class AdvanceExposureRow(_message.Message):
+    """What was paid to providers for the sessions of a payer's claims, up to a day: paid = received + exposure + patient +
+    absorbed + contractual + other + above_allowed, claim by claim, each as far as it goes and in this order.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAYER_FIELD_NUMBER: _builtins.int
+    CLAIM_COUNT_FIELD_NUMBER: _builtins.int
+    PAID_FIELD_NUMBER: _builtins.int
+    RECEIVED_FIELD_NUMBER: _builtins.int
+    DAYS_0_30_FIELD_NUMBER: _builtins.int
+    DAYS_31_60_FIELD_NUMBER: _builtins.int
+    DAYS_61_90_FIELD_NUMBER: _builtins.int
+    DAYS_91_120_FIELD_NUMBER: _builtins.int
+    OVER_120_DAYS_FIELD_NUMBER: _builtins.int
+    EXPOSURE_FIELD_NUMBER: _builtins.int
+    PATIENT_FIELD_NUMBER: _builtins.int
+    ABSORBED_FIELD_NUMBER: _builtins.int
+    CONTRACTUAL_FIELD_NUMBER: _builtins.int
+    OTHER_FIELD_NUMBER: _builtins.int
+    ABOVE_ALLOWED_FIELD_NUMBER: _builtins.int
+    UNPAID_FIELD_NUMBER: _builtins.int
+    RECEIVABLE_FIELD_NUMBER: _builtins.int
+    ABSORPTION_COST_FIELD_NUMBER: _builtins.int
+    payer: _builtins.str
+    """As the sessions of the claim name it."""
+    claim_count: _builtins.int
+    """Claims of which something is exposed."""
+    @_builtins.property
+    def paid(self) -> _money_pb2.Money:
+        """Payouts, for sessions by the rule of the pay cycle that counted them, or the oldest first."""
+
+    @_builtins.property
+    def received(self) -> _money_pb2.Money:
+        """Of it, what came of the claim."""
+
+    @_builtins.property
+    def days_0_30(self) -> _money_pb2.Money:
+        """What payers owe of it, by days since the payout."""
+
+    @_builtins.property
+    def days_31_60(self) -> _money_pb2.Money: ...
+    @_builtins.property
+    def days_61_90(self) -> _money_pb2.Money: ...
+    @_builtins.property
+    def days_91_120(self) -> _money_pb2.Money: ...
+    @_builtins.property
+    def over_120_days(self) -> _money_pb2.Money: ...
+    @_builtins.property
+    def exposure(self) -> _money_pb2.Money: ...
+    @_builtins.property
+    def patient(self) -> _money_pb2.Money:
+        """What patients owe of it."""
+
+    @_builtins.property
+    def absorbed(self) -> _money_pb2.Money:
+        """What will not come: denials that the company absorbed, what the contract did not allow."""
+
+    @_builtins.property
+    def contractual(self) -> _money_pb2.Money: ...
+    @_builtins.property
+    def other(self) -> _money_pb2.Money:
+        """Written off by hand; in the row without a payer, paid for something else than a session."""
+
+    @_builtins.property
+    def above_allowed(self) -> _money_pb2.Money:
+        """Paid above all that was allowed for the claim."""
+
+    @_builtins.property
+    def unpaid(self) -> _money_pb2.Money:
+        """Earned and not paid yet, less what was paid beyond all that was earned."""
+
+    @_builtins.property
+    def receivable(self) -> _money_pb2.Money:
+        """All that payers owe, whether the provider was paid or not."""
+
+    @_builtins.property
+    def absorption_cost(self) -> _money_pb2.Money:
+        """What absorbed denials cost in the period, less what was recovered: the whole loss, not only what was paid out."""
+
+    def __init__(
+        self,
+        *,
+        payer: _builtins.str = ...,
+        claim_count: _builtins.int = ...,
+        paid: _money_pb2.Money | None = ...,
+        received: _money_pb2.Money | None = ...,
+        days_0_30: _money_pb2.Money | None = ...,
+        days_31_60: _money_pb2.Money | None = ...,
+        days_61_90: _money_pb2.Money | None = ...,
+        days_91_120: _money_pb2.Money | None = ...,
+        over_120_days: _money_pb2.Money | None = ...,
+        exposure: _money_pb2.Money | None = ...,
+        patient: _money_pb2.Money | None = ...,
+        absorbed: _money_pb2.Money | None = ...,
+        contractual: _money_pb2.Money | None = ...,
+        other: _money_pb2.Money | None = ...,
+        above_allowed: _money_pb2.Money | None = ...,
+        unpaid: _money_pb2.Money | None = ...,
+        receivable: _money_pb2.Money | None = ...,
+        absorption_cost: _money_pb2.Money | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["above_allowed", b"above_allowed", "absorbed", b"absorbed", "absorption_cost", b"absorption_cost", "contractual", b"contractual", "days_0_30", b"days_0_30", "days_31_60", b"days_31_60", "days_61_90", b"days_61_90", "days_91_120", b"days_91_120", "exposure", b"exposure", "other", b"other", "over_120_days", b"over_120_days", "paid", b"paid", "patient", b"patient", "receivable", b"receivable", "received", b"received", "unpaid", b"unpaid"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["above_allowed", b"above_allowed", "absorbed", b"absorbed", "absorption_cost", b"absorption_cost", "claim_count", b"claim_count", "contractual", b"contractual", "days_0_30", b"days_0_30", "days_31_60", b"days_31_60", "days_61_90", b"days_61_90", "days_91_120", b"days_91_120", "exposure", b"exposure", "other", b"other", "over_120_days", b"over_120_days", "paid", b"paid", "patient", b"patient", "payer", b"payer", "receivable", b"receivable", "received", b"received", "unpaid", b"unpaid"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AdvanceExposureRow: _TypeAlias = AdvanceExposureRow  # noqa: Y015
+
+@_typing.final
 class GetLagTriangleRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -86,6 +86,11 @@ class ReportsServiceStub:
                 request_serializer=ledger_dot_v1_dot_reports__pb2.GetPayerLagRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_reports__pb2.GetPayerLagResponse.FromString,
                 _registered_method=True)
+        self.GetAdvanceExposure = channel.unary_unary(
+                '/ledger.v1.ReportsService/GetAdvanceExposure',
+                request_serializer=ledger_dot_v1_dot_reports__pb2.GetAdvanceExposureRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_reports__pb2.GetAdvanceExposureResponse.FromString,
+                _registered_method=True)
         self.GetActors = channel.unary_unary(
                 '/ledger.v1.ReportsService/GetActors',
                 request_serializer=ledger_dot_v1_dot_reports__pb2.GetActorsRequest.SerializeToString,
@@ -195,6 +200,14 @@ class ReportsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetAdvanceExposure(self, request, context):
+        """What providers were paid before payers paid, what has come of it and what has not, by payer and days since the
+        payout; and what absorbed denials cost.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetActors(self, request, context):
         """Who posted how many entries of which kind.
         """
@@ -290,6 +303,11 @@ def add_ReportsServiceServicer_to_server(servicer, server):
                     servicer.GetPayerLag,
                     request_deserializer=ledger_dot_v1_dot_reports__pb2.GetPayerLagRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_reports__pb2.GetPayerLagResponse.SerializeToString,
+            ),
+            'GetAdvanceExposure': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAdvanceExposure,
+                    request_deserializer=ledger_dot_v1_dot_reports__pb2.GetAdvanceExposureRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_reports__pb2.GetAdvanceExposureResponse.SerializeToString,
             ),
             'GetActors': grpc.unary_unary_rpc_method_handler(
                     servicer.GetActors,
@@ -594,6 +612,33 @@ class ReportsService:
             '/ledger.v1.ReportsService/GetPayerLag',
             ledger_dot_v1_dot_reports__pb2.GetPayerLagRequest.SerializeToString,
             ledger_dot_v1_dot_reports__pb2.GetPayerLagResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAdvanceExposure(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.ReportsService/GetAdvanceExposure',
+            ledger_dot_v1_dot_reports__pb2.GetAdvanceExposureRequest.SerializeToString,
+            ledger_dot_v1_dot_reports__pb2.GetAdvanceExposureResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -59,6 +59,10 @@ class ReportsServiceStub:
     """What became of what payers owed, by month of service and months since."""
     GetPayerLag: _grpc.UnaryUnaryMultiCallable[_reports_pb2.GetPayerLagRequest, _reports_pb2.GetPayerLagResponse]
     """How many days payers take from a session to the first payment of its claim, by month of service."""
+    GetAdvanceExposure: _grpc.UnaryUnaryMultiCallable[_reports_pb2.GetAdvanceExposureRequest, _reports_pb2.GetAdvanceExposureResponse]
+    """What providers were paid before payers paid, what has come of it and what has not, by payer and days since the
+    payout; and what absorbed denials cost.
+    """
     GetActors: _grpc.UnaryUnaryMultiCallable[_reports_pb2.GetActorsRequest, _reports_pb2.GetActorsResponse]
     """Who posted how many entries of which kind."""
     ListGeneralLedger: _grpc.UnaryUnaryMultiCallable[_reports_pb2.ListGeneralLedgerRequest, _reports_pb2.ListGeneralLedgerResponse]
@@ -105,6 +109,10 @@ class ReportsServiceAsyncStub(ReportsServiceStub):
     """What became of what payers owed, by month of service and months since."""
     GetPayerLag: _aio.UnaryUnaryMultiCallable[_reports_pb2.GetPayerLagRequest, _reports_pb2.GetPayerLagResponse]  # type: ignore[assignment]
     """How many days payers take from a session to the first payment of its claim, by month of service."""
+    GetAdvanceExposure: _aio.UnaryUnaryMultiCallable[_reports_pb2.GetAdvanceExposureRequest, _reports_pb2.GetAdvanceExposureResponse]  # type: ignore[assignment]
+    """What providers were paid before payers paid, what has come of it and what has not, by payer and days since the
+    payout; and what absorbed denials cost.
+    """
     GetActors: _aio.UnaryUnaryMultiCallable[_reports_pb2.GetActorsRequest, _reports_pb2.GetActorsResponse]  # type: ignore[assignment]
     """Who posted how many entries of which kind."""
     ListGeneralLedger: _aio.UnaryUnaryMultiCallable[_reports_pb2.ListGeneralLedgerRequest, _reports_pb2.ListGeneralLedgerResponse]  # type: ignore[assignment]
@@ -208,6 +216,16 @@ class ReportsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_reports_pb2.GetPayerLagResponse, _abc.Awaitable[_reports_pb2.GetPayerLagResponse]]:
         """How many days payers take from a session to the first payment of its claim, by month of service."""
+
+    @_abc_1.abstractmethod
+    def GetAdvanceExposure(
+        self,
+        request: _reports_pb2.GetAdvanceExposureRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reports_pb2.GetAdvanceExposureResponse, _abc.Awaitable[_reports_pb2.GetAdvanceExposureResponse]]:
+        """What providers were paid before payers paid, what has come of it and what has not, by payer and days since the
+        payout; and what absorbed denials cost.
+        """
 
     @_abc_1.abstractmethod
     def GetActors(
