@@ -14,9 +14,11 @@ from ledger.errors import AmountInvalid, FieldMissing, NumberInvalid, PageInvali
 from ledger.money import LARGEST, Amount
 from ledger.postings import journal
 from ledger.reads import Reads
+from ledger.reports.rows import control, plain_row
 from ledger.wire import Context
 from reconciliation import deciding, denial_store
 from reconciliation.denials import Denial, Policy, State
+from reconciliation.questions import DENIALS_BY_CODE, answered
 from reconciliation.v1 import denials_pb2 as pb
 from reconciliation.v1.denials_pb2_grpc import DenialsServiceServicer
 
@@ -58,6 +60,17 @@ class DenialsServicer(DenialsServiceServicer):
             await existing_book(connection, book)
             found = await denial_store.history(connection, book, claim, payer)
         return pb.GetDenialResponse(history=[_of_row(row, None) for row in found])
+
+    async def GetDenialsByCode(
+        self, request: pb.GetDenialsByCodeRequest, context: Context
+    ) -> pb.GetDenialsByCodeResponse:
+        """What payers refused, by codes, and what became of it. Raises BookNotFound."""
+        found = await answered(self._reads, DENIALS_BY_CODE, request.book, request.as_of)
+        return pb.GetDenialsByCodeResponse(
+            rows=(pb.DenialsByCodeRow(**plain_row(row)) for row in found.rows),
+            totals=(pb.DenialsByCodeRow(**plain_row(row)) for row in found.totals),
+            control=control(found, "net_loss"),
+        )
 
     async def AppealDenial(self, request: pb.AppealDenialRequest, context: Context) -> pb.AppealDenialResponse:
         """The payer is asked to think again. Raises DenialNotFound or DenialStateRefused."""

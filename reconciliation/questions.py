@@ -1,6 +1,7 @@
 """The mail room's reports on remittances, as they can be asked for."""
 
 from ledger import fields
+from ledger.accounts import chart
 from ledger.reads import Reads
 from ledger.reports import report
 from ledger.reports.report import Question, Report, Tie, columns
@@ -23,6 +24,18 @@ AUTOMATIC_RATE = Question(
         "looked_at_paid:money"
     ),
     ties=(Tie("paid", others=("untouched_paid", "looked_at_paid")),),
+)
+
+STATES_OF_REFUSED = ("waiting", "under_appeal", "overturned", "absorbed", "recovered", "taken_back")
+DENIALS_BY_CODE = Question(
+    name="denials-by-code",
+    package="reconciliation.reports",
+    columns=columns(
+        "payer codes currency denial_count:count refused:money waiting:money under_appeal:money overturned:money "
+        "absorbed:money recovered:money taken_back:money still_open:money booked_loss:money "
+        "booked_recovery:money net_loss:money"
+    ),
+    ties=(Tie("refused", others=STATES_OF_REFUSED), Tie("net_loss", chart.DENIALS_ABSORBED)),
 )
 
 

@@ -5,7 +5,7 @@ from ledger.accounts.account import Side
 from ledger.reports import financial, report
 from ledger.reports.report import Question, Tie, columns
 from reconciliation.bank.questions import CASH_IN_TRANSIT, UNAPPLIED_CASH
-from reconciliation.questions import AUTOMATIC_RATE, REMITTANCE_SUMMARY
+from reconciliation.questions import AUTOMATIC_RATE, DENIALS_BY_CODE, REMITTANCE_SUMMARY
 
 EXCEPTIONS = Question(
     name="exceptions",
@@ -58,7 +58,8 @@ QUESTIONS = {
         *report.QUESTIONS,
         report.STATEMENT,
         *financial.QUESTIONS,
-        *(EXCEPTIONS, RECEIVED, PROPOSALS, OPEN_BALANCES, DENIALS, CASH_IN_TRANSIT, UNAPPLIED_CASH),
+        *(EXCEPTIONS, RECEIVED, PROPOSALS, OPEN_BALANCES, CASH_IN_TRANSIT, UNAPPLIED_CASH),
+        *(DENIALS, DENIALS_BY_CODE),
         *(REMITTANCE_SUMMARY, AUTOMATIC_RATE, PROVIDER_STATEMENT),
     )
 }

@@ -145,6 +145,7 @@ RIGHTS: dict[str, Right] = {
     "/reconciliation.v1.MatchesService/ListMatchLimits": _REPORTS,
     "/reconciliation.v1.DenialsService/ListDenials": _REPORTS,
     "/reconciliation.v1.DenialsService/GetDenial": _REPORTS,
+    "/reconciliation.v1.DenialsService/GetDenialsByCode": _REPORTS,
     "/reconciliation.v1.DenialsService/AppealDenial": _DECIDES,
     "/reconciliation.v1.DenialsService/ResubmitDenial": _DECIDES,
     "/reconciliation.v1.DenialsService/AbsorbDenied": _DECIDES,

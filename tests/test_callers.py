@@ -136,6 +136,7 @@ TABLE = """
     ForwardClaim         . f . . .
     ListDenials          . f a u .
     GetDenial            . f a u .
+    GetDenialsByCode     . f a u .
     AppealDenial         . f . . .
     ResubmitDenial       . f . . .
     AbsorbDenied         . f . . .

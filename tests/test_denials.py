@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 from payers import claim, deliver, file, remittance
-from serving import Ledger, money, open_book, refused, session, usd
+from serving import Ledger, money, open_book, refused, session, usd, written
 from test_approvals import ABSORBED as KIND_ABSORBED
 from test_approvals import APPROVER, approved, limited, proposing
 from typer.testing import CliRunner
@@ -20,6 +20,7 @@ from ledger.postings.entry import Kind
 from ledger.v1 import postings_pb2 as po
 from reconciliation.closing import Sweep
 from reconciliation.denials import _WAYS, State
+from reconciliation.questions import STATES_OF_REFUSED
 from reconciliation.v1 import denials_pb2 as dn
 from reconciliation.v1 import reconciliation_pb2 as pb
 from service.__main__ import app
@@ -159,6 +160,22 @@ def test_a_life(books: Ledger, told: str) -> None:
     assert (books.balance(LOSS) if LOSS in known else "0.00") == loss
     assert books.control("Assets:Receivable:Insurer:AETNA") == added(owed, "200.00")
     assert " ".join(waiting(books)) == looks
+    check_by_code(books, expected.rpartition(", ")[2].split()[0], loss)
+
+
+def check_by_code(books: Ledger, standing: str, loss: str) -> None:
+    """The one denial is told once, by how it stands, and the loss is the account's."""
+    found = books.denials.GetDenialsByCode(dn.GetDenialsByCodeRequest(book=books.book, as_of="2026-12-31"))
+    [row] = found.rows
+    column = {"denied": "waiting", "appealed": "under_appeal", "resubmitted": "under_appeal"}
+    told = {name for name in STATES_OF_REFUSED if getattr(row, name).minor_units}
+    assert (row.payer, row.codes, row.denial_count, told) == (
+        *("AETNA", "CO-29", 1),
+        {column.get(standing, standing)},
+    )
+    assert {written(row.refused), written(row.booked_loss if "absorbed" in told else row.refused)} == {"100.00"}
+    assert written(row.net_loss) == written(found.control[0]) == loss.split()[0]
+    assert row.booked_loss.minor_units - row.booked_recovery.minor_units == row.net_loss.minor_units
 
 
 def added(owed: str, others: str) -> str:

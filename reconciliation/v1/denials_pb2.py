@@ -26,15 +26,15 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from ledger.v1 import money_pb2 as ledger_dot_v1_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1freconciliation/v1/denials.proto\x12\x11reconciliation.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15ledger/v1/money.proto\"\xb3\x02\n\x06\x44\x65nial\x12\r\n\x05\x63laim\x18\x01 \x01(\t\x12\r\n\x05payer\x18\x02 \x01(\t\x12-\n\x05state\x18\x03 \x01(\x0e\x32\x1e.reconciliation.v1.DenialState\x12\x0f\n\x07version\x18\x04 \x01(\x05\x12\x16\n\x0e\x65\x66\x66\x65\x63tive_date\x18\x05 \x01(\t\x12\x1e\n\x04open\x18\x06 \x01(\x0b\x32\x10.ledger.v1.Money\x12\r\n\x05\x63odes\x18\x07 \x03(\t\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\x0e\n\x06policy\x18\t \x01(\t\x12\x14\n\x0c\x65ntry_number\x18\n \x01(\x03\x12\x0f\n\x07said_by\x18\x0b \x01(\t\x12+\n\x07said_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x61ge_days\x18\r \x01(\x05\"\x87\x01\n\x12ListDenialsRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12-\n\x05state\x18\x02 \x01(\x0e\x32\x1e.reconciliation.v1.DenialState\x12\r\n\x05\x61s_of\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"Z\n\x13ListDenialsResponse\x12*\n\x07\x64\x65nials\x18\x01 \x03(\x0b\x32\x19.reconciliation.v1.Denial\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\">\n\x10GetDenialRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\r\n\x05\x63laim\x18\x02 \x01(\t\x12\r\n\x05payer\x18\x03 \x01(\t\"?\n\x11GetDenialResponse\x12*\n\x07history\x18\x01 \x03(\x0b\x32\x19.reconciliation.v1.Denial\"i\n\x13\x41ppealDenialRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\r\n\x05\x63laim\x18\x02 \x01(\t\x12\r\n\x05payer\x18\x03 \x01(\t\x12\x16\n\x0e\x65\x66\x66\x65\x63tive_date\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\"A\n\x14\x41ppealDenialResponse\x12)\n\x06\x64\x65nial\x18\x01 \x01(\x0b\x32\x19.reconciliation.v1.Denial\"k\n\x15ResubmitDenialRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\r\n\x05\x63laim\x18\x02 \x01(\t\x12\r\n\x05payer\x18\x03 \x01(\t\x12\x16\n\x0e\x65\x66\x66\x65\x63tive_date\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\"C\n\x16ResubmitDenialResponse\x12)\n\x06\x64\x65nial\x18\x01 \x01(\x0b\x32\x19.reconciliation.v1.Denial\"i\n\x13\x41\x62sorbDeniedRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\r\n\x05\x63laim\x18\x02 \x01(\t\x12\r\n\x05payer\x18\x03 \x01(\t\x12\x16\n\x0e\x65\x66\x66\x65\x63tive_date\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\"A\n\x14\x41\x62sorbDeniedResponse\x12)\n\x06\x64\x65nial\x18\x01 \x01(\x0b\x32\x19.reconciliation.v1.Denial\"\xdd\x01\n\x0c\x44\x65nialPolicy\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x65nabled\x18\x02 \x01(\x08\x12\r\n\x05\x63odes\x18\x03 \x03(\t\x12\r\n\x05payer\x18\x04 \x01(\t\x12!\n\x07largest\x18\x05 \x01(\x0b\x32\x10.ledger.v1.Money\x12\x10\n\x08\x61ge_days\x18\x06 \x01(\x05\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\x0f\n\x07version\x18\x08 \x01(\x05\x12\x0e\n\x06set_by\x18\t \x01(\t\x12*\n\x06set_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa8\x01\n\x16SetDenialPolicyRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07\x65nabled\x18\x03 \x01(\x08\x12\r\n\x05\x63odes\x18\x04 \x03(\t\x12\r\n\x05payer\x18\x05 \x01(\t\x12!\n\x07largest\x18\x06 \x01(\x0b\x32\x10.ledger.v1.Money\x12\x10\n\x08\x61ge_days\x18\x07 \x01(\x05\x12\x0e\n\x06reason\x18\x08 \x01(\t\"J\n\x17SetDenialPolicyResponse\x12/\n\x06policy\x18\x01 \x01(\x0b\x32\x1f.reconciliation.v1.DenialPolicy\")\n\x19ListDenialPoliciesRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\"O\n\x1aListDenialPoliciesResponse\x12\x31\n\x08policies\x18\x01 \x03(\x0b\x32\x1f.reconciliation.v1.DenialPolicy\"g\n\x18\x41pplyDenialPolicyRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x0e\n\x06policy\x18\x02 \x01(\t\x12\x16\n\x0e\x65\x66\x66\x65\x63tive_date\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"]\n\x19\x41pplyDenialPolicyResponse\x12\x32\n\x08outcomes\x18\x01 \x03(\x0b\x32 .reconciliation.v1.PolicyOutcome\x12\x0c\n\x04more\x18\x02 \x01(\x08\"v\n\rPolicyOutcome\x12\r\n\x05\x63laim\x18\x01 \x01(\t\x12\r\n\x05payer\x18\x02 \x01(\t\x12 \n\x06\x61mount\x18\x03 \x01(\x0b\x32\x10.ledger.v1.Money\x12\x14\n\x0c\x65ntry_number\x18\x04 \x01(\x03\x12\x0f\n\x07refusal\x18\x05 \x01(\t*\x8a\x02\n\x0b\x44\x65nialState\x12\x1c\n\x18\x44\x45NIAL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x44\x45NIAL_STATE_DENIED\x10\x01\x12\x19\n\x15\x44\x45NIAL_STATE_APPEALED\x10\x02\x12\x1c\n\x18\x44\x45NIAL_STATE_RESUBMITTED\x10\x03\x12\x1b\n\x17\x44\x45NIAL_STATE_OVERTURNED\x10\x04\x12\x19\n\x15\x44\x45NIAL_STATE_ABSORBED\x10\x05\x12\x1a\n\x16\x44\x45NIAL_STATE_RECOVERED\x10\x06\x12\x1b\n\x17\x44\x45NIAL_STATE_TAKEN_BACK\x10\x07\x12\x1a\n\x16\x44\x45NIAL_STATE_WITHDRAWN\x10\x08\x32\xbc\x06\n\x0e\x44\x65nialsService\x12\\\n\x0bListDenials\x12%.reconciliation.v1.ListDenialsRequest\x1a&.reconciliation.v1.ListDenialsResponse\x12V\n\tGetDenial\x12#.reconciliation.v1.GetDenialRequest\x1a$.reconciliation.v1.GetDenialResponse\x12_\n\x0c\x41ppealDenial\x12&.reconciliation.v1.AppealDenialRequest\x1a\'.reconciliation.v1.AppealDenialResponse\x12\x65\n\x0eResubmitDenial\x12(.reconciliation.v1.ResubmitDenialRequest\x1a).reconciliation.v1.ResubmitDenialResponse\x12_\n\x0c\x41\x62sorbDenied\x12&.reconciliation.v1.AbsorbDeniedRequest\x1a\'.reconciliation.v1.AbsorbDeniedResponse\x12h\n\x0fSetDenialPolicy\x12).reconciliation.v1.SetDenialPolicyRequest\x1a*.reconciliation.v1.SetDenialPolicyResponse\x12q\n\x12ListDenialPolicies\x12,.reconciliation.v1.ListDenialPoliciesRequest\x1a-.reconciliation.v1.ListDenialPoliciesResponse\x12n\n\x11\x41pplyDenialPolicy\x12+.reconciliation.v1.ApplyDenialPolicyRequest\x1a,.reconciliation.v1.ApplyDenialPolicyResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1freconciliation/v1/denials.proto\x12\x11reconciliation.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15ledger/v1/money.proto\"\xb3\x02\n\x06\x44\x65nial\x12\r\n\x05\x63laim\x18\x01 \x01(\t\x12\r\n\x05payer\x18\x02 \x01(\t\x12-\n\x05state\x18\x03 \x01(\x0e\x32\x1e.reconciliation.v1.DenialState\x12\x0f\n\x07version\x18\x04 \x01(\x05\x12\x16\n\x0e\x65\x66\x66\x65\x63tive_date\x18\x05 \x01(\t\x12\x1e\n\x04open\x18\x06 \x01(\x0b\x32\x10.ledger.v1.Money\x12\r\n\x05\x63odes\x18\x07 \x03(\t\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\x0e\n\x06policy\x18\t \x01(\t\x12\x14\n\x0c\x65ntry_number\x18\n \x01(\x03\x12\x0f\n\x07said_by\x18\x0b \x01(\t\x12+\n\x07said_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x61ge_days\x18\r \x01(\x05\"\x87\x01\n\x12ListDenialsRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12-\n\x05state\x18\x02 \x01(\x0e\x32\x1e.reconciliation.v1.DenialState\x12\r\n\x05\x61s_of\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"Z\n\x13ListDenialsResponse\x12*\n\x07\x64\x65nials\x18\x01 \x03(\x0b\x32\x19.reconciliation.v1.Denial\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\">\n\x10GetDenialRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\r\n\x05\x63laim\x18\x02 \x01(\t\x12\r\n\x05payer\x18\x03 \x01(\t\"?\n\x11GetDenialResponse\x12*\n\x07history\x18\x01 \x03(\x0b\x32\x19.reconciliation.v1.Denial\"6\n\x17GetDenialsByCodeRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\r\n\x05\x61s_of\x18\x02 \x01(\t\"\xa5\x01\n\x18GetDenialsByCodeResponse\x12\x31\n\x04rows\x18\x01 \x03(\x0b\x32#.reconciliation.v1.DenialsByCodeRow\x12\x33\n\x06totals\x18\x02 \x03(\x0b\x32#.reconciliation.v1.DenialsByCodeRow\x12!\n\x07\x63ontrol\x18\x03 \x03(\x0b\x32\x10.ledger.v1.Money\"\xe5\x03\n\x10\x44\x65nialsByCodeRow\x12\r\n\x05payer\x18\x01 \x01(\t\x12\r\n\x05\x63odes\x18\x02 \x01(\t\x12\x14\n\x0c\x64\x65nial_count\x18\x03 \x01(\x03\x12!\n\x07refused\x18\x04 \x01(\x0b\x32\x10.ledger.v1.Money\x12!\n\x07waiting\x18\x05 \x01(\x0b\x32\x10.ledger.v1.Money\x12&\n\x0cunder_appeal\x18\x06 \x01(\x0b\x32\x10.ledger.v1.Money\x12$\n\noverturned\x18\x07 \x01(\x0b\x32\x10.ledger.v1.Money\x12\"\n\x08\x61\x62sorbed\x18\x08 \x01(\x0b\x32\x10.ledger.v1.Money\x12#\n\trecovered\x18\t \x01(\x0b\x32\x10.ledger.v1.Money\x12$\n\ntaken_back\x18\n \x01(\x0b\x32\x10.ledger.v1.Money\x12$\n\nstill_open\x18\x0b \x01(\x0b\x32\x10.ledger.v1.Money\x12%\n\x0b\x62ooked_loss\x18\x0c \x01(\x0b\x32\x10.ledger.v1.Money\x12)\n\x0f\x62ooked_recovery\x18\r \x01(\x0b\x32\x10.ledger.v1.Money\x12\"\n\x08net_loss\x18\x0e \x01(\x0b\x32\x10.ledger.v1.Money\"i\n\x13\x41ppealDenialRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\r\n\x05\x63laim\x18\x02 \x01(\t\x12\r\n\x05payer\x18\x03 \x01(\t\x12\x16\n\x0e\x65\x66\x66\x65\x63tive_date\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\"A\n\x14\x41ppealDenialResponse\x12)\n\x06\x64\x65nial\x18\x01 \x01(\x0b\x32\x19.reconciliation.v1.Denial\"k\n\x15ResubmitDenialRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\r\n\x05\x63laim\x18\x02 \x01(\t\x12\r\n\x05payer\x18\x03 \x01(\t\x12\x16\n\x0e\x65\x66\x66\x65\x63tive_date\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\"C\n\x16ResubmitDenialResponse\x12)\n\x06\x64\x65nial\x18\x01 \x01(\x0b\x32\x19.reconciliation.v1.Denial\"i\n\x13\x41\x62sorbDeniedRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\r\n\x05\x63laim\x18\x02 \x01(\t\x12\r\n\x05payer\x18\x03 \x01(\t\x12\x16\n\x0e\x65\x66\x66\x65\x63tive_date\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\"A\n\x14\x41\x62sorbDeniedResponse\x12)\n\x06\x64\x65nial\x18\x01 \x01(\x0b\x32\x19.reconciliation.v1.Denial\"\xdd\x01\n\x0c\x44\x65nialPolicy\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x65nabled\x18\x02 \x01(\x08\x12\r\n\x05\x63odes\x18\x03 \x03(\t\x12\r\n\x05payer\x18\x04 \x01(\t\x12!\n\x07largest\x18\x05 \x01(\x0b\x32\x10.ledger.v1.Money\x12\x10\n\x08\x61ge_days\x18\x06 \x01(\x05\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\x0f\n\x07version\x18\x08 \x01(\x05\x12\x0e\n\x06set_by\x18\t \x01(\t\x12*\n\x06set_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa8\x01\n\x16SetDenialPolicyRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07\x65nabled\x18\x03 \x01(\x08\x12\r\n\x05\x63odes\x18\x04 \x03(\t\x12\r\n\x05payer\x18\x05 \x01(\t\x12!\n\x07largest\x18\x06 \x01(\x0b\x32\x10.ledger.v1.Money\x12\x10\n\x08\x61ge_days\x18\x07 \x01(\x05\x12\x0e\n\x06reason\x18\x08 \x01(\t\"J\n\x17SetDenialPolicyResponse\x12/\n\x06policy\x18\x01 \x01(\x0b\x32\x1f.reconciliation.v1.DenialPolicy\")\n\x19ListDenialPoliciesRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\"O\n\x1aListDenialPoliciesResponse\x12\x31\n\x08policies\x18\x01 \x03(\x0b\x32\x1f.reconciliation.v1.DenialPolicy\"g\n\x18\x41pplyDenialPolicyRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x0e\n\x06policy\x18\x02 \x01(\t\x12\x16\n\x0e\x65\x66\x66\x65\x63tive_date\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"]\n\x19\x41pplyDenialPolicyResponse\x12\x32\n\x08outcomes\x18\x01 \x03(\x0b\x32 .reconciliation.v1.PolicyOutcome\x12\x0c\n\x04more\x18\x02 \x01(\x08\"v\n\rPolicyOutcome\x12\r\n\x05\x63laim\x18\x01 \x01(\t\x12\r\n\x05payer\x18\x02 \x01(\t\x12 \n\x06\x61mount\x18\x03 \x01(\x0b\x32\x10.ledger.v1.Money\x12\x14\n\x0c\x65ntry_number\x18\x04 \x01(\x03\x12\x0f\n\x07refusal\x18\x05 \x01(\t*\x8a\x02\n\x0b\x44\x65nialState\x12\x1c\n\x18\x44\x45NIAL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x44\x45NIAL_STATE_DENIED\x10\x01\x12\x19\n\x15\x44\x45NIAL_STATE_APPEALED\x10\x02\x12\x1c\n\x18\x44\x45NIAL_STATE_RESUBMITTED\x10\x03\x12\x1b\n\x17\x44\x45NIAL_STATE_OVERTURNED\x10\x04\x12\x19\n\x15\x44\x45NIAL_STATE_ABSORBED\x10\x05\x12\x1a\n\x16\x44\x45NIAL_STATE_RECOVERED\x10\x06\x12\x1b\n\x17\x44\x45NIAL_STATE_TAKEN_BACK\x10\x07\x12\x1a\n\x16\x44\x45NIAL_STATE_WITHDRAWN\x10\x08\x32\xa9\x07\n\x0e\x44\x65nialsService\x12\\\n\x0bListDenials\x12%.reconciliation.v1.ListDenialsRequest\x1a&.reconciliation.v1.ListDenialsResponse\x12V\n\tGetDenial\x12#.reconciliation.v1.GetDenialRequest\x1a$.reconciliation.v1.GetDenialResponse\x12k\n\x10GetDenialsByCode\x12*.reconciliation.v1.GetDenialsByCodeRequest\x1a+.reconciliation.v1.GetDenialsByCodeResponse\x12_\n\x0c\x41ppealDenial\x12&.reconciliation.v1.AppealDenialRequest\x1a\'.reconciliation.v1.AppealDenialResponse\x12\x65\n\x0eResubmitDenial\x12(.reconciliation.v1.ResubmitDenialRequest\x1a).reconciliation.v1.ResubmitDenialResponse\x12_\n\x0c\x41\x62sorbDenied\x12&.reconciliation.v1.AbsorbDeniedRequest\x1a\'.reconciliation.v1.AbsorbDeniedResponse\x12h\n\x0fSetDenialPolicy\x12).reconciliation.v1.SetDenialPolicyRequest\x1a*.reconciliation.v1.SetDenialPolicyResponse\x12q\n\x12ListDenialPolicies\x12,.reconciliation.v1.ListDenialPoliciesRequest\x1a-.reconciliation.v1.ListDenialPoliciesResponse\x12n\n\x11\x41pplyDenialPolicy\x12+.reconciliation.v1.ApplyDenialPolicyRequest\x1a,.reconciliation.v1.ApplyDenialPolicyResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'reconciliation.v1.denials_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DENIALSTATE']._serialized_start=2221
-  _globals['_DENIALSTATE']._serialized_end=2487
+  _globals['_DENIALSTATE']._serialized_start=2933
+  _globals['_DENIALSTATE']._serialized_end=3199
   _globals['_DENIAL']._serialized_start=111
   _globals['_DENIAL']._serialized_end=418
   _globals['_LISTDENIALSREQUEST']._serialized_start=421
@@ -45,34 +45,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETDENIALREQUEST']._serialized_end=712
   _globals['_GETDENIALRESPONSE']._serialized_start=714
   _globals['_GETDENIALRESPONSE']._serialized_end=777
-  _globals['_APPEALDENIALREQUEST']._serialized_start=779
-  _globals['_APPEALDENIALREQUEST']._serialized_end=884
-  _globals['_APPEALDENIALRESPONSE']._serialized_start=886
-  _globals['_APPEALDENIALRESPONSE']._serialized_end=951
-  _globals['_RESUBMITDENIALREQUEST']._serialized_start=953
-  _globals['_RESUBMITDENIALREQUEST']._serialized_end=1060
-  _globals['_RESUBMITDENIALRESPONSE']._serialized_start=1062
-  _globals['_RESUBMITDENIALRESPONSE']._serialized_end=1129
-  _globals['_ABSORBDENIEDREQUEST']._serialized_start=1131
-  _globals['_ABSORBDENIEDREQUEST']._serialized_end=1236
-  _globals['_ABSORBDENIEDRESPONSE']._serialized_start=1238
-  _globals['_ABSORBDENIEDRESPONSE']._serialized_end=1303
-  _globals['_DENIALPOLICY']._serialized_start=1306
-  _globals['_DENIALPOLICY']._serialized_end=1527
-  _globals['_SETDENIALPOLICYREQUEST']._serialized_start=1530
-  _globals['_SETDENIALPOLICYREQUEST']._serialized_end=1698
-  _globals['_SETDENIALPOLICYRESPONSE']._serialized_start=1700
-  _globals['_SETDENIALPOLICYRESPONSE']._serialized_end=1774
-  _globals['_LISTDENIALPOLICIESREQUEST']._serialized_start=1776
-  _globals['_LISTDENIALPOLICIESREQUEST']._serialized_end=1817
-  _globals['_LISTDENIALPOLICIESRESPONSE']._serialized_start=1819
-  _globals['_LISTDENIALPOLICIESRESPONSE']._serialized_end=1898
-  _globals['_APPLYDENIALPOLICYREQUEST']._serialized_start=1900
-  _globals['_APPLYDENIALPOLICYREQUEST']._serialized_end=2003
-  _globals['_APPLYDENIALPOLICYRESPONSE']._serialized_start=2005
-  _globals['_APPLYDENIALPOLICYRESPONSE']._serialized_end=2098
-  _globals['_POLICYOUTCOME']._serialized_start=2100
-  _globals['_POLICYOUTCOME']._serialized_end=2218
-  _globals['_DENIALSSERVICE']._serialized_start=2490
-  _globals['_DENIALSSERVICE']._serialized_end=3318
+  _globals['_GETDENIALSBYCODEREQUEST']._serialized_start=779
+  _globals['_GETDENIALSBYCODEREQUEST']._serialized_end=833
+  _globals['_GETDENIALSBYCODERESPONSE']._serialized_start=836
+  _globals['_GETDENIALSBYCODERESPONSE']._serialized_end=1001
+  _globals['_DENIALSBYCODEROW']._serialized_start=1004
+  _globals['_DENIALSBYCODEROW']._serialized_end=1489
+  _globals['_APPEALDENIALREQUEST']._serialized_start=1491
+  _globals['_APPEALDENIALREQUEST']._serialized_end=1596
+  _globals['_APPEALDENIALRESPONSE']._serialized_start=1598
+  _globals['_APPEALDENIALRESPONSE']._serialized_end=1663
+  _globals['_RESUBMITDENIALREQUEST']._serialized_start=1665
+  _globals['_RESUBMITDENIALREQUEST']._serialized_end=1772
+  _globals['_RESUBMITDENIALRESPONSE']._serialized_start=1774
+  _globals['_RESUBMITDENIALRESPONSE']._serialized_end=1841
+  _globals['_ABSORBDENIEDREQUEST']._serialized_start=1843
+  _globals['_ABSORBDENIEDREQUEST']._serialized_end=1948
+  _globals['_ABSORBDENIEDRESPONSE']._serialized_start=1950
+  _globals['_ABSORBDENIEDRESPONSE']._serialized_end=2015
+  _globals['_DENIALPOLICY']._serialized_start=2018
+  _globals['_DENIALPOLICY']._serialized_end=2239
+  _globals['_SETDENIALPOLICYREQUEST']._serialized_start=2242
+  _globals['_SETDENIALPOLICYREQUEST']._serialized_end=2410
+  _globals['_SETDENIALPOLICYRESPONSE']._serialized_start=2412
+  _globals['_SETDENIALPOLICYRESPONSE']._serialized_end=2486
+  _globals['_LISTDENIALPOLICIESREQUEST']._serialized_start=2488
+  _globals['_LISTDENIALPOLICIESREQUEST']._serialized_end=2529
+  _globals['_LISTDENIALPOLICIESRESPONSE']._serialized_start=2531
+  _globals['_LISTDENIALPOLICIESRESPONSE']._serialized_end=2610
+  _globals['_APPLYDENIALPOLICYREQUEST']._serialized_start=2612
+  _globals['_APPLYDENIALPOLICYREQUEST']._serialized_end=2715
+  _globals['_APPLYDENIALPOLICYRESPONSE']._serialized_start=2717
+  _globals['_APPLYDENIALPOLICYRESPONSE']._serialized_end=2810
+  _globals['_POLICYOUTCOME']._serialized_start=2812
+  _globals['_POLICYOUTCOME']._serialized_end=2930
+  _globals['_DENIALSSERVICE']._serialized_start=3202
+  _globals['_DENIALSSERVICE']._serialized_end=4139
 # @@protoc_insertion_point(module_scope)

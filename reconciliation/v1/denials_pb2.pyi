@@ -226,6 +226,151 @@ class GetDenialResponse(_message.Message):
 Global___GetDenialResponse: _TypeAlias = GetDenialResponse  # noqa: Y015
 
 @_typing.final
+class GetDenialsByCodeRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOOK_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    book: _builtins.str
+    as_of: _builtins.str
+    """Effective date, YYYY-MM-DD."""
+    def __init__(
+        self,
+        *,
+        book: _builtins.str = ...,
+        as_of: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "book", b"book"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetDenialsByCodeRequest: _TypeAlias = GetDenialsByCodeRequest  # noqa: Y015
+
+@_typing.final
+class GetDenialsByCodeResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROWS_FIELD_NUMBER: _builtins.int
+    TOTALS_FIELD_NUMBER: _builtins.int
+    CONTROL_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___DenialsByCodeRow]:
+        """One per payer, codes and currency."""
+
+    @_builtins.property
+    def totals(self) -> _containers.RepeatedCompositeFieldContainer[Global___DenialsByCodeRow]:
+        """The sums of the rows, one per currency."""
+
+    @_builtins.property
+    def control(self) -> _containers.RepeatedCompositeFieldContainer[_money_pb2.Money]:
+        """The control account Expenses:DenialsAbsorbed, one per currency: equal to the totals' net_loss."""
+
+    def __init__(
+        self,
+        *,
+        rows: _abc.Iterable[Global___DenialsByCodeRow] | None = ...,
+        totals: _abc.Iterable[Global___DenialsByCodeRow] | None = ...,
+        control: _abc.Iterable[_money_pb2.Money] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["control", b"control", "rows", b"rows", "totals", b"totals"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetDenialsByCodeResponse: _TypeAlias = GetDenialsByCodeResponse  # noqa: Y015
+
+@_typing.final
+class DenialsByCodeRow(_message.Message):
+    """Denials that named the same codes: refused = waiting + under_appeal + overturned + absorbed + recovered + taken_back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAYER_FIELD_NUMBER: _builtins.int
+    CODES_FIELD_NUMBER: _builtins.int
+    DENIAL_COUNT_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
+    WAITING_FIELD_NUMBER: _builtins.int
+    UNDER_APPEAL_FIELD_NUMBER: _builtins.int
+    OVERTURNED_FIELD_NUMBER: _builtins.int
+    ABSORBED_FIELD_NUMBER: _builtins.int
+    RECOVERED_FIELD_NUMBER: _builtins.int
+    TAKEN_BACK_FIELD_NUMBER: _builtins.int
+    STILL_OPEN_FIELD_NUMBER: _builtins.int
+    BOOKED_LOSS_FIELD_NUMBER: _builtins.int
+    BOOKED_RECOVERY_FIELD_NUMBER: _builtins.int
+    NET_LOSS_FIELD_NUMBER: _builtins.int
+    payer: _builtins.str
+    codes: _builtins.str
+    """All codes of a denial together, such as "CO-16 CO-29". Empty for losses on claims that no 835 has denied."""
+    denial_count: _builtins.int
+    @_builtins.property
+    def refused(self) -> _money_pb2.Money:
+        """What the denials last left open, once each, by how they stand."""
+
+    @_builtins.property
+    def waiting(self) -> _money_pb2.Money:
+        """Nobody has decided on it."""
+
+    @_builtins.property
+    def under_appeal(self) -> _money_pb2.Money:
+        """Appealed or sent again, before or after it was absorbed."""
+
+    @_builtins.property
+    def overturned(self) -> _money_pb2.Money:
+        """Paid after all, before it was absorbed."""
+
+    @_builtins.property
+    def absorbed(self) -> _money_pb2.Money: ...
+    @_builtins.property
+    def recovered(self) -> _money_pb2.Money:
+        """Paid after it was absorbed."""
+
+    @_builtins.property
+    def taken_back(self) -> _money_pb2.Money:
+        """Paid after all, and taken back again."""
+
+    @_builtins.property
+    def still_open(self) -> _money_pb2.Money:
+        """What is open of those that are neither paid nor absorbed."""
+
+    @_builtins.property
+    def booked_loss(self) -> _money_pb2.Money:
+        """What the books say: posted to Expenses:DenialsAbsorbed, and taken off it again by what came after all."""
+
+    @_builtins.property
+    def booked_recovery(self) -> _money_pb2.Money: ...
+    @_builtins.property
+    def net_loss(self) -> _money_pb2.Money: ...
+    def __init__(
+        self,
+        *,
+        payer: _builtins.str = ...,
+        codes: _builtins.str = ...,
+        denial_count: _builtins.int = ...,
+        refused: _money_pb2.Money | None = ...,
+        waiting: _money_pb2.Money | None = ...,
+        under_appeal: _money_pb2.Money | None = ...,
+        overturned: _money_pb2.Money | None = ...,
+        absorbed: _money_pb2.Money | None = ...,
+        recovered: _money_pb2.Money | None = ...,
+        taken_back: _money_pb2.Money | None = ...,
+        still_open: _money_pb2.Money | None = ...,
+        booked_loss: _money_pb2.Money | None = ...,
+        booked_recovery: _money_pb2.Money | None = ...,
+        net_loss: _money_pb2.Money | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["absorbed", b"absorbed", "booked_loss", b"booked_loss", "booked_recovery", b"booked_recovery", "net_loss", b"net_loss", "overturned", b"overturned", "recovered", b"recovered", "refused", b"refused", "still_open", b"still_open", "taken_back", b"taken_back", "under_appeal", b"under_appeal", "waiting", b"waiting"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["absorbed", b"absorbed", "booked_loss", b"booked_loss", "booked_recovery", b"booked_recovery", "codes", b"codes", "denial_count", b"denial_count", "net_loss", b"net_loss", "overturned", b"overturned", "payer", b"payer", "recovered", b"recovered", "refused", b"refused", "still_open", b"still_open", "taken_back", b"taken_back", "under_appeal", b"under_appeal", "waiting", b"waiting"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DenialsByCodeRow: _TypeAlias = DenialsByCodeRow  # noqa: Y015
+
+@_typing.final
 class AppealDenialRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

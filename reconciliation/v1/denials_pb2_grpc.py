@@ -46,6 +46,11 @@ class DenialsServiceStub:
                 request_serializer=reconciliation_dot_v1_dot_denials__pb2.GetDenialRequest.SerializeToString,
                 response_deserializer=reconciliation_dot_v1_dot_denials__pb2.GetDenialResponse.FromString,
                 _registered_method=True)
+        self.GetDenialsByCode = channel.unary_unary(
+                '/reconciliation.v1.DenialsService/GetDenialsByCode',
+                request_serializer=reconciliation_dot_v1_dot_denials__pb2.GetDenialsByCodeRequest.SerializeToString,
+                response_deserializer=reconciliation_dot_v1_dot_denials__pb2.GetDenialsByCodeResponse.FromString,
+                _registered_method=True)
         self.AppealDenial = channel.unary_unary(
                 '/reconciliation.v1.DenialsService/AppealDenial',
                 request_serializer=reconciliation_dot_v1_dot_denials__pb2.AppealDenialRequest.SerializeToString,
@@ -92,6 +97,13 @@ class DenialsServiceServicer:
 
     def GetDenial(self, request, context):
         """One denial and all that became of it, oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetDenialsByCode(self, request, context):
+        """Denials by payer and codes: what was refused, what became of it, what it cost.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -151,6 +163,11 @@ def add_DenialsServiceServicer_to_server(servicer, server):
                     servicer.GetDenial,
                     request_deserializer=reconciliation_dot_v1_dot_denials__pb2.GetDenialRequest.FromString,
                     response_serializer=reconciliation_dot_v1_dot_denials__pb2.GetDenialResponse.SerializeToString,
+            ),
+            'GetDenialsByCode': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDenialsByCode,
+                    request_deserializer=reconciliation_dot_v1_dot_denials__pb2.GetDenialsByCodeRequest.FromString,
+                    response_serializer=reconciliation_dot_v1_dot_denials__pb2.GetDenialsByCodeResponse.SerializeToString,
             ),
             'AppealDenial': grpc.unary_unary_rpc_method_handler(
                     servicer.AppealDenial,
@@ -239,6 +256,33 @@ class DenialsService:
             '/reconciliation.v1.DenialsService/GetDenial',
             reconciliation_dot_v1_dot_denials__pb2.GetDenialRequest.SerializeToString,
             reconciliation_dot_v1_dot_denials__pb2.GetDenialResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDenialsByCode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reconciliation.v1.DenialsService/GetDenialsByCode',
+            reconciliation_dot_v1_dot_denials__pb2.GetDenialsByCodeRequest.SerializeToString,
+            reconciliation_dot_v1_dot_denials__pb2.GetDenialsByCodeResponse.FromString,
             options,
             channel_credentials,
             insecure,

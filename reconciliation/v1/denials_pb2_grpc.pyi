@@ -39,6 +39,8 @@ class DenialsServiceStub:
     """Denials as they stand, in the order of claim and payer."""
     GetDenial: _grpc.UnaryUnaryMultiCallable[_denials_pb2.GetDenialRequest, _denials_pb2.GetDenialResponse]
     """One denial and all that became of it, oldest first."""
+    GetDenialsByCode: _grpc.UnaryUnaryMultiCallable[_denials_pb2.GetDenialsByCodeRequest, _denials_pb2.GetDenialsByCodeResponse]
+    """Denials by payer and codes: what was refused, what became of it, what it cost."""
     AppealDenial: _grpc.UnaryUnaryMultiCallable[_denials_pb2.AppealDenialRequest, _denials_pb2.AppealDenialResponse]
     """The payer is asked to think again."""
     ResubmitDenial: _grpc.UnaryUnaryMultiCallable[_denials_pb2.ResubmitDenialRequest, _denials_pb2.ResubmitDenialResponse]
@@ -63,6 +65,8 @@ class DenialsServiceAsyncStub(DenialsServiceStub):
     """Denials as they stand, in the order of claim and payer."""
     GetDenial: _aio.UnaryUnaryMultiCallable[_denials_pb2.GetDenialRequest, _denials_pb2.GetDenialResponse]  # type: ignore[assignment]
     """One denial and all that became of it, oldest first."""
+    GetDenialsByCode: _aio.UnaryUnaryMultiCallable[_denials_pb2.GetDenialsByCodeRequest, _denials_pb2.GetDenialsByCodeResponse]  # type: ignore[assignment]
+    """Denials by payer and codes: what was refused, what became of it, what it cost."""
     AppealDenial: _aio.UnaryUnaryMultiCallable[_denials_pb2.AppealDenialRequest, _denials_pb2.AppealDenialResponse]  # type: ignore[assignment]
     """The payer is asked to think again."""
     ResubmitDenial: _aio.UnaryUnaryMultiCallable[_denials_pb2.ResubmitDenialRequest, _denials_pb2.ResubmitDenialResponse]  # type: ignore[assignment]
@@ -96,6 +100,14 @@ class DenialsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_denials_pb2.GetDenialResponse, _abc.Awaitable[_denials_pb2.GetDenialResponse]]:
         """One denial and all that became of it, oldest first."""
+
+    @_abc_1.abstractmethod
+    def GetDenialsByCode(
+        self,
+        request: _denials_pb2.GetDenialsByCodeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_denials_pb2.GetDenialsByCodeResponse, _abc.Awaitable[_denials_pb2.GetDenialsByCodeResponse]]:
+        """Denials by payer and codes: what was refused, what became of it, what it cost."""
 
     @_abc_1.abstractmethod
     def AppealDenial(
