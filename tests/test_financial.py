@@ -541,8 +541,8 @@ def test_payer_lag_counts_days_to_the_first_payment(server: Ledger) -> None:
         book.postings.RecordSession(session(name, day, book=book.book, allowed="100.00"))
     found = book.reports.GetPayerLag(pb.GetPayerLagRequest(book=book.book, as_of="2026-06-30"))
     assert lines(found.rows) == [
-        "AETNA 2026-01 10 9 1 50 70 90 90 90 100.00",
-        "AETNA 2026-02 1 0 1 0 0 0 0 0 100.00",
+        "AETNA 2026-01 10 9 1 50 70 90 90 90 100.00 90",
+        "AETNA 2026-02 1 0 1 0 0 0 0 0 100.00 0",
     ]
     assert [written(one) for one in found.control] == ["200.00"]
     early = pb.GetPayerLagRequest(book=book.book, as_of="2026-02-15")
@@ -550,6 +550,47 @@ def test_payer_lag_counts_days_to_the_first_payment(server: Ledger) -> None:
     count_ = sum(lag <= 41 for lag in lags)
     assert (row.paid_count, row.waiting_count, row.longest_days) == (count_, 10 - count_, max(lags[:count_]))
     assert not book.reports.GetPayerLag(early).rows[1].HasField("p50_days")
+
+
+def test_payer_lag_leaves_out_what_was_undone(server: Ledger) -> None:
+    """A reversed session, and payments that the payer took back or that were reversed by hand."""
+    book = fresh(server)
+    numbers = {
+        name: book.postings.RecordSession(session(name, day, book=book.book, allowed="100.00")).entry.number
+        for name, day in (("A", "2026-01-05"), ("B", "2026-01-05"), ("C", "2026-02-05"), ("D", "2026-03-01"))
+    }
+    # A claim with two sessions, of which the first did not take place: it is of April, not of March.
+    again = session("D", "2026-04-01", book=book.book, allowed="100.00", session="second of D")
+    book.postings.RecordSession(again)
+    for claim, paid, status, day, trace in (
+        ("A", "100.00", "1", "2026-01-25", "T1"),
+        ("A", "-100.00", "22", "2026-02-25", "T2"),
+        ("A", "100.00", "1", "2026-03-06", "T3"),
+        ("B", "100.00", "1", "2026-01-15", "T4"),
+        ("D", "100.00", "1", "2026-04-11", "T5"),
+    ):
+        served = "2026-04-01" if claim == "D" else "2026-01-05"
+        loop = payers.claim(claim, paid, paid, status=status, control=f"P{claim}", day=served)
+        payers.deliver(book, payers.file(payers.remittance(paid, trace, loop, day=day)), book.book)
+    [of_b] = [
+        one.number for one in book.entries() if one.kind == po.KIND_CLAIM_PAID and one.dimensions.claim == "B"
+    ]
+    for number in (numbers["C"], numbers["D"], of_b):
+        undoing = {"idempotency_key": key(), "effective_date": "2026-04-20", "reason": "mistaken"}
+        book.postings.ReverseEntry(po.ReverseEntryRequest(book=book.book, number=number, **undoing))
+
+    def told(as_of: str) -> list[str]:
+        return lines(book.reports.GetPayerLag(pb.GetPayerLagRequest(book=book.book, as_of=as_of)).rows)
+
+    assert told("2026-02-20") == [
+        "AETNA 2026-01 2 2 0 10 20 20 20 20 0.00 20",
+        "AETNA 2026-02 1 0 1 0 0 0 0 0 100.00 0",
+    ]
+    assert told("2026-02-28")[0] == "AETNA 2026-01 2 1 1 10 10 10 10 10 100.00 10"
+    assert told("2026-04-30") == [
+        "AETNA 2026-01 2 1 1 60 60 60 60 60 100.00 60",
+        "AETNA 2026-04 1 1 0 10 10 10 10 10 0.00 10",
+    ]
 
 
 # --- refusals -----------------------------------------------------------------------------------------

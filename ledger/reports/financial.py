@@ -69,7 +69,7 @@ PAYER_LAG = Question(
     package="ledger.reports",
     columns=columns(
         "payer month currency claim_count:count paid_count:count waiting_count:count p50_days:number "
-        "p75_days:number p90_days:number p95_days:number longest_days:number open:money"
+        "p75_days:number p90_days:number p95_days:number p99_days:number longest_days:number open:money"
     ),
     ties=(Tie("open", chart.INSURER_RECEIVABLES),),
     knows=True,

@@ -6,11 +6,21 @@
 -- An entry at or beyond the head means all that is recorded; ledger/accounts/known_at.sql finds the entry of a time.
 -- Of those that were paid so far, half are paid within p50 days, and so on; each is a number of days that occurred. Beside
 -- them stand the claims that were never paid and on which something is open, for a young month always looks quick: what it
--- waits for longest is not among its payments yet. A claim that was paid and taken back counts with its first payment.
+-- waits for longest is not among its payments yet. A session that was reversed did not take place, and a payment that was
+-- undone, by the payer or by hand, was none: such a claim counts with the next, or waits.
 -- All that is open in a currency, whole minor units (cents), is Assets:Receivable:Insurer. A claim belongs to the month of
 -- its first session, or of its first posting where it has none. The days are effective dates.
-WITH facts AS (
-    SELECT p.account, coalesce(p.item, '') AS claim, p.currency, p.amount, e.kind, e.effective_date, e.service_date
+WITH acts AS (
+    -- An entry and what undid it are one act.
+    SELECT
+        p.account,
+        coalesce(p.item, '') AS claim,
+        p.currency,
+        sum(p.amount) AS amount,
+        min(e.kind) FILTER (WHERE e.reverses IS NULL) AS kind,
+        min(e.effective_date) AS effective_date,
+        min(e.service_date) AS service_date,
+        bool_or(e.reverses IS NULL) AND bool_or(e.reverses IS NOT NULL) AS is_undone
     FROM postings AS p
     JOIN entries AS e ON e.book = p.book AND e.number = p.entry_number
     WHERE p.book = :'book' AND p.effective_date <= CAST(:'as_of' AS date)
@@ -19,6 +29,7 @@ WITH facts AS (
             p.account = 'Assets:Receivable:Insurer'
             OR (p.account > 'Assets:Receivable:Insurer:' AND p.account < 'Assets:Receivable:Insurer;')
         )
+    GROUP BY p.account, p.item, p.currency, coalesce(e.reverses, e.number)
 ), payers AS MATERIALIZED (
     -- The payer as the sessions on its account name it.
     SELECT p.account, CASE WHEN min(e.payer) = max(e.payer) THEN min(e.payer) END AS payer
@@ -32,11 +43,14 @@ WITH facts AS (
         account,
         claim,
         currency,
-        coalesce(min(service_date) FILTER (WHERE kind = 'session_earned'), min(effective_date)) AS served_on,
-        min(effective_date) FILTER (WHERE kind = 'claim_paid' AND amount < 0) AS paid_on,
+        coalesce(
+            min(service_date) FILTER (WHERE kind = 'session_earned' AND NOT is_undone), min(effective_date)
+        ) AS served_on,
+        min(effective_date) FILTER (WHERE kind = 'claim_paid' AND amount < 0 AND NOT is_undone) AS paid_on,
         sum(amount) AS open
-    FROM facts
+    FROM acts
     GROUP BY account, claim, currency
+    HAVING NOT bool_and(is_undone) OR sum(amount) <> 0
 ), lags AS (
     SELECT *, paid_on - served_on AS days, to_char(served_on, 'YYYY-MM') AS month FROM claims
 )
@@ -51,6 +65,7 @@ SELECT
     percentile_disc(0.75) WITHIN GROUP (ORDER BY l.days) AS p75_days,
     percentile_disc(0.9) WITHIN GROUP (ORDER BY l.days) AS p90_days,
     percentile_disc(0.95) WITHIN GROUP (ORDER BY l.days) AS p95_days,
+    percentile_disc(0.99) WITHIN GROUP (ORDER BY l.days) AS p99_days,
     max(l.days) AS longest_days,
     sum(l.open) AS open
 FROM lags AS l

@@ -1265,7 +1265,7 @@ Global___GetPayerLagResponse: _TypeAlias = GetPayerLagResponse  # noqa: Y015
 @_typing.final
 class PayerLagRow(_message.Message):
     """A payer's claims of a month of service. Days are from the first session to the effective date of the first payment,
-    of those that were paid; absent where none was.
+    of those that were paid; absent where none was. Reversed sessions and payments that were undone do not count.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1281,6 +1281,7 @@ class PayerLagRow(_message.Message):
     P95_DAYS_FIELD_NUMBER: _builtins.int
     LONGEST_DAYS_FIELD_NUMBER: _builtins.int
     OPEN_FIELD_NUMBER: _builtins.int
+    P99_DAYS_FIELD_NUMBER: _builtins.int
     payer: _builtins.str
     month: _builtins.str
     """Month of service, YYYY-MM."""
@@ -1293,6 +1294,7 @@ class PayerLagRow(_message.Message):
     p90_days: _builtins.int
     p95_days: _builtins.int
     longest_days: _builtins.int
+    p99_days: _builtins.int
     @_builtins.property
     def open(self) -> _money_pb2.Money: ...
     def __init__(
@@ -1309,10 +1311,11 @@ class PayerLagRow(_message.Message):
         p95_days: _builtins.int | None = ...,
         longest_days: _builtins.int | None = ...,
         open: _money_pb2.Money | None = ...,
+        p99_days: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_longest_days", b"_longest_days", "_p50_days", b"_p50_days", "_p75_days", b"_p75_days", "_p90_days", b"_p90_days", "_p95_days", b"_p95_days", "longest_days", b"longest_days", "open", b"open", "p50_days", b"p50_days", "p75_days", b"p75_days", "p90_days", b"p90_days", "p95_days", b"p95_days"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_longest_days", b"_longest_days", "_p50_days", b"_p50_days", "_p75_days", b"_p75_days", "_p90_days", b"_p90_days", "_p95_days", b"_p95_days", "_p99_days", b"_p99_days", "longest_days", b"longest_days", "open", b"open", "p50_days", b"p50_days", "p75_days", b"p75_days", "p90_days", b"p90_days", "p95_days", b"p95_days", "p99_days", b"p99_days"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_longest_days", b"_longest_days", "_p50_days", b"_p50_days", "_p75_days", b"_p75_days", "_p90_days", b"_p90_days", "_p95_days", b"_p95_days", "claim_count", b"claim_count", "longest_days", b"longest_days", "month", b"month", "open", b"open", "p50_days", b"p50_days", "p75_days", b"p75_days", "p90_days", b"p90_days", "p95_days", b"p95_days", "paid_count", b"paid_count", "payer", b"payer", "waiting_count", b"waiting_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_longest_days", b"_longest_days", "_p50_days", b"_p50_days", "_p75_days", b"_p75_days", "_p90_days", b"_p90_days", "_p95_days", b"_p95_days", "_p99_days", b"_p99_days", "claim_count", b"claim_count", "longest_days", b"longest_days", "month", b"month", "open", b"open", "p50_days", b"p50_days", "p75_days", b"p75_days", "p90_days", b"p90_days", "p95_days", b"p95_days", "p99_days", b"p99_days", "paid_count", b"paid_count", "payer", b"payer", "waiting_count", b"waiting_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__longest_days: _TypeAlias = _typing.Literal["longest_days"]  # noqa: Y015
     _WhichOneofArgType__longest_days: _TypeAlias = _typing.Literal["_longest_days", b"_longest_days"]  # noqa: Y015
@@ -1324,6 +1327,8 @@ class PayerLagRow(_message.Message):
     _WhichOneofArgType__p90_days: _TypeAlias = _typing.Literal["_p90_days", b"_p90_days"]  # noqa: Y015
     _WhichOneofReturnType__p95_days: _TypeAlias = _typing.Literal["p95_days"]  # noqa: Y015
     _WhichOneofArgType__p95_days: _TypeAlias = _typing.Literal["_p95_days", b"_p95_days"]  # noqa: Y015
+    _WhichOneofReturnType__p99_days: _TypeAlias = _typing.Literal["p99_days"]  # noqa: Y015
+    _WhichOneofArgType__p99_days: _TypeAlias = _typing.Literal["_p99_days", b"_p99_days"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__longest_days) -> _WhichOneofReturnType__longest_days | None: ...
     @_typing.overload
@@ -1334,6 +1339,8 @@ class PayerLagRow(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__p90_days) -> _WhichOneofReturnType__p90_days | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__p95_days) -> _WhichOneofReturnType__p95_days | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__p99_days) -> _WhichOneofReturnType__p99_days | None: ...
 
 Global___PayerLagRow: _TypeAlias = PayerLagRow  # noqa: Y015
 
