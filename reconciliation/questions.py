@@ -37,6 +37,25 @@ DENIALS_BY_CODE = Question(
     ),
     ties=(Tie("refused", others=STATES_OF_REFUSED), Tie("net_loss", chart.DENIALS_ABSORBED)),
 )
+UNDERPAYMENTS = Question(
+    name="underpayments",
+    package="reconciliation.reports",
+    columns=columns("payer month currency claim_count:count underpaid:money by_hand:money"),
+    ties=(Tie("underpaid", chart.CONTRACTUAL_ADJUSTMENTS),),
+    knows=True,
+)
+UNDERPAID_CLAIMS = Question(
+    name="underpaid-claims",
+    package="reconciliation.reports",
+    columns=columns(
+        "entry_number:number effective_date payer claim trace currency booked:money paid:money underpaid:money "
+        "said"
+    ),
+    ties=(Tie("underpaid", chart.CONTRACTUAL_ADJUSTMENTS, moved=True),),
+    knows=True,
+    narrowed={"effective_from": "-infinity"},
+    place={"entry_number": "0"},
+)
 
 
 async def answered(reads: Reads, question: Question, book: str, as_of: str) -> Report:

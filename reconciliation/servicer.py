@@ -8,19 +8,27 @@ from sqlalchemy import tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import caller, fields, wire
+from ledger.accounts.known import known_at
 from ledger.accounts.store import existing_book
 from ledger.database import recording
 from ledger.errors import DeliveryNotFound, FieldMissing, RemittanceNotFound
 from ledger.postings import journal
 from ledger.postings.open_items import balances_by_reference, open_items
 from ledger.reads import Reads
-from ledger.reports.rows import plain_row
+from ledger.reports import answering
+from ledger.reports.rows import control, plain_row
 from ledger.wire import Context
 from reconciliation import covering, messages, parties, store
 from reconciliation.files import Files, record_read
 from reconciliation.incoming import received
 from reconciliation.ingest import ingest
-from reconciliation.questions import AUTOMATIC_RATE, REMITTANCE_SUMMARY, answered
+from reconciliation.questions import (
+    AUTOMATIC_RATE,
+    REMITTANCE_SUMMARY,
+    UNDERPAID_CLAIMS,
+    UNDERPAYMENTS,
+    answered,
+)
 from reconciliation.schema import exceptions, remittances
 from reconciliation.v1 import reconciliation_pb2 as pb
 from reconciliation.v1.reconciliation_pb2_grpc import ReconciliationServiceServicer
@@ -185,3 +193,27 @@ class ReconciliationServicer(ReconciliationServiceServicer):
             rows=(pb.AutomaticRateRow(**plain_row(row)) for row in found.rows),
             totals=(pb.AutomaticRateRow(**plain_row(row)) for row in found.totals),
         )
+
+    async def GetUnderpayments(
+        self, request: pb.GetUnderpaymentsRequest, context: Context
+    ) -> pb.GetUnderpaymentsResponse:
+        """What payers allowed less than was booked, by payer and month.
+
+        Raises BookNotFound or what as_known_at is refused for.
+        """
+        found = await answering.whole(self._reads, UNDERPAYMENTS, request, known_at(request))
+        return pb.GetUnderpaymentsResponse(
+            rows=(pb.UnderpaymentsRow(**plain_row(row)) for row in found.rows),
+            totals=(pb.UnderpaymentsRow(**plain_row(row)) for row in found.totals),
+            control=control(found, "underpaid"),
+            as_known_at_number=found.known or 0,
+        )
+
+    async def ListUnderpaidClaims(
+        self, request: pb.ListUnderpaidClaimsRequest, context: Context
+    ) -> pb.ListUnderpaidClaimsResponse:
+        """Payments by which payers allowed less than was booked, a page at a time. Raises PageInvalid as well."""
+        found = await answering.paged(
+            self._reads, UNDERPAID_CLAIMS, request, lambda row: pb.UnderpaidClaimRow(**plain_row(row))
+        )
+        return pb.ListUnderpaidClaimsResponse(**found)

@@ -247,7 +247,8 @@ def _outcome(
         return Decision.OVERPAID, (Raised(ExceptionReason.OVERPAID, -at.unpaid, detail),)
     short = plain(at.unpaid, payment.currency)
     if at.by_contract:
-        detail = f"the contract was booked {short} higher for claim {at.item.name} than the payer allows"
+        booked = f"the contract was booked {short} higher for claim {at.item.name} than the payer allows"
+        detail = f"{booked}: {_codes(claim_payment)}"
         raised = Raised(ExceptionReason.UNDERPAID_AGAINST_CONTRACT, at.unpaid, detail)
         return Decision.CONTRACT_VARIANCE, (raised,)
     detail = f"{short} of claim {at.item.name} stays open: {_codes(claim_payment)}"

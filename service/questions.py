@@ -5,7 +5,13 @@ from ledger.accounts.account import Side
 from ledger.reports import financial, report
 from ledger.reports.report import Question, Tie, columns
 from reconciliation.bank.questions import CASH_IN_TRANSIT, UNAPPLIED_CASH
-from reconciliation.questions import AUTOMATIC_RATE, DENIALS_BY_CODE, REMITTANCE_SUMMARY
+from reconciliation.questions import (
+    AUTOMATIC_RATE,
+    DENIALS_BY_CODE,
+    REMITTANCE_SUMMARY,
+    UNDERPAID_CLAIMS,
+    UNDERPAYMENTS,
+)
 
 EXCEPTIONS = Question(
     name="exceptions",
@@ -59,7 +65,7 @@ QUESTIONS = {
         report.STATEMENT,
         *financial.QUESTIONS,
         *(EXCEPTIONS, RECEIVED, PROPOSALS, OPEN_BALANCES, CASH_IN_TRANSIT, UNAPPLIED_CASH),
-        *(DENIALS, DENIALS_BY_CODE),
+        *(DENIALS, DENIALS_BY_CODE, UNDERPAYMENTS, UNDERPAID_CLAIMS),
         *(REMITTANCE_SUMMARY, AUTOMATIC_RATE, PROVIDER_STATEMENT),
     )
 }

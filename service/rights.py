@@ -128,6 +128,8 @@ RIGHTS: dict[str, Right] = {
     "/reconciliation.v1.ReconciliationService/ListOpenBalances": _REPORTS,
     "/reconciliation.v1.ReconciliationService/GetRemittanceSummary": _REPORTS,
     "/reconciliation.v1.ReconciliationService/GetAutomaticRate": _REPORTS,
+    "/reconciliation.v1.ReconciliationService/GetUnderpayments": _REPORTS,
+    "/reconciliation.v1.ReconciliationService/ListUnderpaidClaims": _REPORTS,
     "/ledger.v1.ChargesService/SetProviderCharging": _APPROVES,
     "/ledger.v1.ChargesService/GetProviderCharging": _REPORTS,
     "/reconciliation.v1.CodesService/SetAdjustmentCode": _DECIDES,

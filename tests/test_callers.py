@@ -126,6 +126,8 @@ TABLE = """
     ListOpenBalances     . f a u .
     GetRemittanceSummary . f a u .
     GetAutomaticRate     . f a u .
+    GetUnderpayments     . f a u .
+    ListUnderpaidClaims  . f a u .
     SetProviderCharging  . . a . .
     GetProviderCharging  . f a u .
     SetAdjustmentCode    . f . . .

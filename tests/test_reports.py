@@ -40,6 +40,8 @@ def lines(rows: Iterable[Message]) -> list[str]:
 
 
 def shown(value: Any) -> str:
+    if isinstance(value, money_pb2.Money) and not value.currency_code:
+        return "-"
     if isinstance(value, money_pb2.Money):
         return written(value) + ("" if value.currency_code == "USD" else value.currency_code)
     if isinstance(value, accounts.Balance):

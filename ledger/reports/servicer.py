@@ -1,7 +1,7 @@
 """How reports are asked for: `ledger.v1.ReportsService`."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypeAlias
+from typing import Any
 
 from ledger import fields, wire
 from ledger.accounts import chart
@@ -9,33 +9,12 @@ from ledger.accounts.account import Totals, account_prefix
 from ledger.accounts.known import ALL, KnownAt, entry_known, known_at
 from ledger.money import Amount
 from ledger.reads import Reads
-from ledger.reports import financial, messages, report, rows
-from ledger.reports.paging import page as page_of
+from ledger.reports import answering, financial, messages, report, rows
 from ledger.reports.report import Cell, Question, Report
 from ledger.reports.statement import page
 from ledger.v1 import reports_pb2 as pb
 from ledger.v1.reports_pb2_grpc import ReportsServiceServicer
 from ledger.wire import Context
-
-_PagedRequest: TypeAlias = (
-    pb.ListGeneralLedgerRequest
-    | pb.ListEntriesByActorRequest
-    | pb.ListReversedEntriesRequest
-    | pb.ListBackDatedEntriesRequest
-    | pb.ListManualEntriesRequest
-)
-
-
-class Asked(Protocol):
-    """What every report is asked with."""
-
-    @property
-    def book(self) -> str:
-        """The book."""
-
-    @property
-    def as_of(self) -> str:
-        """The effective date."""
 
 
 class ReportsServicer(ReportsServiceServicer):
@@ -235,35 +214,20 @@ class ReportsServicer(ReportsServiceServicer):
     async def _ask(
         self,
         question: Question,
-        request: Asked,
+        request: answering.Asked,
         known: KnownAt = ALL,
         narrowed: Mapping[str, str] = report.NOTHING,
     ) -> Report:
-        book, as_of = fields.book_name(request.book), fields.day("as_of", request.as_of)
-        async with self._reads.view() as connection:
-            number = await entry_known(connection, book, known, is_replica=self._reads.is_replica)
-            return await report.ask(connection, question, book, as_of, number, narrowed)
+        return await answering.whole(self._reads, question, request, known, narrowed)
 
     async def _page(
         self,
         question: Question,
-        request: _PagedRequest,
+        request: answering.Paged,
         row: Callable[[Mapping[str, Cell]], Any],
         narrowed: Mapping[str, str] = report.NOTHING,
     ) -> dict[str, Any]:
-        """A page of a report that grows with the books, as the wire has it."""
-        book, (first, as_of) = fields.book_name(request.book), rows.period(request)
-        size, start = wire.page_size(request.page_size), rows.start(request, question)
-        known = KnownAt(number=start[0]) if start else known_at(request)
-        async with self._reads.view() as connection:
-            number = await entry_known(connection, book, known, is_replica=self._reads.is_replica)
-            asked = {"book": book, "as_of": as_of, "as_known_at": number, **first, **narrowed}
-            found = await page_of(connection, question, asked, start[1] if start else None, size)
-        return {
-            "rows": map(row, found.rows),
-            "as_known_at_number": number,
-            "next_page_token": rows.more(request, number, found),
-        }
+        return await answering.paged(self._reads, question, request, row, narrowed)
 
 
 def _trial_balance_row(row: Mapping[str, Cell]) -> pb.TrialBalanceRow:

@@ -1190,3 +1190,240 @@ class AutomaticRateRow(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AutomaticRateRow: _TypeAlias = AutomaticRateRow  # noqa: Y015
+
+@_typing.final
+class GetUnderpaymentsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOOK_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_TIME_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_NUMBER_FIELD_NUMBER: _builtins.int
+    book: _builtins.str
+    as_of: _builtins.str
+    """Effective date, YYYY-MM-DD."""
+    as_known_at_number: _builtins.int
+    """Up to this entry; 0 is before the first."""
+    @_builtins.property
+    def as_known_at_time(self) -> _timestamp_pb2.Timestamp:
+        """Recorded at or before this time; not in the future."""
+
+    def __init__(
+        self,
+        *,
+        book: _builtins.str = ...,
+        as_of: _builtins.str = ...,
+        as_known_at_time: _timestamp_pb2.Timestamp | None = ...,
+        as_known_at_number: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at", "as_known_at_number", b"as_known_at_number", "as_known_at_time", b"as_known_at_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at", "as_known_at_number", b"as_known_at_number", "as_known_at_time", b"as_known_at_time", "as_of", b"as_of", "book", b"book"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_as_known_at: _TypeAlias = _typing.Literal["as_known_at_time", "as_known_at_number"]  # noqa: Y015
+    _WhichOneofArgType_as_known_at: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_as_known_at) -> _WhichOneofReturnType_as_known_at | None: ...
+
+Global___GetUnderpaymentsRequest: _TypeAlias = GetUnderpaymentsRequest  # noqa: Y015
+
+@_typing.final
+class GetUnderpaymentsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROWS_FIELD_NUMBER: _builtins.int
+    TOTALS_FIELD_NUMBER: _builtins.int
+    CONTROL_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_NUMBER_FIELD_NUMBER: _builtins.int
+    as_known_at_number: _builtins.int
+    """The last entry that the answer knows of: asked with it, the same question has the same answer for ever."""
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___UnderpaymentsRow]: ...
+    @_builtins.property
+    def totals(self) -> _containers.RepeatedCompositeFieldContainer[Global___UnderpaymentsRow]:
+        """The sums of the rows, one per currency."""
+
+    @_builtins.property
+    def control(self) -> _containers.RepeatedCompositeFieldContainer[_money_pb2.Money]:
+        """The account Revenue:ContractualAdjustments, one per currency, debit positive: equal to the totals' underpaid."""
+
+    def __init__(
+        self,
+        *,
+        rows: _abc.Iterable[Global___UnderpaymentsRow] | None = ...,
+        totals: _abc.Iterable[Global___UnderpaymentsRow] | None = ...,
+        control: _abc.Iterable[_money_pb2.Money] | None = ...,
+        as_known_at_number: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_known_at_number", b"as_known_at_number", "control", b"control", "rows", b"rows", "totals", b"totals"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetUnderpaymentsResponse: _TypeAlias = GetUnderpaymentsResponse  # noqa: Y015
+
+@_typing.final
+class UnderpaymentsRow(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAYER_FIELD_NUMBER: _builtins.int
+    MONTH_FIELD_NUMBER: _builtins.int
+    CLAIM_COUNT_FIELD_NUMBER: _builtins.int
+    UNDERPAID_FIELD_NUMBER: _builtins.int
+    BY_HAND_FIELD_NUMBER: _builtins.int
+    payer: _builtins.str
+    """Empty for what was posted by hand without a payer."""
+    month: _builtins.str
+    """Month of payment, YYYY-MM."""
+    claim_count: _builtins.int
+    @_builtins.property
+    def underpaid(self) -> _money_pb2.Money:
+        """What was taken back takes off again."""
+
+    @_builtins.property
+    def by_hand(self) -> _money_pb2.Money:
+        """Of it, what no remittance says."""
+
+    def __init__(
+        self,
+        *,
+        payer: _builtins.str = ...,
+        month: _builtins.str = ...,
+        claim_count: _builtins.int = ...,
+        underpaid: _money_pb2.Money | None = ...,
+        by_hand: _money_pb2.Money | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["by_hand", b"by_hand", "underpaid", b"underpaid"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by_hand", b"by_hand", "claim_count", b"claim_count", "month", b"month", "payer", b"payer", "underpaid", b"underpaid"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnderpaymentsRow: _TypeAlias = UnderpaymentsRow  # noqa: Y015
+
+@_typing.final
+class ListUnderpaidClaimsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOOK_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_FROM_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_TIME_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_NUMBER_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    book: _builtins.str
+    effective_from: _builtins.str
+    """First effective date, YYYY-MM-DD. Empty: from the beginning."""
+    as_of: _builtins.str
+    """Last effective date, YYYY-MM-DD. Empty: to the end."""
+    as_known_at_number: _builtins.int
+    page_size: _builtins.int
+    """At most 1,000; 0 means 100."""
+    page_token: _builtins.str
+    @_builtins.property
+    def as_known_at_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        book: _builtins.str = ...,
+        effective_from: _builtins.str = ...,
+        as_of: _builtins.str = ...,
+        as_known_at_time: _timestamp_pb2.Timestamp | None = ...,
+        as_known_at_number: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at", "as_known_at_number", b"as_known_at_number", "as_known_at_time", b"as_known_at_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at", "as_known_at_number", b"as_known_at_number", "as_known_at_time", b"as_known_at_time", "as_of", b"as_of", "book", b"book", "effective_from", b"effective_from", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_as_known_at: _TypeAlias = _typing.Literal["as_known_at_time", "as_known_at_number"]  # noqa: Y015
+    _WhichOneofArgType_as_known_at: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_as_known_at) -> _WhichOneofReturnType_as_known_at | None: ...
+
+Global___ListUnderpaidClaimsRequest: _TypeAlias = ListUnderpaidClaimsRequest  # noqa: Y015
+
+@_typing.final
+class ListUnderpaidClaimsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROWS_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_NUMBER_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    as_known_at_number: _builtins.int
+    """The last entry that the answer knows of: asked with it, the same question has the same answer for ever."""
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___UnderpaidClaimRow]:
+        """In the order of entry numbers."""
+
+    def __init__(
+        self,
+        *,
+        rows: _abc.Iterable[Global___UnderpaidClaimRow] | None = ...,
+        as_known_at_number: _builtins.int = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_known_at_number", b"as_known_at_number", "next_page_token", b"next_page_token", "rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListUnderpaidClaimsResponse: _TypeAlias = ListUnderpaidClaimsResponse  # noqa: Y015
+
+@_typing.final
+class UnderpaidClaimRow(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRY_NUMBER_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_DATE_FIELD_NUMBER: _builtins.int
+    PAYER_FIELD_NUMBER: _builtins.int
+    CLAIM_FIELD_NUMBER: _builtins.int
+    TRACE_FIELD_NUMBER: _builtins.int
+    BOOKED_FIELD_NUMBER: _builtins.int
+    PAID_FIELD_NUMBER: _builtins.int
+    UNDERPAID_FIELD_NUMBER: _builtins.int
+    SAID_FIELD_NUMBER: _builtins.int
+    entry_number: _builtins.int
+    effective_date: _builtins.str
+    payer: _builtins.str
+    claim: _builtins.str
+    trace: _builtins.str
+    """Of the payment (835 TRN02); empty where no remittance says it."""
+    said: _builtins.str
+    """The codes that the payer named, or why somebody posted it."""
+    @_builtins.property
+    def booked(self) -> _money_pb2.Money:
+        """What the sessions of the claim were booked at before the payment, the patient's part included."""
+
+    @_builtins.property
+    def paid(self) -> _money_pb2.Money:
+        """What the payment paid for the claim (CLP04)."""
+
+    @_builtins.property
+    def underpaid(self) -> _money_pb2.Money:
+        """What it allowed less; negative where it was taken off again."""
+
+    def __init__(
+        self,
+        *,
+        entry_number: _builtins.int = ...,
+        effective_date: _builtins.str = ...,
+        payer: _builtins.str = ...,
+        claim: _builtins.str = ...,
+        trace: _builtins.str = ...,
+        booked: _money_pb2.Money | None = ...,
+        paid: _money_pb2.Money | None = ...,
+        underpaid: _money_pb2.Money | None = ...,
+        said: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["booked", b"booked", "paid", b"paid", "underpaid", b"underpaid"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["booked", b"booked", "claim", b"claim", "effective_date", b"effective_date", "entry_number", b"entry_number", "paid", b"paid", "payer", b"payer", "said", b"said", "trace", b"trace", "underpaid", b"underpaid"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnderpaidClaimRow: _TypeAlias = UnderpaidClaimRow  # noqa: Y015

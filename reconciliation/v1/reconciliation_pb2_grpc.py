@@ -85,6 +85,16 @@ class ReconciliationServiceStub:
                 request_serializer=reconciliation_dot_v1_dot_reconciliation__pb2.GetAutomaticRateRequest.SerializeToString,
                 response_deserializer=reconciliation_dot_v1_dot_reconciliation__pb2.GetAutomaticRateResponse.FromString,
                 _registered_method=True)
+        self.GetUnderpayments = channel.unary_unary(
+                '/reconciliation.v1.ReconciliationService/GetUnderpayments',
+                request_serializer=reconciliation_dot_v1_dot_reconciliation__pb2.GetUnderpaymentsRequest.SerializeToString,
+                response_deserializer=reconciliation_dot_v1_dot_reconciliation__pb2.GetUnderpaymentsResponse.FromString,
+                _registered_method=True)
+        self.ListUnderpaidClaims = channel.unary_unary(
+                '/reconciliation.v1.ReconciliationService/ListUnderpaidClaims',
+                request_serializer=reconciliation_dot_v1_dot_reconciliation__pb2.ListUnderpaidClaimsRequest.SerializeToString,
+                response_deserializer=reconciliation_dot_v1_dot_reconciliation__pb2.ListUnderpaidClaimsResponse.FromString,
+                _registered_method=True)
 
 
 class ReconciliationServiceServicer:
@@ -162,6 +172,20 @@ class ReconciliationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetUnderpayments(self, request, context):
+        """What payers allowed less than the contract was booked at, by payer and month of payment.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListUnderpaidClaims(self, request, context):
+        """Every payment by which a payer allowed less than was booked, with the codes that it named, a page at a time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ReconciliationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -214,6 +238,16 @@ def add_ReconciliationServiceServicer_to_server(servicer, server):
                     servicer.GetAutomaticRate,
                     request_deserializer=reconciliation_dot_v1_dot_reconciliation__pb2.GetAutomaticRateRequest.FromString,
                     response_serializer=reconciliation_dot_v1_dot_reconciliation__pb2.GetAutomaticRateResponse.SerializeToString,
+            ),
+            'GetUnderpayments': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetUnderpayments,
+                    request_deserializer=reconciliation_dot_v1_dot_reconciliation__pb2.GetUnderpaymentsRequest.FromString,
+                    response_serializer=reconciliation_dot_v1_dot_reconciliation__pb2.GetUnderpaymentsResponse.SerializeToString,
+            ),
+            'ListUnderpaidClaims': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListUnderpaidClaims,
+                    request_deserializer=reconciliation_dot_v1_dot_reconciliation__pb2.ListUnderpaidClaimsRequest.FromString,
+                    response_serializer=reconciliation_dot_v1_dot_reconciliation__pb2.ListUnderpaidClaimsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -487,6 +521,60 @@ class ReconciliationService:
             '/reconciliation.v1.ReconciliationService/GetAutomaticRate',
             reconciliation_dot_v1_dot_reconciliation__pb2.GetAutomaticRateRequest.SerializeToString,
             reconciliation_dot_v1_dot_reconciliation__pb2.GetAutomaticRateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetUnderpayments(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reconciliation.v1.ReconciliationService/GetUnderpayments',
+            reconciliation_dot_v1_dot_reconciliation__pb2.GetUnderpaymentsRequest.SerializeToString,
+            reconciliation_dot_v1_dot_reconciliation__pb2.GetUnderpaymentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListUnderpaidClaims(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reconciliation.v1.ReconciliationService/ListUnderpaidClaims',
+            reconciliation_dot_v1_dot_reconciliation__pb2.ListUnderpaidClaimsRequest.SerializeToString,
+            reconciliation_dot_v1_dot_reconciliation__pb2.ListUnderpaidClaimsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -56,6 +56,10 @@ class ReconciliationServiceStub:
     """What remittances said was paid, by payer and month of payment, and what became of it."""
     GetAutomaticRate: _grpc.UnaryUnaryMultiCallable[_reconciliation_pb2.GetAutomaticRateRequest, _reconciliation_pb2.GetAutomaticRateResponse]
     """How much of what payers decided was posted without a person, by payer and month of payment."""
+    GetUnderpayments: _grpc.UnaryUnaryMultiCallable[_reconciliation_pb2.GetUnderpaymentsRequest, _reconciliation_pb2.GetUnderpaymentsResponse]
+    """What payers allowed less than the contract was booked at, by payer and month of payment."""
+    ListUnderpaidClaims: _grpc.UnaryUnaryMultiCallable[_reconciliation_pb2.ListUnderpaidClaimsRequest, _reconciliation_pb2.ListUnderpaidClaimsResponse]
+    """Every payment by which a payer allowed less than was booked, with the codes that it named, a page at a time."""
 
 @_typing.type_check_only
 class ReconciliationServiceAsyncStub(ReconciliationServiceStub):
@@ -85,6 +89,10 @@ class ReconciliationServiceAsyncStub(ReconciliationServiceStub):
     """What remittances said was paid, by payer and month of payment, and what became of it."""
     GetAutomaticRate: _aio.UnaryUnaryMultiCallable[_reconciliation_pb2.GetAutomaticRateRequest, _reconciliation_pb2.GetAutomaticRateResponse]  # type: ignore[assignment]
     """How much of what payers decided was posted without a person, by payer and month of payment."""
+    GetUnderpayments: _aio.UnaryUnaryMultiCallable[_reconciliation_pb2.GetUnderpaymentsRequest, _reconciliation_pb2.GetUnderpaymentsResponse]  # type: ignore[assignment]
+    """What payers allowed less than the contract was booked at, by payer and month of payment."""
+    ListUnderpaidClaims: _aio.UnaryUnaryMultiCallable[_reconciliation_pb2.ListUnderpaidClaimsRequest, _reconciliation_pb2.ListUnderpaidClaimsResponse]  # type: ignore[assignment]
+    """Every payment by which a payer allowed less than was booked, with the codes that it named, a page at a time."""
 
 class ReconciliationServiceServicer(metaclass=_abc_1.ABCMeta):
     """Remittances (X12 835) and what became of them."""
@@ -171,5 +179,21 @@ class ReconciliationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_reconciliation_pb2.GetAutomaticRateResponse, _abc.Awaitable[_reconciliation_pb2.GetAutomaticRateResponse]]:
         """How much of what payers decided was posted without a person, by payer and month of payment."""
+
+    @_abc_1.abstractmethod
+    def GetUnderpayments(
+        self,
+        request: _reconciliation_pb2.GetUnderpaymentsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reconciliation_pb2.GetUnderpaymentsResponse, _abc.Awaitable[_reconciliation_pb2.GetUnderpaymentsResponse]]:
+        """What payers allowed less than the contract was booked at, by payer and month of payment."""
+
+    @_abc_1.abstractmethod
+    def ListUnderpaidClaims(
+        self,
+        request: _reconciliation_pb2.ListUnderpaidClaimsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reconciliation_pb2.ListUnderpaidClaimsResponse, _abc.Awaitable[_reconciliation_pb2.ListUnderpaidClaimsResponse]]:
+        """Every payment by which a payer allowed less than was booked, with the codes that it named, a page at a time."""
 
 def add_ReconciliationServiceServicer_to_server(servicer: ReconciliationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
