@@ -11,8 +11,10 @@ from ledger import fields, wire
 from ledger.errors import PageInvalid
 from ledger.money import Amount
 from ledger.postings.open_items import OpenItem
+from ledger.reports.rows import grouped_by
 from ledger.v1 import money_pb2
 from reconciliation.ingest import Ingested
+from reconciliation.questions import RATE_GROUPS
 from reconciliation.reasons import Decision, ExceptionReason, RemittanceState
 from reconciliation.v1 import reconciliation_pb2 as pb
 
@@ -22,6 +24,12 @@ _STATES: Mapping[int, RemittanceState] = {
 _REASONS: Mapping[int, ExceptionReason] = {
     pb.ExceptionReason.Value(f"EXCEPTION_REASON_{one.upper()}"): one for one in ExceptionReason
 }
+_RATES: Mapping[int, str] = {pb.RateGroup.Value(f"RATE_GROUP_{one.upper()}"): one for one in RATE_GROUPS}
+
+
+def rate_groups(request: pb.GetAutomaticRateRequest) -> dict[str, str]:
+    """What the automatic rate is broken down by. Raises ChoiceInvalid."""
+    return grouped_by(request.group_by, _RATES)
 
 
 def ingested(found: Ingested) -> pb.IngestRemittanceResponse:

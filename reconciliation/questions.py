@@ -1,10 +1,12 @@
 """The mail room's reports on remittances, as they can be asked for."""
 
+from collections.abc import Mapping
+
 from ledger import fields
 from ledger.accounts import chart
 from ledger.reads import Reads
 from ledger.reports import report
-from ledger.reports.report import Question, Report, Tie, columns
+from ledger.reports.report import NOTHING, Question, Report, Tie, columns
 
 REMITTANCE_SUMMARY = Question(
     name="remittance-summary",
@@ -15,15 +17,19 @@ REMITTANCE_SUMMARY = Question(
     ),
     ties=(Tie("received", others=("posted", "suspended", "quarantined", "waiting", "settling")),),
 )
+RATE_GROUPS = ("payer", "month", "rule")
 AUTOMATIC_RATE = Question(
     name="automatic-rate",
     package="reconciliation.reports",
     columns=columns(
-        "payer month currency payment_count:count untouched_count:count looked_at_count:count "
+        "payer month rule currency payment_count:count untouched_count:count looked_at_count:count "
         "suspended_count:count quarantined_count:count untouched_share paid:money untouched_paid:money "
         "looked_at_paid:money"
     ),
     ties=(Tie("paid", others=("untouched_paid", "looked_at_paid")),),
+    narrowed={f"by_{name}": "" for name in RATE_GROUPS},
+    groups={name: f"by_{name}" for name in RATE_GROUPS},
+    ungrouped=("payer", "month"),
 )
 
 STATES_OF_REFUSED = ("waiting", "under_appeal", "overturned", "absorbed", "recovered", "taken_back")
@@ -58,8 +64,10 @@ UNDERPAID_CLAIMS = Question(
 )
 
 
-async def answered(reads: Reads, question: Question, book: str, as_of: str) -> Report:
+async def answered(
+    reads: Reads, question: Question, book: str, as_of: str, narrowed: Mapping[str, str] = NOTHING
+) -> Report:
     """The answer to any question of the mail room, as its request says book and day. Raises BookNotFound."""
     wanted, day = fields.book_name(book), fields.day("as_of", as_of)
     async with reads.view() as connection:
-        return await report.ask(connection, question, wanted, day)
+        return await report.ask(connection, question, wanted, day, narrowed=narrowed)

@@ -187,8 +187,9 @@ class ReconciliationServicer(ReconciliationServiceServicer):
     async def GetAutomaticRate(
         self, request: pb.GetAutomaticRateRequest, context: Context
     ) -> pb.GetAutomaticRateResponse:
-        """How much was posted without a person, by payer and month. Raises BookNotFound."""
-        found = await answered(self._reads, AUTOMATIC_RATE, request.book, request.as_of)
+        """How much was posted without a person, by groups. Raises BookNotFound or ChoiceInvalid."""
+        groups = messages.rate_groups(request)
+        found = await answered(self._reads, AUTOMATIC_RATE, request.book, request.as_of, groups)
         return pb.GetAutomaticRateResponse(
             rows=(pb.AutomaticRateRow(**plain_row(row)) for row in found.rows),
             totals=(pb.AutomaticRateRow(**plain_row(row)) for row in found.totals),

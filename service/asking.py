@@ -33,7 +33,8 @@ def report_command(
         list[str] | None,
         typer.Option(
             help="Of receivables-aging: payer, provider, plan or state. "
-            "Of session-margin: payer, plan, state, licence-type or month. May be said again."
+            "Of session-margin: payer, plan, state, licence-type or month. "
+            "Of automatic-rate: payer, month or rule. May be said again."
         ),
     ] = None,
     actor: Annotated[str | None, typer.Option(help="Of entries-by-actor: whose.")] = None,

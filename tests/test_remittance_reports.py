@@ -38,8 +38,9 @@ def summary(books: Ledger, as_of: str) -> pb.GetRemittanceSummaryResponse:
     return books.reconciliation.GetRemittanceSummary(pb.GetRemittanceSummaryRequest(book=books.book, as_of=as_of))
 
 
-def rate(books: Ledger, as_of: str) -> pb.GetAutomaticRateResponse:
-    return books.reconciliation.GetAutomaticRate(pb.GetAutomaticRateRequest(book=books.book, as_of=as_of))
+def rate(books: Ledger, as_of: str, *groups: int) -> pb.GetAutomaticRateResponse:
+    asked = pb.GetAutomaticRateRequest(book=books.book, as_of=as_of, group_by=groups)
+    return books.reconciliation.GetAutomaticRate(asked)
 
 
 def test_the_summary_says_where_the_money_is(books: Ledger) -> None:
@@ -54,9 +55,23 @@ def test_the_summary_says_where_the_money_is(books: Ledger) -> None:
 
 def test_the_rate_counts_what_nobody_looked_at(books: Ledger) -> None:
     """Payments, untouched, looked at, suspended, quarantined; share; paid, of untouched and of those looked at."""
-    june = "AETNA 2026-06 3 1 2 1 0 33.33 150.00 100.00 50.00"
-    july = "AETNA 2026-07 0 0 0 0 1 0.00 0.00 0.00 0.00"
+    june = "AETNA 2026-06 3 1 2 1 0 33.33 150.00 100.00 50.00 -"
+    july = "AETNA 2026-07 0 0 0 0 1 0.00 0.00 0.00 0.00 -"
     assert lines(rate(books, "2026-07-31").rows) == [june, july]
+
+
+def test_the_rate_by_the_rule_that_found_the_claim(books: Ledger) -> None:
+    """What no rule has found, and what is quarantined, is in the row without one."""
+    assert lines(rate(books, "2026-07-31", pb.RATE_GROUP_RULE).rows) == [
+        "- - 1 0 1 1 1 0.00 50.00 0.00 50.00 -",
+        "- - 2 1 1 0 0 50.00 100.00 100.00 0.00 claim_id",
+    ]
+    assert lines(rate(books, "2026-06-30", pb.RATE_GROUP_PAYER, pb.RATE_GROUP_RULE).rows)[1] == (
+        "AETNA - 2 1 1 0 0 50.00 100.00 100.00 0.00 claim_id"
+    )
+    assert lines(rate(books, "2026-07-31", pb.RATE_GROUP_PAYER).rows) == [
+        "AETNA - 3 1 2 1 1 25.00 150.00 100.00 50.00 -"
+    ]
 
 
 def test_what_is_found_later_was_looked_at_all_the_same(books: Ledger) -> None:
@@ -65,10 +80,12 @@ def test_what_is_found_later_was_looked_at_all_the_same(books: Ledger) -> None:
     assert lines(summary(books, "2026-06-30").rows) == [
         "AETNA 2026-06 1 1 3 155.00 155.00 0.00 0.00 0.00 0.00 -5.00"
     ]
-    assert lines(rate(books, "2026-06-30").rows) == ["AETNA 2026-06 3 1 2 0 0 33.33 150.00 100.00 50.00"]
+    assert lines(rate(books, "2026-06-30").rows) == ["AETNA 2026-06 3 1 2 0 0 33.33 150.00 100.00 50.00 -"]
 
 
 def test_what_is_refused(books: Ledger) -> None:
+    by_colour = pb.GetAutomaticRateRequest(book=books.book, as_of="2026-06-30", group_by=[9])
+    assert refused(books.reconciliation.GetAutomaticRate, by_colour).reason == "CHOICE_INVALID"
     for form, call in (
         (pb.GetRemittanceSummaryRequest, books.reconciliation.GetRemittanceSummary),
         (pb.GetAutomaticRateRequest, books.reconciliation.GetAutomaticRate),

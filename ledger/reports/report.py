@@ -70,7 +70,8 @@ class Question:
 
     One that is not `dated` says how things stand now, whatever the day. One that `knows` can be asked as known at
     an entry; `narrowed` are the further variables of its file, each with what stands for all. `needs` are those of
-    them that must be said. `groups` are columns that are shown where the variable beside them says so.
+    them that must be said. `groups` are columns that are shown where the variable beside them says so; `ungrouped`
+    are those of them that are shown where none is said: the first, where nothing else stands here.
 
     One that grows with the books has a `place`: the columns by which its pages are found, each with what comes
     before all; its file has a variable `after_…` for each of them, and `page_size`.
@@ -85,6 +86,7 @@ class Question:
     narrowed: Mapping[str, str] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
     groups: Mapping[str, str] = field(default_factory=dict)
+    ungrouped: tuple[str, ...] = ()
     place: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -236,9 +238,9 @@ async def found(
 
 
 def shown(question: Question, narrowed: Mapping[str, str]) -> tuple[Column, ...]:
-    """The columns of an answer: those of groups only where they are grouped by; with no group said, the first."""
+    """The columns of an answer: those of groups only where they are grouped by."""
     said = [name for name, variable in question.groups.items() if narrowed.get(variable)]
-    hidden = question.groups.keys() - (said or [*question.groups][:1])
+    hidden = question.groups.keys() - (said or question.ungrouped or [*question.groups][:1])
     return tuple(column for column in question.columns if column.name not in hidden)
 
 

@@ -71,15 +71,16 @@ def whole_period(effective_from: str, as_of: str) -> str:
 
 def margin_groups(request: pb.GetSessionMarginRequest) -> dict[str, str]:
     """What a margin is broken down by. Raises ChoiceInvalid."""
-    return _groups(request.group_by, _MARGINS)
+    return grouped_by(request.group_by, _MARGINS)
 
 
 def aging_groups(request: pb.GetReceivablesAgingRequest) -> dict[str, str]:
     """What receivables are broken down by. Raises ChoiceInvalid."""
-    return _groups(request.group_by, _AGES)
+    return grouped_by(request.group_by, _AGES)
 
 
-def _groups(said: Iterable[int], known: Mapping[int, str]) -> dict[str, str]:
+def grouped_by(said: Iterable[int], known: Mapping[int, str]) -> dict[str, str]:
+    """Groups that a caller has chosen, as the file of a report takes them. Raises ChoiceInvalid."""
     wanted = [fields.choice("group_by", value, known) for value in said]
     return {f"by_{name}": "yes" for name in wanted if name}
 

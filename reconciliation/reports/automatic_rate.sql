@@ -1,11 +1,15 @@
--- How much of what payers decided was posted without a person, by payer and month of payment.
--- In psql, set these first:
+-- How much of what payers decided was posted without a person, by payer, month of payment and matching rule, or any of these.
+-- In psql, set these first, and yes for what to group by (nothing said: by payer and month):
 -- \set book 'main'
 -- \set as_of '2026-03-31'
+-- \set by_payer 'yes'
+-- \set by_month 'yes'
+-- \set by_rule ''
 -- Claim payments (CLP) of remittances that are posted and dated up to the day, as they stand now. Nobody had to look at an
 -- untouched one: its claim was found by a rule, and no exception was ever raised about it. The others were looked at, or
 -- still are; of those, suspended ones have no claim yet. quarantined are the claims of remittances of which nothing is
 -- posted; they count against the share, which is untouched of all, in percent, rounded to two digits for reading.
+-- rule is the one that found the claim; it is empty where none did, and for the claims of quarantined remittances.
 -- Amounts are whole minor units (cents), with the payer's sign: paid = untouched_paid + looked_at_paid.
 WITH told AS (
     SELECT
@@ -25,6 +29,7 @@ WITH told AS (
         t.told_by,
         t.month,
         t.currency,
+        p.rule,
         1 AS payment,
         0 AS quarantined,
         CASE WHEN p.decision <> 'suspended' AND raised.line IS NULL THEN 1 ELSE 0 END AS untouched,
@@ -34,11 +39,24 @@ WITH told AS (
     JOIN claim_payments AS p ON p.book = :'book' AND p.remittance = t.id
     LEFT JOIN raised ON raised.remittance = p.remittance AND raised.line = p.line
     UNION ALL
-    SELECT told_by, month, currency, 0, claim_count, 0, 0, 0 FROM told WHERE state = 'quarantined'
+    SELECT told_by, month, currency, '', 0, claim_count, 0, 0, 0 FROM told WHERE state = 'quarantined'
+), grouped AS (
+    SELECT
+        CASE WHEN :'by_payer' <> '' OR :'by_month' || :'by_rule' = '' THEN told_by END AS payer,
+        CASE WHEN :'by_month' <> '' OR :'by_payer' || :'by_rule' = '' THEN month END AS month,
+        CASE WHEN :'by_rule' <> '' THEN rule END AS rule,
+        currency,
+        payment,
+        quarantined,
+        untouched,
+        suspended,
+        paid
+    FROM payments
 )
 SELECT
-    told_by AS payer,
+    payer,
     month,
+    rule,
     currency,
     sum(payment) AS payment_count,
     sum(untouched) AS untouched_count,
@@ -49,6 +67,6 @@ SELECT
     sum(paid) AS paid,
     sum(paid * untouched) AS untouched_paid,
     sum(paid * (1 - untouched)) AS looked_at_paid
-FROM payments
-GROUP BY told_by, month, currency
-ORDER BY told_by COLLATE "C", month, currency
+FROM grouped
+GROUP BY payer, month, rule, currency
+ORDER BY payer COLLATE "C", month, rule COLLATE "C", currency

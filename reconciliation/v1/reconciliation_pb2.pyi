@@ -190,6 +190,30 @@ EXCEPTION_REASON_RETURN_WITHOUT_DEPOSIT: ExceptionReason.ValueType  # 174
 """The bank took money back, and no one deposit is known that it was."""
 Global___ExceptionReason: _TypeAlias = ExceptionReason  # noqa: Y015
 
+class _RateGroup:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RateGroupEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RateGroup.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RATE_GROUP_UNSPECIFIED: _RateGroup.ValueType  # 0
+    RATE_GROUP_PAYER: _RateGroup.ValueType  # 1
+    RATE_GROUP_MONTH: _RateGroup.ValueType  # 2
+    """Of payment."""
+    RATE_GROUP_RULE: _RateGroup.ValueType  # 3
+    """That found the claim."""
+
+class RateGroup(_RateGroup, metaclass=_RateGroupEnumTypeWrapper):
+    """What the automatic rate is broken down by."""
+
+RATE_GROUP_UNSPECIFIED: RateGroup.ValueType  # 0
+RATE_GROUP_PAYER: RateGroup.ValueType  # 1
+RATE_GROUP_MONTH: RateGroup.ValueType  # 2
+"""Of payment."""
+RATE_GROUP_RULE: RateGroup.ValueType  # 3
+"""That found the claim."""
+Global___RateGroup: _TypeAlias = RateGroup  # noqa: Y015
+
 @_typing.final
 class Remittance(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
@@ -1089,18 +1113,24 @@ class GetAutomaticRateRequest(_message.Message):
 
     BOOK_FIELD_NUMBER: _builtins.int
     AS_OF_FIELD_NUMBER: _builtins.int
+    GROUP_BY_FIELD_NUMBER: _builtins.int
     book: _builtins.str
     as_of: _builtins.str
     """Payments dated up to this day, YYYY-MM-DD, as they stand now."""
+    @_builtins.property
+    def group_by(self) -> _containers.RepeatedScalarFieldContainer[Global___RateGroup.ValueType]:
+        """Rows for each of these together, each named once. Empty: by payer and month."""
+
     def __init__(
         self,
         *,
         book: _builtins.str = ...,
         as_of: _builtins.str = ...,
+        group_by: _abc.Iterable[Global___RateGroup.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "book", b"book"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "book", b"book", "group_by", b"group_by"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1149,6 +1179,7 @@ class AutomaticRateRow(_message.Message):
     PAID_FIELD_NUMBER: _builtins.int
     UNTOUCHED_PAID_FIELD_NUMBER: _builtins.int
     LOOKED_AT_PAID_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
     payer: _builtins.str
     month: _builtins.str
     """Month of payment, YYYY-MM."""
@@ -1162,6 +1193,8 @@ class AutomaticRateRow(_message.Message):
     """Claims of remittances of which nothing is posted."""
     untouched_share: _builtins.str
     """In percent of payments and quarantined claims, rounded to two digits."""
+    rule: _builtins.str
+    """That found the claim, such as claim_id. Empty where none did, or where it is not grouped by."""
     @_builtins.property
     def paid(self) -> _money_pb2.Money: ...
     @_builtins.property
@@ -1182,10 +1215,11 @@ class AutomaticRateRow(_message.Message):
         paid: _money_pb2.Money | None = ...,
         untouched_paid: _money_pb2.Money | None = ...,
         looked_at_paid: _money_pb2.Money | None = ...,
+        rule: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["looked_at_paid", b"looked_at_paid", "paid", b"paid", "untouched_paid", b"untouched_paid"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["looked_at_count", b"looked_at_count", "looked_at_paid", b"looked_at_paid", "month", b"month", "paid", b"paid", "payer", b"payer", "payment_count", b"payment_count", "quarantined_count", b"quarantined_count", "suspended_count", b"suspended_count", "untouched_count", b"untouched_count", "untouched_paid", b"untouched_paid", "untouched_share", b"untouched_share"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["looked_at_count", b"looked_at_count", "looked_at_paid", b"looked_at_paid", "month", b"month", "paid", b"paid", "payer", b"payer", "payment_count", b"payment_count", "quarantined_count", b"quarantined_count", "rule", b"rule", "suspended_count", b"suspended_count", "untouched_count", b"untouched_count", "untouched_paid", b"untouched_paid", "untouched_share", b"untouched_share"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -166,7 +166,8 @@ class ReconciliationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetAutomaticRate(self, request, context):
-        """How much of what payers decided was posted without a person, by payer and month of payment.
+        """How much of what payers decided was posted without a person: by payer, month of payment and matching rule, or any of
+        them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -55,7 +55,9 @@ class ReconciliationServiceStub:
     GetRemittanceSummary: _grpc.UnaryUnaryMultiCallable[_reconciliation_pb2.GetRemittanceSummaryRequest, _reconciliation_pb2.GetRemittanceSummaryResponse]
     """What remittances said was paid, by payer and month of payment, and what became of it."""
     GetAutomaticRate: _grpc.UnaryUnaryMultiCallable[_reconciliation_pb2.GetAutomaticRateRequest, _reconciliation_pb2.GetAutomaticRateResponse]
-    """How much of what payers decided was posted without a person, by payer and month of payment."""
+    """How much of what payers decided was posted without a person: by payer, month of payment and matching rule, or any of
+    them.
+    """
     GetUnderpayments: _grpc.UnaryUnaryMultiCallable[_reconciliation_pb2.GetUnderpaymentsRequest, _reconciliation_pb2.GetUnderpaymentsResponse]
     """What payers allowed less than the contract was booked at, by payer and month of payment."""
     ListUnderpaidClaims: _grpc.UnaryUnaryMultiCallable[_reconciliation_pb2.ListUnderpaidClaimsRequest, _reconciliation_pb2.ListUnderpaidClaimsResponse]
@@ -88,7 +90,9 @@ class ReconciliationServiceAsyncStub(ReconciliationServiceStub):
     GetRemittanceSummary: _aio.UnaryUnaryMultiCallable[_reconciliation_pb2.GetRemittanceSummaryRequest, _reconciliation_pb2.GetRemittanceSummaryResponse]  # type: ignore[assignment]
     """What remittances said was paid, by payer and month of payment, and what became of it."""
     GetAutomaticRate: _aio.UnaryUnaryMultiCallable[_reconciliation_pb2.GetAutomaticRateRequest, _reconciliation_pb2.GetAutomaticRateResponse]  # type: ignore[assignment]
-    """How much of what payers decided was posted without a person, by payer and month of payment."""
+    """How much of what payers decided was posted without a person: by payer, month of payment and matching rule, or any of
+    them.
+    """
     GetUnderpayments: _aio.UnaryUnaryMultiCallable[_reconciliation_pb2.GetUnderpaymentsRequest, _reconciliation_pb2.GetUnderpaymentsResponse]  # type: ignore[assignment]
     """What payers allowed less than the contract was booked at, by payer and month of payment."""
     ListUnderpaidClaims: _aio.UnaryUnaryMultiCallable[_reconciliation_pb2.ListUnderpaidClaimsRequest, _reconciliation_pb2.ListUnderpaidClaimsResponse]  # type: ignore[assignment]
@@ -178,7 +182,9 @@ class ReconciliationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reconciliation_pb2.GetAutomaticRateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_reconciliation_pb2.GetAutomaticRateResponse, _abc.Awaitable[_reconciliation_pb2.GetAutomaticRateResponse]]:
-        """How much of what payers decided was posted without a person, by payer and month of payment."""
+        """How much of what payers decided was posted without a person: by payer, month of payment and matching rule, or any of
+        them.
+        """
 
     @_abc_1.abstractmethod
     def GetUnderpayments(
