@@ -463,6 +463,18 @@ class FileNoStatement(Invalid):
     """The file is neither a BAI2 nor a CAMT.053 statement that can be read."""
 
 
+class ExceptionNotFound(NotThere):
+    """The book has no such exception."""
+
+
+class ClaimPaymentNotFound(NotThere):
+    """The remittance has no such claim payment."""
+
+
+class ExceptionWithoutCandidates(NotAllowedNow):
+    """The exception is about neither a claim payment nor a deposit."""
+
+
 class DepositNotFound(NotThere):
     """The book has no such deposit."""
 
@@ -484,10 +496,6 @@ class ApplicationExceeded(NotAllowedNow):
 
 
 # --- claim payments matched by hand -------------------------------------------------------------------
-
-
-class ClaimPaymentNotFound(NotThere):
-    """The remittance has no claim payment with this number."""
 
 
 class ClaimPaymentNotWaiting(NotAllowedNow):

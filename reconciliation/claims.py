@@ -33,9 +33,3 @@ class Claims:
                 self._index = event.index
             elif isinstance(event, ClaimPayment) and self._index == index:
                 yield event
-
-
-def claim_payment(file: IO[bytes], index: int, line: int) -> ClaimPayment:
-    """One claim payment of one remittance of a file, as it was sent."""
-    chunks = Claims(file).chunks(index)
-    return next(one for chunk in chunks for one in chunk if one.line == line)

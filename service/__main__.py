@@ -33,6 +33,7 @@ from service import (
     matching,
     pay_cycle,
     periods,
+    proposing,
     reporting,
     running,
     server,
@@ -79,6 +80,7 @@ app.add_typer(banking.bank, name="bank")
 app.add_typer(accruing.app, name="allowance")
 app.add_typer(pay_cycle.app, name="pay-cycle")
 app.command("report")(asking.report_command)
+app.command("candidates")(proposing.candidates_command)
 
 Listen = Annotated[
     str | None,

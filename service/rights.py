@@ -132,6 +132,7 @@ RIGHTS: dict[str, Right] = {
     "/reconciliation.v1.ReconciliationService/ListUnderpaidClaims": _REPORTS,
     "/ledger.v1.ChargesService/SetProviderCharging": _APPROVES,
     "/ledger.v1.ChargesService/GetProviderCharging": _REPORTS,
+    "/reconciliation.v1.CandidatesService/ListCandidates": _REPORTS,
     "/reconciliation.v1.CodesService/SetAdjustmentCode": _DECIDES,
     "/reconciliation.v1.CodesService/SetProviderLevelCode": _DECIDES,
     "/reconciliation.v1.CodesService/ListCodes": _REPORTS,

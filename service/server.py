@@ -32,6 +32,7 @@ from ledger.postings.group_commit import GroupCommit
 from ledger.postings.servicer import PostingsServicer
 from ledger.reads import Reads
 from ledger.reports.servicer import ReportsServicer
+from ledger.sealing import Sealing
 from ledger.v1 import (
     accounts_pb2,
     allowances_pb2,
@@ -54,6 +55,7 @@ from ledger.v1.postings_pb2_grpc import add_PostingsServiceServicer_to_server
 from ledger.v1.reports_pb2_grpc import add_ReportsServiceServicer_to_server
 from reconciliation.bank.ingest import resume as resume_statements
 from reconciliation.bank.servicer import BankServicer
+from reconciliation.candidates_servicer import CandidatesServicer
 from reconciliation.codes_servicer import CodesServicer
 from reconciliation.coverage_servicer import CoverageServicer
 from reconciliation.denials_servicer import DenialsServicer
@@ -61,8 +63,17 @@ from reconciliation.files import IN_THE_OPEN, Files
 from reconciliation.ingest import resume
 from reconciliation.matches.servicer import MatchesServicer
 from reconciliation.servicer import ReconciliationServicer
-from reconciliation.v1 import bank_pb2, codes_pb2, coverage_pb2, denials_pb2, matches_pb2, reconciliation_pb2
+from reconciliation.v1 import (
+    bank_pb2,
+    candidates_pb2,
+    codes_pb2,
+    coverage_pb2,
+    denials_pb2,
+    matches_pb2,
+    reconciliation_pb2,
+)
 from reconciliation.v1.bank_pb2_grpc import add_BankServiceServicer_to_server
+from reconciliation.v1.candidates_pb2_grpc import add_CandidatesServiceServicer_to_server
 from reconciliation.v1.codes_pb2_grpc import add_CodesServiceServicer_to_server
 from reconciliation.v1.coverage_pb2_grpc import add_CoverageServiceServicer_to_server
 from reconciliation.v1.denials_pb2_grpc import add_DenialsServiceServicer_to_server
@@ -97,6 +108,7 @@ DESCRIPTORS = (
     periods_pb2.DESCRIPTOR.services_by_name["PeriodsService"],
     audit_pb2.DESCRIPTOR.services_by_name["AuditService"],
     reconciliation_pb2.DESCRIPTOR.services_by_name["ReconciliationService"],
+    candidates_pb2.DESCRIPTOR.services_by_name["CandidatesService"],
     charges_pb2.DESCRIPTOR.services_by_name["ChargesService"],
     codes_pb2.DESCRIPTOR.services_by_name["CodesService"],
     coverage_pb2.DESCRIPTOR.services_by_name["CoverageService"],
@@ -179,8 +191,8 @@ async def start(
     doorkeeper = Doorkeeper(admission.gate, calls_per_caller, lambda: watch.is_guarded, metrics, door, traces)
     grpc_server = _transport(doorkeeper, shared=shared)
     add_PostingsServiceServicer_to_server(PostingsServicer(database, reads, group_commit, feed), grpc_server)
-    add_ReconciliationServiceServicer_to_server(ReconciliationServicer(database, reads, files), grpc_server)
-    _add_others(grpc_server, database, reads, files, signing)
+    _add_readers_of_files(grpc_server, database, reads, files)
+    _add_others(grpc_server, database, reads, files.sealing, signing)
     health_pb2_grpc.add_HealthServicer_to_server(healthy, grpc_server)
     reflection.enable_server_reflection([*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME], grpc_server)
     port = _opened(grpc_server, listen, admission)
@@ -203,11 +215,19 @@ def _transport(doorkeeper: Doorkeeper, *, shared: bool) -> grpc.aio.Server:
     )
 
 
+def _add_readers_of_files(grpc_server: grpc.aio.Server, database: AsyncEngine, reads: Reads, files: Files) -> None:
+    """The services that keep what payers and banks send, or read it back."""
+    add_ReconciliationServiceServicer_to_server(ReconciliationServicer(database, reads, files), grpc_server)
+    add_BankServiceServicer_to_server(BankServicer(database, reads, files), grpc_server)
+    add_CandidatesServiceServicer_to_server(CandidatesServicer(database, reads, files), grpc_server)
+    add_MatchesServiceServicer_to_server(MatchesServicer(database, reads, files), grpc_server)
+
+
 def _add_others(
-    grpc_server: grpc.aio.Server, database: AsyncEngine, reads: Reads, files: Files, signing: Signing
+    grpc_server: grpc.aio.Server, database: AsyncEngine, reads: Reads, sealing: Sealing, signing: Signing
 ) -> None:
     """The services that need nothing but the database, and keys."""
-    add_PayCyclesServiceServicer_to_server(PayCyclesServicer(database, files.sealing), grpc_server)
+    add_PayCyclesServiceServicer_to_server(PayCyclesServicer(database, sealing), grpc_server)
     add_AccountsServiceServicer_to_server(AccountsServicer(database, reads), grpc_server)
     add_ApprovalsServiceServicer_to_server(ApprovalsServicer(database), grpc_server)
     add_AllowancesServiceServicer_to_server(AllowancesServicer(database), grpc_server)
@@ -218,8 +238,6 @@ def _add_others(
     add_CodesServiceServicer_to_server(CodesServicer(database, reads), grpc_server)
     add_CoverageServiceServicer_to_server(CoverageServicer(database, reads), grpc_server)
     add_DenialsServiceServicer_to_server(DenialsServicer(database, reads), grpc_server)
-    add_BankServiceServicer_to_server(BankServicer(database, reads, files), grpc_server)
-    add_MatchesServiceServicer_to_server(MatchesServicer(database, reads, files), grpc_server)
 
 
 def _in_use(database: AsyncEngine) -> int:

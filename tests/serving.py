@@ -32,6 +32,7 @@ from ledger.v1.postings_pb2_grpc import PostingsServiceStub
 from ledger.v1.reports_pb2_grpc import ReportsServiceStub
 from reconciliation.files import IN_THE_OPEN, Files
 from reconciliation.v1.bank_pb2_grpc import BankServiceStub
+from reconciliation.v1.candidates_pb2_grpc import CandidatesServiceStub
 from reconciliation.v1.codes_pb2_grpc import CodesServiceStub
 from reconciliation.v1.coverage_pb2_grpc import CoverageServiceStub
 from reconciliation.v1.denials_pb2_grpc import DenialsServiceStub
@@ -110,6 +111,11 @@ class Ledger:
     def meanings(self) -> CodesServiceStub:
         """What codes mean."""
         return CodesServiceStub(self.channel)
+
+    @property
+    def candidates(self) -> CandidatesServiceStub:
+        """What suspended money may be about."""
+        return CandidatesServiceStub(self.channel)
 
     @property
     def coverage(self) -> CoverageServiceStub:

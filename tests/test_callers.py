@@ -130,6 +130,7 @@ TABLE = """
     ListUnderpaidClaims  . f a u .
     SetProviderCharging  . . a . .
     GetProviderCharging  . f a u .
+    ListCandidates       . f a u .
     SetAdjustmentCode    . f . . .
     SetProviderLevelCode . f . . .
     ListCodes            . f a u .

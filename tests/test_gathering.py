@@ -6,7 +6,8 @@ import psycopg
 import pytest
 from serving import Ledger
 
-from ledger.postings import store
+from ledger.postings import store, visits
+from reconciliation.candidates import store as proposals
 
 READS = {
     "items": (
@@ -15,6 +16,28 @@ READS = {
         ("book_claim_idx", "book_item_account_idx", "entry_reversals_pkey"),
     ),
     "claims of sessions": (str(store._CLAIMS_OF_SESSIONS), {"sessions": ["S1"]}, ("book_session_idx",)),
+    "visits of a day": (
+        str(visits._ON_DAYS),
+        {"payers": ["AETNA"], "days": ["2026-04-08"], "most": 9},
+        ("book_payer_service_date_idx",),
+    ),
+    "the latest visits": (
+        str(visits._UP_TO),
+        {"payers": ["AETNA"], "day": "2026-04-08", "most": 9},
+        ("book_payer_service_date_idx",),
+    ),
+    "claims that begin so": (str(visits._BEGINNING), {"beginnings": ["SL00"], "most": 9}, ("book_claim_idx",)),
+    "payers": (str(visits._PAYERS), {"most": 9}, ("book_payer_service_date_idx",)),
+    "a claim payment": (
+        str(proposals._CLAIM_PAYMENT),
+        {"remittance": "01890000-0000-7000-8000-000000000001", "line": 1},
+        ("claim_payments_pkey", "remittances_pkey", "deliveries_pkey"),
+    ),
+    "remittances in transit": (
+        str(proposals._IN_TRANSIT),
+        {"payer": "AETNA", "currency": "USD", "day": "2026-04-08", "near": 10, "most": 9},
+        ("remittances_in_transit",),
+    ),
 }
 
 

@@ -60,6 +60,8 @@ PURE = (
     "reconciliation/bank/deposit.py",
     "reconciliation/bank/rules.py",
     "reconciliation/bank/statement.py",
+    "reconciliation/candidates/combining.py",
+    "reconciliation/candidates/scoring.py",
     "reconciliation/claim.py",
     "reconciliation/code_tables.py",
     "reconciliation/codes.py",

@@ -15,6 +15,7 @@ from serving import Ledger, Loop, client, refusal, session
 from test_command import LEDGER, connected, environment, running
 
 from reconciliation.v1 import bank_pb2 as bk
+from reconciliation.v1 import candidates_pb2 as cn
 from reconciliation.v1 import reconciliation_pb2 as pb
 from service.questions import QUESTIONS
 
@@ -171,7 +172,18 @@ def asked(there: Ledger) -> Iterator[str]:
     yield str(there.reconciliation.ListExceptions(pb.ListExceptionsRequest(book=there.book, page_size=1000)))
     for one in listed:
         yield str(there.reconciliation.GetRemittance(pb.GetRemittanceRequest(book=there.book, id=one.id)))
+    for one in listed:
+        yield from candidates(there, one.id)
     yield str(there.entries())
+
+
+def candidates(there: Ledger, remittance_id: str) -> Iterator[str]:
+    """What is proposed for the one claim payment of a remittance, where it waits in suspense."""
+    asked = cn.ListCandidatesRequest(book=there.book, remittance=remittance_id, line=1)
+    try:
+        yield str(there.candidates.ListCandidates(asked))
+    except grpc.RpcError as error:
+        yield str(refusal(error))
 
 
 def test_the_sound_ones_are_settled(taken_in: dict[str, str]) -> None:
@@ -179,6 +191,7 @@ def test_the_sound_ones_are_settled(taken_in: dict[str, str]) -> None:
     for decision in (
         *("DECISION_PAID_IN_FULL", "DECISION_SUSPENDED", "REMITTANCE_STATE_QUARANTINED"),
         *("STATEMENT_STATE_RECORDED", "STATEMENT_STATE_QUARANTINED"),
+        *("claim_id_similar", "CLAIM_PAYMENT_NOT_WAITING"),
     ):
         assert decision in taken_in["answers"]
 

@@ -310,13 +310,11 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """Nothing can be applied to a remittance that is not settled, FAILED_PRECONDITION: {"id": …, "state": "waiting"}."""
     REASON_APPLICATION_EXCEEDED: _Reason.ValueType  # 175
     """More than was applied, FAILED_PRECONDITION: {"deposit": …, "applied": "80.00", "amount": "100.00"}."""
-    REASON_CLAIM_PAYMENT_NOT_FOUND: _Reason.ValueType  # 225
+    REASON_CLAIM_PAYMENT_NOT_WAITING: _Reason.ValueType  # 226
     """--- claim payments matched by hand ---
 
-    The remittance has no such claim payment, NOT_FOUND: {"remittance": …, "line": "7"}.
+    It waits in suspense no more, FAILED_PRECONDITION: {"line": "7", "decision": …, "claim": "C1", "rule": "by_hand"}.
     """
-    REASON_CLAIM_PAYMENT_NOT_WAITING: _Reason.ValueType  # 226
-    """It waits in suspense no more, FAILED_PRECONDITION: {"line": "7", "decision": …, "claim": "C1", "rule": "by_hand"}."""
     REASON_CLAIM_PAYMENT_NOT_MATCHED: _Reason.ValueType  # 227
     """It has no claim from which it could be taken, FAILED_PRECONDITION: {"line": "7", "decision": "suspended"}."""
     REASON_MATCH_REFUSED: _Reason.ValueType  # 228
@@ -327,6 +325,15 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """A proposal is decided on first, FAILED_PRECONDITION: {"number": "3", "proposed_by": …}."""
     REASON_MATCH_PROPOSAL_NOT_FOUND: _Reason.ValueType  # 231
     """No such proposal waits, NOT_FOUND: {"number": "3"}."""
+    REASON_EXCEPTION_NOT_FOUND: _Reason.ValueType  # 200
+    """--- proposed matches ---
+
+    No such exception in this book, NOT_FOUND: {"id": …}.
+    """
+    REASON_CLAIM_PAYMENT_NOT_FOUND: _Reason.ValueType  # 201
+    """The remittance has no such claim payment, NOT_FOUND: {"remittance": …, "line": "3"}."""
+    REASON_EXCEPTION_WITHOUT_CANDIDATES: _Reason.ValueType  # 203
+    """The exception is about neither a claim payment nor a deposit, FAILED_PRECONDITION: {"id": …}."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Why a request was refused. It travels in google.rpc.ErrorInfo.reason of the status details (without
@@ -626,13 +633,11 @@ REASON_REMITTANCE_NOT_SETTLED: Reason.ValueType  # 174
 """Nothing can be applied to a remittance that is not settled, FAILED_PRECONDITION: {"id": …, "state": "waiting"}."""
 REASON_APPLICATION_EXCEEDED: Reason.ValueType  # 175
 """More than was applied, FAILED_PRECONDITION: {"deposit": …, "applied": "80.00", "amount": "100.00"}."""
-REASON_CLAIM_PAYMENT_NOT_FOUND: Reason.ValueType  # 225
+REASON_CLAIM_PAYMENT_NOT_WAITING: Reason.ValueType  # 226
 """--- claim payments matched by hand ---
 
-The remittance has no such claim payment, NOT_FOUND: {"remittance": …, "line": "7"}.
+It waits in suspense no more, FAILED_PRECONDITION: {"line": "7", "decision": …, "claim": "C1", "rule": "by_hand"}.
 """
-REASON_CLAIM_PAYMENT_NOT_WAITING: Reason.ValueType  # 226
-"""It waits in suspense no more, FAILED_PRECONDITION: {"line": "7", "decision": …, "claim": "C1", "rule": "by_hand"}."""
 REASON_CLAIM_PAYMENT_NOT_MATCHED: Reason.ValueType  # 227
 """It has no claim from which it could be taken, FAILED_PRECONDITION: {"line": "7", "decision": "suspended"}."""
 REASON_MATCH_REFUSED: Reason.ValueType  # 228
@@ -643,6 +648,15 @@ REASON_MATCH_PROPOSED: Reason.ValueType  # 230
 """A proposal is decided on first, FAILED_PRECONDITION: {"number": "3", "proposed_by": …}."""
 REASON_MATCH_PROPOSAL_NOT_FOUND: Reason.ValueType  # 231
 """No such proposal waits, NOT_FOUND: {"number": "3"}."""
+REASON_EXCEPTION_NOT_FOUND: Reason.ValueType  # 200
+"""--- proposed matches ---
+
+No such exception in this book, NOT_FOUND: {"id": …}.
+"""
+REASON_CLAIM_PAYMENT_NOT_FOUND: Reason.ValueType  # 201
+"""The remittance has no such claim payment, NOT_FOUND: {"remittance": …, "line": "3"}."""
+REASON_EXCEPTION_WITHOUT_CANDIDATES: Reason.ValueType  # 203
+"""The exception is about neither a claim payment nor a deposit, FAILED_PRECONDITION: {"id": …}."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 @_typing.final

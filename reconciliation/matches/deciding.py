@@ -4,7 +4,6 @@ The claim payment is read again from the file that was kept, before anybody wait
 it is decided by the rules that settle the mail, and posted out of suspense with the words that led to it.
 """
 
-import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -32,7 +31,6 @@ from ledger.postings.batch import Head
 from reconciliation import covering
 from reconciliation import store as mail
 from reconciliation.chunk import Chunk, Decided, chunk_of
-from reconciliation.claims import claim_payment
 from reconciliation.files import Files
 from reconciliation.matches import store
 from reconciliation.matches.hand_match import (
@@ -51,6 +49,7 @@ from reconciliation.payment import REVERSAL, Payment, Settlement
 from reconciliation.reasons import Decision, RemittanceState
 from reconciliation.rematch import Found, out_of_suspense, record, still_suspended
 from reconciliation.remittance import ClaimPayment
+from reconciliation.sent import sent_again
 from reconciliation.settlement import settle
 
 
@@ -164,8 +163,7 @@ async def _sent(database: AsyncEngine, files: Files, book: str, remittance: UUID
         place = await place_of(connection, book, remittance, line)
         delivery = await mail.delivered(connection, book, place.remittance.sha256)
     assert delivery is not None
-    async with files.whole(database, delivery) as file:
-        return await asyncio.to_thread(claim_payment, file, place.remittance.position, line)
+    return await sent_again(database, files, delivery, place.remittance.position, line)
 
 
 def _worded(asked: Asked, place: Place) -> HandMatch:

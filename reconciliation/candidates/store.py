@@ -1,0 +1,53 @@
+"""What proposals are asked about: claim payments in suspense, and deposits with something unapplied."""
+
+from collections.abc import Collection
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from reconciliation.schema import exceptions
+
+MOST_REMITTANCES = 100
+"""Remittances of which a deposit may be a lump, the nearest first."""
+NEAR_DAYS = 10
+
+_CLAIM_PAYMENT = text("""
+    SELECT c.decision, c.claim, c.line, r.id, r.sha256, r.position, r.payer, r.payer_name, r.payment_date,
+        r.currency, d.file_name, d.size, d.received_by, d.form
+    FROM claim_payments AS c
+    JOIN remittances AS r ON r.book = c.book AND r.id = c.remittance
+    JOIN deliveries AS d ON d.book = r.book AND d.sha256 = r.sha256
+    WHERE c.book = :book AND c.remittance = :remittance AND c.line = :line
+""")
+# As reconciliation/bank/proposals.py looks for one that waits for exactly the amount, by the same index.
+_IN_TRANSIT = text("""
+    SELECT id, payment_date, clearing, paid - applied AS waiting FROM remittances
+    WHERE book = :book AND state = 'settled' AND applied <> paid AND currency = :currency
+        AND payment_date BETWEEN CAST(:day AS date) - :near AND CAST(:day AS date) + :near
+        AND paid > applied AND clearing IS NOT NULL
+        AND (CAST(:payer AS text) IS NULL OR payer IS NULL OR payer = :payer)
+    ORDER BY payer IS NULL, abs(payment_date - CAST(:day AS date)), id LIMIT :most
+""")
+
+
+async def existing_exception(connection: AsyncConnection, book: str, id_: UUID) -> Row[Any] | None:
+    """An exception, be it open or closed."""
+    wanted = select(exceptions).where(exceptions.c.book == book, exceptions.c.id == id_)
+    return (await connection.execute(wanted)).one_or_none()
+
+
+async def claim_payment(connection: AsyncConnection, book: str, remittance: UUID, line: int) -> Row[Any] | None:
+    """A claim payment with its remittance and the delivery that brought it."""
+    asked = {"book": book, "remittance": remittance, "line": line}
+    return (await connection.execute(_CLAIM_PAYMENT, asked)).one_or_none()
+
+
+async def in_transit(
+    connection: AsyncConnection, book: str, payer: str | None, currency: str, day: date
+) -> Collection[Row[Any]]:
+    """Remittances that wait for money: of this payer or of one that is not known, paid near a day."""
+    asked = {"book": book, "payer": payer, "currency": currency, "day": day}
+    return (await connection.execute(_IN_TRANSIT, asked | {"near": NEAR_DAYS, "most": MOST_REMITTANCES})).all()
