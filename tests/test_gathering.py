@@ -28,11 +28,6 @@ READS = {
     ),
     "claims that begin so": (str(visits._BEGINNING), {"beginnings": ["SL00"], "most": 9}, ("book_claim_idx",)),
     "payers": (str(visits._PAYERS), {"most": 9}, ("book_payer_service_date_idx",)),
-    "a claim payment": (
-        str(proposals._CLAIM_PAYMENT),
-        {"remittance": "01890000-0000-7000-8000-000000000001", "line": 1},
-        ("claim_payments_pkey", "remittances_pkey", "deliveries_pkey"),
-    ),
     "remittances in transit": (
         str(proposals._IN_TRANSIT),
         {"payer": "AETNA", "currency": "USD", "day": "2026-04-08", "near": 10, "most": 9},
