@@ -635,6 +635,7 @@ def rolled_forward(ledger: Ledger, entries: Sequence[po.JournalEntry], last_day:
             *parts, closing = (getattr(row, name).minor_units for name in names)
             assert sum(parts) == closing
         control = {one.currency_code: one.minor_units for one in found.control}
+        assert len(control) == len(found.control), "one per currency"
         closings = {row.closing.currency_code: row.closing.minor_units for row in found.totals}
         assert {code: units for code, units in control.items() if units} == {
             code: units for code, units in closings.items() if units
