@@ -191,7 +191,7 @@ def test_the_sound_ones_are_settled(taken_in: dict[str, str]) -> None:
     for decision in (
         *("DECISION_PAID_IN_FULL", "DECISION_SUSPENDED", "REMITTANCE_STATE_QUARANTINED"),
         *("STATEMENT_STATE_RECORDED", "STATEMENT_STATE_QUARANTINED"),
-        *("claim_id_similar", "CLAIM_PAYMENT_NOT_WAITING"),
+        *("composite_key", "CLAIM_PAYMENT_NOT_WAITING"),
     ):
         assert decision in taken_in["answers"]
 

@@ -4,8 +4,10 @@
 """
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from io import StringIO
+from typing import Any
 
 import pytest
 from serving import Ledger
@@ -19,8 +21,11 @@ from benchmarks.remittances.fates import courses
 from benchmarks.remittances.key import Case, case, write
 from benchmarks.remittances.mail import File
 from benchmarks.remittances.rates import Rates
+from benchmarks.remittances.score import Tally, _propose
 from benchmarks.remittances.trial import Trial, judged, opened, replayed, shuffled
+from benchmarks.remittances.tying import _AGES, Reports
 from benchmarks.remittances.world import world
+from ledger.v1 import accounts_pb2, money_pb2, reports_pb2
 from reconciliation.remittance import survey
 
 CLAIMS, SIZE, PAYERS = 160, 14, 3
@@ -161,12 +166,16 @@ def tried(server: Ledger, found: Case, name: str) -> Trial:
 
 def test_the_service_posts_nothing_falsely_and_loses_no_cent(server: Ledger, small: Case) -> None:
     trial = tried(server, small, "referee")
-    every = trial.score.all
+    every, damaged = trial.score.all, trial.score.damaged
     assert trial.score.wrong == []
     assert trial.score.untied == []
     assert trial.troubles == []
     assert (every.matched, every.looks_right) == (every.clerk, every.looks), trial.score.confused
     assert every.decided_right == every.payments
+    assert damaged.proposed > 3
+    assert damaged.in_three == damaged.proposed
+    assert damaged.first * 10 >= damaged.proposed * 9
+    assert [*books(server.channel, "referee").reports.untied()] == []
     assert server.wrong() == []
     assert "| false automatic postings | 0 | 0 | met |" in table.lines([trial])
 
@@ -187,6 +196,49 @@ def test_the_referee_sees_a_false_posting(server: Ledger) -> None:
     assert trial.score.false_cents > 0
     assert not trial.passed
     assert any("not met" in line for line in table.lines([trial]))
+
+
+def test_the_referee_sees_where_the_right_claim_stands_among_the_proposed() -> None:
+    """Of the same score as others it stands behind them all: the order of names is no merit."""
+    tally = Tally()
+    for scores in (
+        {"C1": 90, "C2": 80},
+        {"C1": 80, "C2": 80},
+        {"C1": 1, "C2": 2, "C3": 2, "C4": 2},
+        {"C2": 2},
+        {},
+    ):
+        _propose(tally, "C1", scores)
+    assert (tally.proposed, tally.first, tally.in_three) == (5, 1, 2)
+
+
+class Misreporting:
+    """Reports as a service would give them that has lost a cent."""
+
+    def __init__(self, answer: Any) -> None:
+        self._answer = answer
+
+    def __getattr__(self, _: str) -> Callable[[Any], Any]:
+        return lambda _: self._answer
+
+
+def test_the_referee_sees_a_report_that_does_not_tie() -> None:
+    cents = money_pb2.Money(currency_code="USD", minor_units=5)
+    row = reports_pb2.ReceivablesAgingRow(payer="AETNA", days_0_30=cents, total=cents)
+    sound = {"rows": [row], "totals": [row], "control": [cents]}
+    balance = accounts_pb2.GetBalanceResponse(
+        balances=[accounts_pb2.Balance(side=accounts_pb2.SIDE_DEBIT, amount=cents)]
+    )
+    other = reports_pb2.ReceivablesAgingRow(payer="AETNA", days_0_30=cents, days_31_60=cents, total=cents)
+    for changed, expected in (
+        ({}, []),
+        ({"control": []}, ["aging: rows 5, totals 5, control [], balance 5"]),
+        ({"rows": []}, ["aging: rows 0, totals 5, control [5], balance 5"]),
+        ({"rows": [other]}, ["aging: AETNA: 10 is not 5"]),
+    ):
+        told = reports_pb2.GetReceivablesAgingResponse(**(sound | changed))
+        own = Reports("main", Misreporting(told), Misreporting(balance))
+        assert [*own._untied("aging", told, _AGES, "total")] == expected
 
 
 def _other_claims(one: object) -> object:

@@ -1,6 +1,6 @@
 """The service as the referee uses it: sessions recorded, files delivered, decisions read, all through gRPC."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -11,14 +11,19 @@ import grpc
 
 from benchmarks.remittances.deposits import Deposit
 from benchmarks.remittances.mail import File
+from benchmarks.remittances.tying import Reports, reports
 from benchmarks.remittances.world import Claim, Session, World
 from ledger.v1 import accounts_pb2, money_pb2, postings_pb2
 from ledger.v1.accounts_pb2_grpc import AccountsServiceStub
 from ledger.v1.postings_pb2_grpc import PostingsServiceStub
+from reconciliation.v1 import bank_pb2, candidates_pb2
 from reconciliation.v1 import reconciliation_pb2 as pb
+from reconciliation.v1.bank_pb2_grpc import BankServiceStub
+from reconciliation.v1.candidates_pb2_grpc import CandidatesServiceStub
 from reconciliation.v1.reconciliation_pb2_grpc import ReconciliationServiceStub
 
 CLEARING = "Assets:RemittanceClearing"
+_ACCOUNT = "0012345678"
 _PAGE = 1_000
 _PART = 256 * 1024
 _IN_FLIGHT = 256
@@ -51,6 +56,9 @@ class Books:
     accounts: AccountsServiceStub = field(repr=False)
     postings: PostingsServiceStub = field(repr=False)
     mail_room: ReconciliationServiceStub = field(repr=False)
+    bank: BankServiceStub = field(repr=False)
+    proposals: CandidatesServiceStub = field(repr=False)
+    reports: Reports = field(repr=False)
 
     def open(self, world: World) -> None:
         """Opens the book, records every session and says by which number each payer signs."""
@@ -97,12 +105,21 @@ class Books:
             yield pb.IngestRemittanceRequest(chunk=file.content[start : start + _PART])
 
     def deposit(self, lines: Sequence[Deposit]) -> None:
-        """Posts what the bank says against the clearing accounts, as a person would."""
-        for start in range(0, len(lines), _PAGE):
-            entries = [_deposited(start + n, line) for n, line in enumerate(lines[start : start + _PAGE])]
-            self.postings.PostEntries(
-                postings_pb2.PostEntriesRequest(book=self.name, entries=entries, atomic=True)
-            )
+        """Tells what the bank has received, line by line, each under a reference of its own."""
+        asked = (self._deposit(number, line) for number, line in enumerate(lines))
+        while calls := [self.bank.RecordDeposit.future(one) for one in islice(asked, _IN_FLIGHT)]:
+            for call in calls:
+                call.result()
+
+    def _deposit(self, number: int, line: Deposit) -> bank_pb2.RecordDepositRequest:
+        return bank_pb2.RecordDepositRequest(
+            book=self.name,
+            account=_ACCOUNT,
+            effective_date=line.day.isoformat(),
+            amount=_usd(line.cents),
+            reference=f"{line.trace} {line.oddity} {number}",
+            traces=[bank_pb2.Trace(number=line.trace, payer_identifier=line.signed)],
+        )
 
     def decisions(self, remittance: str) -> list[pb.ClaimPayment]:
         """What was decided on the claim payments of a remittance."""
@@ -113,16 +130,31 @@ class Books:
         return answer.claim_payments, answer.next_page_token
 
     def exceptions(self) -> dict[tuple[str, int], set[str]]:
-        """Why people must look, by remittance and line."""
+        """Why people must look, by remittance and line; what is about a deposit alone is under none."""
         found: dict[tuple[str, int], set[str]] = defaultdict(set)
-        for one in _pages(self._exception_page, pb.ListExceptionsRequest(book=self.name)):
-            name = pb.ExceptionReason.Name(one.reason).removeprefix("EXCEPTION_REASON_")
-            found[one.remittance, one.line].add(name)
+        for one in self._exceptions():
+            found[one.remittance, one.line].add(_reason(one))
         return found
+
+    def exceptions_of_deposits(self) -> Counter[str]:
+        """Why people must look at deposits, and how many."""
+        return Counter(_reason(one) for one in self._exceptions() if one.deposit)
+
+    def _exceptions(self) -> Iterator[pb.Exception]:
+        return _pages(self._exception_page, pb.ListExceptionsRequest(book=self.name))
 
     def _exception_page(self, asked: pb.ListExceptionsRequest) -> tuple[Sequence[Any], str]:
         answer = self.mail_room.ListExceptions(asked)
         return answer.exceptions, answer.next_page_token
+
+    def proposed(self, remittance: str, line: int) -> dict[str, int]:
+        """The claims that are proposed for a payment in suspense, with their scores."""
+        asked = candidates_pb2.ListCandidatesRequest(book=self.name, remittance=remittance, line=line)
+        return {one.claim: one.score for one in _pages(self._candidate_page, asked)}
+
+    def _candidate_page(self, asked: candidates_pb2.ListCandidatesRequest) -> tuple[Sequence[Any], str]:
+        answer = self.proposals.ListCandidates(asked)
+        return answer.candidates, answer.next_page_token
 
     def entries(self) -> dict[int, Entry]:
         """Every entry of the book, by number."""
@@ -143,7 +175,8 @@ class Books:
 def books(channel: grpc.Channel, name: str) -> Books:
     """A book of the service behind a channel."""
     stubs = (AccountsServiceStub(channel), PostingsServiceStub(channel), ReconciliationServiceStub(channel))
-    return Books(name, *stubs)
+    more = BankServiceStub(channel), CandidatesServiceStub(channel), reports(channel, name)
+    return Books(name, *stubs, *more)
 
 
 def _pages(page: Callable[[Any], tuple[Sequence[Any], str]], asked: Any) -> Iterator[Any]:
@@ -164,16 +197,9 @@ def _read(entry: postings_pb2.JournalEntry) -> Entry:
     return Entry(lines)
 
 
+def _reason(one: pb.Exception) -> str:
+    return pb.ExceptionReason.Name(one.reason).removeprefix("EXCEPTION_REASON_")
+
+
 def _usd(cents: int) -> money_pb2.Money:
     return money_pb2.Money(currency_code="USD", minor_units=cents)
-
-
-def _deposited(number: int, line: Deposit) -> postings_pb2.EntryToPost:
-    clearing = f"{CLEARING}:{line.payer}:{line.trace}"
-    sides = (("Assets:Cash", accounts_pb2.SIDE_DEBIT), (clearing, accounts_pb2.SIDE_CREDIT))
-    return postings_pb2.EntryToPost(
-        idempotency_key=f"deposit {line.trace} {line.oddity} {number}",
-        effective_date=line.day.isoformat(),
-        description=f"deposit of {line.trace}",
-        postings=[postings_pb2.Posting(account=code, side=side, amount=_usd(line.cents)) for code, side in sides],
-    )

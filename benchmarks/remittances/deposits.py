@@ -13,9 +13,13 @@ ODD = ("late", "early", "missing", "different", "split")
 
 @dataclass(frozen=True, slots=True)
 class Deposit:
-    """One line of a bank statement. `early` where it comes before its remittance."""
+    """One line of a bank statement: whose trace it names, and under which number that payer signs.
+
+    `early` where it comes before its remittance.
+    """
 
     payer: str
+    signed: str
     trace: str
     day: date
     cents: int
@@ -25,6 +29,11 @@ class Deposit:
     def early(self) -> bool:
         """Whether it comes before its remittance."""
         return self.oddity == "early"
+
+    @property
+    def differs(self) -> bool:
+        """Whether it is another amount than its remittance says: nobody can tell what for, and it waits."""
+        return self.oddity == "different"
 
 
 def deposits(seed: int, rates: Rates, files: Sequence[File]) -> list[Deposit]:
@@ -52,4 +61,4 @@ def _lines(draw: Random, one: Remittance, oddity: str) -> Iterator[Deposit]:
     parts = [cents // 2, cents - cents // 2] if oddity == "split" else [cents]
     for part in parts:
         if part:
-            yield Deposit(one.payer.code, one.trace, day, part, oddity)
+            yield Deposit(one.payer.code, one.payer.signed, one.trace, day, part, oddity)

@@ -1,7 +1,7 @@
 """What the service decided against what is right: payment by payment, and the books to the cent."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.remittances.accountant import waiting
@@ -11,9 +11,14 @@ from benchmarks.remittances.key import Case
 from benchmarks.remittances.mail import File, Remittance
 from reconciliation.v1 import reconciliation_pb2 as pb
 
+UNAPPLIED = "Liabilities:UnappliedCash"
 _LEFT = {"SUSPENDED", "NOTED"}
 """Decisions that post to no claim."""
 _MOST_TOLD = 20
+_SHORT_LIST = 3
+"""Proposals that a person reads before asking the payer."""
+DAMAGED = "id "
+"""How fates begin in which the claim's id was damaged."""
 
 
 @dataclass
@@ -29,6 +34,16 @@ class Tally:
     """Payments that a person must look at, or was asked to."""
     looks_right: int = 0
     decided_right: int = 0
+    proposed: int = 0
+    """Payments for claims of ours that wait in suspense, so that a person asks for proposals."""
+    first: int = 0
+    """Those whose claim is proposed first, above every other."""
+    in_three: int = 0
+
+
+def summed(tallies: Sequence[Tally]) -> Tally:
+    """Several together."""
+    return Tally(*(sum(getattr(one, name) for one in tallies) for name in Tally.__dataclass_fields__))
 
 
 @dataclass
@@ -48,8 +63,12 @@ class Score:
     @property
     def all(self) -> Tally:
         """The fates together."""
-        every = self.fates.values()
-        return Tally(*(sum(getattr(one, name) for one in every) for name in Tally.__dataclass_fields__))
+        return summed([*self.fates.values()])
+
+    @property
+    def damaged(self) -> Tally:
+        """Those together in which the claim's id was missing, cut short, in other letters or garbled."""
+        return summed([tally for fate, tally in self.fates.items() if fate.startswith(DAMAGED)])
 
     def tell(self, what: str) -> None:
         """Keeps a false posting for people to read."""
@@ -73,6 +92,7 @@ def scored(case: Case, books: Books, delivered: Delivered) -> Score:
                 _add(score, right.effect, right)
     _tie_money(score, delivered)
     _tie_accounts(score, case, books, entries)
+    _tie_deposits(score, case, books)
     return score
 
 
@@ -116,10 +136,21 @@ def _payments(
         tally.decided_right += word == written.expected.decision
         _look(score, tally, written.expected.look, looks.get((got.id, decided.line), set()))
         _settle(score, written, right, left=word in _LEFT)
+        if word == "SUSPENDED" and written.expected.claim:
+            _propose(tally, written.expected.claim, books.proposed(got.id, decided.line))
         if false := _false(written, decided, word, entry, clearing):
             tally.false += 1
             score.false_cents += abs(written.answer.paid)
             score.tell(f"{written.fate}: {right.trace} line {decided.line}, sent {decided.claim_as_sent}: {false}")
+
+
+def _propose(tally: Tally, claim: str, scores: Mapping[str, int]) -> None:
+    """Where the right claim stands among those proposed; of the same score, behind all others."""
+    own = scores.get(claim)
+    place = sum(one >= own for one in scores.values()) if own is not None else None
+    tally.proposed += 1
+    tally.first += place == 1
+    tally.in_three += place is not None and place <= _SHORT_LIST
 
 
 def _settle(score: Score, written: Written, remittance: Remittance, *, left: bool) -> None:
@@ -210,9 +241,17 @@ def _tie_accounts(score: Score, case: Case, books: Books, entries: Mapping[int, 
             )
 
 
+def _tie_deposits(score: Score, case: Case, books: Books) -> None:
+    """Exactly the deposits of another amount wait for a person, and no other."""
+    differing = sum(deposit.differs for deposit in case.deposits)
+    right = {"DEPOSIT_DIFFERS": differing} if differing else {}
+    if (found := dict(books.exceptions_of_deposits())) != right:
+        score.untied.append(f"deposits to look at: {found}, not {right}")
+
+
 _TIED = (
     *("Assets:Receivable", CLEARING, "Liabilities:Suspense", "Liabilities:PayerOverpayments"),
-    *("Liabilities:ForwardBalances", "Revenue:Interest", "Revenue:ContractualAdjustments"),
+    *("Liabilities:ForwardBalances", "Revenue:Interest", "Revenue:ContractualAdjustments", UNAPPLIED),
 )
 
 
@@ -223,6 +262,7 @@ def _balances(score: Score, case: Case) -> dict[str, int]:
         sums[f"Assets:Receivable:Insurer:{claim.payer.code}"] += claim.allowed - claim.share
         sums["Assets:Receivable:Patient"] += claim.share
     for deposit in case.deposits:
-        sums[f"{CLEARING}:{deposit.payer}:{deposit.trace}"] -= deposit.cents
+        clearing = f"{CLEARING}:{deposit.payer}:{deposit.trace}"
+        sums[UNAPPLIED if deposit.differs else clearing] -= deposit.cents
         sums["Assets:Cash"] += deposit.cents
     return sums

@@ -19,6 +19,8 @@ from benchmarks.remittances.score import Delivered, Score, received, scored, unt
 from benchmarks.remittances.world import PAYERS
 from reconciliation.v1 import reconciliation_pb2 as pb
 
+_TIMES_TIED = 20
+"""How often in a shuffle the reports must tie: after each delivery of a short one."""
 AT_ONCE = 10
 """Deliveries of one file at the same moment."""
 
@@ -71,6 +73,7 @@ def tried(place: Place, case: Case, shuffles: int) -> Trial:
     seconds = perf_counter() - began
     used = place.server.cpu_seconds() - server, place.postgres.cpu_seconds() - cluster
     trial = Trial(case, judged(own, case, delivered), seconds, *used)
+    trial.troubles += own.reports.untied()
     trial.troubles += replayed(own, case.files, delivered)
     for number in range(1, shuffles + 1):
         other = books(place.channel, f"seed-{case.world.seed}-shuffle-{number}")
@@ -110,7 +113,11 @@ def shuffled(other: Books, case: Case, number: int) -> Iterator[str]:
     yield from _at_once(other, files[0])
     files += draw.choices(files, k=len(files) // 10)
     draw.shuffle(files)
-    delivered = [(file, other.deliver(file)) for file in files]
+    delivered: Delivered = []
+    for place, file in enumerate(files):
+        delivered.append((file, other.deliver(file)))
+        if place % (len(files) // _TIMES_TIED + 1) == 0:
+            yield from (f"shuffle {number}, {place + 1} files: {untied}" for untied in other.reports.untied())
     for trouble in untied_files(delivered):
         yield f"shuffle {number}: {trouble}"
     money = received([(file, other.deliver(file)) for file, _ in delivered])
