@@ -238,6 +238,14 @@ class ProviderChargingOff(NotAllowedNow):
     """The book charges no provider for a fault of its own."""
 
 
+class WorklistItemChanged(NotAllowedNow):
+    """Another has changed the item since it was seen."""
+
+
+class WorklistItemClosed(NotAllowedNow):
+    """The item is closed: nobody need do anything about it."""
+
+
 class ProposalDecided(NotAllowedNow):
     """The proposal was decided before, by another or otherwise."""
 
@@ -380,6 +388,10 @@ class CodeMeaningRefused(Invalid):
 
 class NextPayerUnknown(NotAllowedNow):
     """No payer of the claim comes after this one."""
+
+
+class WorklistItemNotFound(NotThere):
+    """The book has no such exception."""
 
 
 class DenialNotFound(NotThere):

@@ -97,7 +97,8 @@ async def _record(chunk: Chunk, row: Row[Any], settlement: Settlement, original:
     connection, book, key = chunk.connection, chunk.head.book, f"{row.line}:taken_back"
     numbers = await post(chunk, entries_of(settlement, key))
     chunk.follow([settlement.entry, *(move.entry for move in settlement.moves)])
-    await store.decide_again(connection, book, row.remittance, [_again(row, settlement, numbers.get(key))])
+    again = _again(row, settlement, numbers.get(key))
+    await store.decide_again(connection, book, row.remittance, [again], chunk.actor)
     place = {"book": book, "remittance": row.remittance, "line": row.line}
     taken = {"reverses_remittance": original.remittance, "reverses_line": original.line}
     await connection.execute(_TAKES_BACK, {**place, **taken})

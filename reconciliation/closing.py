@@ -14,11 +14,13 @@ from ledger.postings import journal
 from ledger.postings import store as books
 from ledger.postings.entry import Kind
 from ledger.postings.item import Item
-from ledger.postings.open_items import last_of_kind, touched_since
+from ledger.postings.open_items import last_of_items, last_of_kind, touched_since
 from reconciliation import denial_store
 from reconciliation.chunk import Chunk
 from reconciliation.denials import State
 from reconciliation.reasons import ExceptionReason
+from reconciliation.worklist import store as worklist
+from reconciliation.worklist.item import Change, Event
 
 _OPEN = (ExceptionReason.DENIED, ExceptionReason.SHORT_PAID)
 _OVER = (ExceptionReason.OVERPAID,)
@@ -28,6 +30,7 @@ _CLOSE = text("""
     WHERE x.book = :book AND x.claim = ANY(CAST(:claims AS text[])) AND x.closed_at IS NULL
         AND x.reason = ANY(CAST(:reasons AS text[]))
         AND r.book = x.book AND r.id = x.remittance AND r.payer = :payer
+    RETURNING x.id, x.claim
 """)
 _CLAIMS = text("""
     SELECT DISTINCT claim FROM exceptions
@@ -125,13 +128,27 @@ async def close(connection: AsyncConnection, book: str, payer: str, items: Mappi
     """An open receivable at zero or below closes the one kind, an overpayment at zero the other."""
     settled = [name for name, item in items.items() if _paid_up(item, payer)]
     even = [name for name, item in items.items() if _even(item, payer)]
-    await _close_claims(connection, book, payer, settled, _OPEN)
-    await _close_claims(connection, book, payer, even, _OVER)
+    await _close_claims(connection, book, payer, settled, _OPEN, chart.receivable(payer))
+    await _close_claims(connection, book, payer, even, _OVER, chart.overpayments(payer))
 
 
 async def _close_claims(
-    connection: AsyncConnection, book: str, payer: str, claims: Collection[str], reasons: Collection[str]
+    connection: AsyncConnection,
+    book: str,
+    payer: str,
+    claims: Collection[str],
+    reasons: Collection[str],
+    account: str,
 ) -> None:
-    if claims:
-        asked = {"book": book, "payer": payer, "claims": [*claims], "reasons": [*reasons]}
-        await connection.execute(_CLOSE, asked)
+    """Closes them, and says that the last entry on the account has settled each."""
+    if not claims:
+        return
+    asked = {"book": book, "payer": payer, "claims": [*claims], "reasons": [*reasons]}
+    closed = (await connection.execute(_CLOSE, asked)).all()
+    last = await last_of_items(connection, book, account, {row.claim for row in closed}) if closed else {}
+    events = [
+        Event(row.id, Change.SETTLED, f"by {one.kind} on claim {row.claim}", one.actor, one.number)
+        for row in closed
+        if (one := last.get(row.claim))
+    ]
+    await worklist.add(connection, book, events)

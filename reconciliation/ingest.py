@@ -245,7 +245,7 @@ class _Arrived:
             if before is not None and before.state in (RemittanceState.SETTLED, RemittanceState.DUPLICATE):
                 return
             if before is not None and before.state == RemittanceState.SETTLING:
-                await store.add_exceptions(connection, [self._exception(why)])
+                await store.add_exceptions(connection, [self._exception(why)], self._actor)
                 return
             payer = await _payer(connection, book, self._survey)
             twin = await store.quarantined_twin(connection, book, self._survey.content_hash, self.id)
@@ -253,7 +253,7 @@ class _Arrived:
             reason = f"the same as remittance {twin}, which is quarantined" if twin else why.detail
             row = {**self._place(), **row_of(self._survey, state, reason), "payer": payer}
             await store.put(connection, book, self.id, row)
-            await store.add_exceptions(connection, [] if twin else [self._exception(why)])
+            await store.add_exceptions(connection, [] if twin else [self._exception(why)], self._actor)
 
     async def _settle(self) -> None:
         start = 0
@@ -282,7 +282,8 @@ class _Arrived:
             added = await settle_chunk(chunk, claims, self._survey.provider_level if last else ())
             state = RemittanceState.SETTLED if last else RemittanceState.SETTLING
             await store.progress(connection, book, self.id, state, added)
-            await store.close_exception(connection, book, self._exception_id(ExceptionReason.REFUSED_BY_BOOKS))
+            refused = self._exception_id(ExceptionReason.REFUSED_BY_BOOKS)
+            await store.close_exception(connection, book, refused, "the books take it now", self._actor)
             if last:
                 self.reopened |= await meeting.settled(connection, chunk.head, chunk.actor, self.id)
         return not last
@@ -297,18 +298,19 @@ class _Arrived:
             return False
         if before.payer is None:
             await store.name_payer(connection, book, self.id, payer)
-            await store.close_exception(connection, book, self._exception_id(ExceptionReason.UNKNOWN_PAYER))
+            unknown = self._exception_id(ExceptionReason.UNKNOWN_PAYER)
+            await store.close_exception(connection, book, unknown, f"the payer is {payer}", self._actor)
         moved = await match_again(await self._chunk(connection, head, before, payer), claims)
         await store.progress(connection, book, self.id, RemittanceState.SETTLED, moved)
         return True
 
     async def _chunk(self, connection: AsyncConnection, head: Head, before: Row[Any], payer: str | None) -> Chunk:
-        return await chunk_of(connection, head, before, payer, self._delivery.received_by)
+        return await chunk_of(connection, head, before, payer, self._actor)
 
     async def _open(self, connection: AsyncConnection, head: Head) -> Row[Any]:
         """Writes the remittance as one to settle now or once its money is there, or as what it repeats."""
         book, header = self._delivery.book, self._survey.header
-        await store.close_exceptions(connection, book, self.id)
+        await store.close_exceptions(connection, book, self.id, self._actor)
         repeated = await store.same_content(connection, book, self._survey.content_hash)
         reused = await store.same_trace(connection, book, signed_by(header), header.trace)
         payer = await _payer(connection, book, self._survey)
@@ -327,7 +329,7 @@ class _Arrived:
             row = await self._to_settle(connection, head, payer)
             raised = raised_by_header(self._survey, payer_known=payer is not None)
         await store.put(connection, book, self.id, {**self._place(), **row, "payer": payer})
-        await store.add_exceptions(connection, [self._exception(why) for why in raised])
+        await store.add_exceptions(connection, [self._exception(why) for why in raised], self._actor)
         written = await store.existing(connection, book, self.id)
         assert written is not None
         return written
@@ -340,6 +342,10 @@ class _Arrived:
         if await meeting.must_wait(connection, head, arriving):
             row |= {"state": RemittanceState.WAITING, "reason": "it waits for its deposit, as the policy says"}
         return row
+
+    @property
+    def _actor(self) -> str:
+        return self._delivery.received_by
 
     def _place(self) -> dict[str, Any]:
         return {"sha256": self._delivery.sha256, "position": self._position}

@@ -92,9 +92,9 @@ async def record(chunk: Chunk, found: Sequence[Found]) -> dict[str, int]:
     """
     numbers = await post(chunk, [entry for one in found for entry in entries_of(one.settlement, one.key)])
     rows = [_row(one, numbers.get(one.key)) for one in found]
-    await store.decide_again(chunk.connection, chunk.head.book, chunk.remittance, rows)
+    await store.decide_again(chunk.connection, chunk.head.book, chunk.remittance, rows, chunk.actor)
     raised = [row for one in found for row in raised_rows(chunk, one.sent, one.settlement)]
-    await store.add_exceptions(chunk.connection, raised)
+    await store.add_exceptions(chunk.connection, raised, chunk.actor)
     moved = [row for one in found for row in move_rows(chunk, one.settlement, one.sent.line, one.key, numbers)]
     await covering.add_moves(chunk.connection, moved)
     decided = [part for one in found for part in one.parts]

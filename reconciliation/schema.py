@@ -141,10 +141,25 @@ exceptions = Table(
     column("amount", BigInteger, null=True),
     column("currency", Text, null=True),
     column("detail", Text),
-    column("owner", Text, null=True),
     column("opened_at", _moment),
     column("closed_at", _moment, null=True),
     column("deposit", Uuid, null=True),
+)
+
+exception_events = Table(
+    "exception_events",
+    metadata,
+    column("book", Text, key=True),
+    column("exception", Uuid, key=True),
+    column("version", Integer, key=True),
+    column("change", Text),
+    column("owner", Text, null=True),
+    column("note", Text),
+    column("entry_number", BigInteger, null=True),
+    column("said_by", Text),
+    column("said_at", _moment),
+    column("idempotency_key", Text, null=True),
+    column("request_hash", LargeBinary, null=True),
 )
 
 claim_payers = Table(

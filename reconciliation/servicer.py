@@ -32,6 +32,7 @@ from reconciliation.questions import (
 from reconciliation.schema import exceptions, remittances
 from reconciliation.v1 import reconciliation_pb2 as pb
 from reconciliation.v1.reconciliation_pb2_grpc import ReconciliationServiceServicer
+from reconciliation.worklist import store as worklist
 
 _CHUNK = 256 * 1024
 """Bytes of a file in one message."""
@@ -124,12 +125,12 @@ class ReconciliationServicer(ReconciliationServiceServicer):
         """Open exceptions, oldest first, a page at a time."""
         book, size = fields.book_name(request.book), wire.page_size(request.page_size)
         reason = messages.reason(request.reason)
-        conditions = [exceptions.c.reason == reason] if reason else []
+        conditions = [exceptions.c.closed_at.is_(None), *([exceptions.c.reason == reason] if reason else [])]
         if start := wire.page_start(request):
-            conditions.append(tuple_(exceptions.c.opened_at, exceptions.c.id) > messages.place(start))
+            conditions.append(worklist.behind(messages.place(start)))
         async with self._reads.view() as connection:
             await existing_book(connection, book)
-            found = await store.find_exceptions(connection, book, *conditions, limit=size + 1)
+            found = await worklist.find(connection, book, *conditions, limit=size + 1)
         last = found[size - 1] if len(found) > size else None
         return pb.ListExceptionsResponse(
             exceptions=[messages.exception(row) for row in found[:size]],

@@ -127,7 +127,7 @@ async def _post_pending(chunk: Chunk) -> None:
     rows = [_row(chunk, one, numbers.get(str(one.sent.line))) for one in decided]
     await store.add_claim_payments(chunk.connection, rows)
     raised = [row for one in decided for row in raised_rows(chunk, one.sent, one.settlement)]
-    await store.add_exceptions(chunk.connection, raised)
+    await store.add_exceptions(chunk.connection, raised, chunk.actor)
     await covering.add_moves(chunk.connection, [row for one in decided for row in _moved(chunk, one, numbers)])
     by_line = {one.sent.line: numbers[key] for one in decided if (key := str(one.sent.line)) in numbers}
     await denying.follow(chunk, decided, by_line)

@@ -21,6 +21,7 @@ from reconciliation.schema import (
     provider_level_adjustments,
     remittances,
 )
+from reconciliation.worklist import store as worklist
 
 _INSERT_CLAIM_PAYMENTS = inserting(claim_payments)
 _IDENTIFY = text("""
@@ -74,11 +75,11 @@ _FINISH = text("""
 """)
 _CLOSE_EXCEPTIONS = text("""
     UPDATE exceptions SET closed_at = clock_timestamp()
-    WHERE book = :book AND remittance = :remittance AND closed_at IS NULL
+    WHERE book = :book AND remittance = :remittance AND closed_at IS NULL RETURNING id
 """)
 _CLOSE_LINE = text("""
     UPDATE exceptions SET closed_at = clock_timestamp()
-    WHERE book = :book AND remittance = :remittance AND line = :line AND closed_at IS NULL
+    WHERE book = :book AND remittance = :remittance AND line = :line AND closed_at IS NULL RETURNING id
 """)
 _WAITING = text("""
     SELECT c.* FROM claim_payments AS c
@@ -96,6 +97,7 @@ _DECIDE_AGAIN = text("""
 """)
 _CLOSE_EXCEPTION = text("""
     UPDATE exceptions SET closed_at = clock_timestamp() WHERE book = :book AND id = :id AND closed_at IS NULL
+    RETURNING id
 """)
 
 
@@ -273,12 +275,15 @@ async def waiting(
 
 
 async def decide_again(
-    connection: AsyncConnection, book: str, remittance: UUID, rows: Sequence[dict[str, Any]]
+    connection: AsyncConnection, book: str, remittance: UUID, rows: Sequence[dict[str, Any]], actor: str
 ) -> None:
     """Changes the decisions on claim payments that waited, and closes what was raised on their lines."""
     for row in rows:
         await connection.execute(_DECIDE_AGAIN, {"book": book, "remittance": remittance, **row})
-        await connection.execute(_CLOSE_LINE, {"book": book, "remittance": remittance, "line": row["line"]})
+        of_line = {"book": book, "remittance": remittance, "line": row["line"]}
+        closed = (await connection.execute(_CLOSE_LINE, of_line)).scalars().all()
+        said = f"decided again: {row['decision']}, claim {row['claim']}"
+        await worklist.settled(connection, book, closed, said, actor, row["entry_number"])
 
 
 async def name_payer(connection: AsyncConnection, book: str, remittance: UUID, payer: str) -> None:
@@ -293,22 +298,31 @@ async def add_provider_level(connection: AsyncConnection, rows: Sequence[dict[st
         await connection.execute(insert(provider_level_adjustments), list(rows))
 
 
-async def add_exceptions(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:
-    """Opens exceptions; one that was closed before is open again."""
-    opened = insert(exceptions)
-    again = opened.on_conflict_do_update(index_elements=["book", "id"], set_={"closed_at": None})
+async def add_exceptions(connection: AsyncConnection, rows: Sequence[dict[str, Any]], actor: str) -> None:
+    """Opens exceptions of one book; one that was closed before is open again, where nobody has decided on it."""
     if rows:
-        await connection.execute(again, list(rows))
+        await connection.execute(insert(exceptions).on_conflict_do_nothing(), list(rows))
+        await worklist.open_again(connection, rows[0]["book"], rows, actor)
 
 
-async def close_exceptions(connection: AsyncConnection, book: str, remittance: UUID) -> None:
+async def close_exceptions(connection: AsyncConnection, book: str, remittance: UUID, actor: str) -> None:
     """Closes what was open on a remittance, because it was taken up again."""
-    await connection.execute(_CLOSE_EXCEPTIONS, {"book": book, "remittance": remittance})
+    closed = await connection.execute(_CLOSE_EXCEPTIONS, {"book": book, "remittance": remittance})
+    said = "the remittance was taken up again"
+    await worklist.settled(connection, book, closed.scalars().all(), said, actor)
 
 
-async def close_exception(connection: AsyncConnection, book: str, exception: UUID) -> None:
-    """Closes one exception, because its reason is gone."""
-    await connection.execute(_CLOSE_EXCEPTION, {"book": book, "id": exception})
+async def close_exception(
+    connection: AsyncConnection,
+    book: str,
+    exception: UUID,
+    note: str,
+    actor: str,
+    entry_number: int | None = None,
+) -> None:
+    """Closes one exception, because its reason is gone, and says by what."""
+    closed = await connection.execute(_CLOSE_EXCEPTION, {"book": book, "id": exception})
+    await worklist.settled(connection, book, closed.scalars().all(), note, actor, entry_number)
 
 
 async def control_numbers(
@@ -383,12 +397,3 @@ async def find_provider_level(connection: AsyncConnection, book: str, remittance
     table = provider_level_adjustments
     of = (table.c.book == book) & (table.c.remittance == remittance)
     return list((await connection.execute(select(table).where(of).order_by(table.c.line))).all())
-
-
-async def find_exceptions(
-    connection: AsyncConnection, book: str, *conditions: ColumnElement[bool], limit: int
-) -> list[Row[Any]]:
-    """Open exceptions, oldest first."""
-    wanted = select(exceptions).where(exceptions.c.book == book, exceptions.c.closed_at.is_(None), *conditions)
-    ordered = wanted.order_by(exceptions.c.opened_at, exceptions.c.id)
-    return list((await connection.execute(ordered.limit(limit))).all())

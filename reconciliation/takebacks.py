@@ -35,8 +35,8 @@ async def adjust_payment(chunk: Chunk, provider_level: Sequence[ProviderLevelAdj
     rows = [_row(chunk, *each, numbers.get(f"PLB:{each[0]}")) for each in decided]
     await store.add_provider_level(chunk.connection, rows)
     raised = [_exception(chunk, n, why) for n, _, settled in decided for why in settled.raised]
-    await store.add_exceptions(chunk.connection, raised)
-    await _unexplained(chunk, decided, open_)
+    await store.add_exceptions(chunk.connection, raised, chunk.actor)
+    await _unexplained(chunk, decided, open_, numbers)
     chunk.follow(settled.entry for _, _, settled in decided)
     chunk.suspended += sum(settled.suspended for _, _, settled in decided)
     return sum(minor_units(one.amount, chunk.payment.currency) for one in provider_level)
@@ -67,6 +67,7 @@ async def _unexplained(
     chunk: Chunk,
     decided: Sequence[tuple[int, ProviderLevelAdjustment, ProviderLevelSettlement]],
     open_: Mapping[Place, int],
+    numbers: Mapping[str, int],
 ) -> None:
     """One exception for each reference under which more was taken than was open, for as long as it is so."""
     payer, codes = chunk.payment.payer, chunk.payment.codes
@@ -84,10 +85,13 @@ async def _unexplained(
         name = uuid5(NAMESPACE_OID, f"{chunk.head.book}/takeback/{payer}/{item}")
         why = unexplained(chunk.payment, reference, stands)
         if why is None:
-            await store.close_exception(chunk.connection, chunk.head.book, name)
+            last = max((n for n, one, _ in decided if one.reference == reference), default=0)
+            said = f"as much is open under {reference} as is taken"
+            place_ = chunk.connection, chunk.head.book, name
+            await store.close_exception(*place_, said, chunk.actor, numbers.get(f"PLB:{last}"))
         else:
             row = exception(chunk, 0, why, "", None)
-            await store.add_exceptions(chunk.connection, [{**row, "id": name}])
+            await store.add_exceptions(chunk.connection, [{**row, "id": name}], chunk.actor)
 
 
 def _row(

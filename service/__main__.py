@@ -40,6 +40,7 @@ from service import (
     settings,
     telemetry,
     upkeep,
+    worklist,
 )
 from service.admission import admission
 from service.auditing import audit
@@ -72,6 +73,7 @@ books = typer.Typer(help="Open the books of a legal entity, or list those that a
 app.add_typer(books, name="book")
 app.add_typer(periods.commands, name="period")
 app.add_typer(audit, name="audit")
+app.add_typer(worklist.commands, name="worklist")
 app.add_typer(denying.commands, name="denial")
 app.add_typer(matching.commands, name="match")
 app.add_typer(coding.commands, name="code")

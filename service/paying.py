@@ -1,21 +1,20 @@
 """What `ledger pay-cycle` asks of the services, in the name of the system's user, and how answers look."""
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from rich.table import Table
 from rich.text import Text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ledger import caller
 from ledger.approvals.servicer import ApprovalsServicer
 from ledger.money import Amount
 from ledger.pay_cycles.servicer import PayCyclesServicer
 from ledger.v1 import approvals_pb2, money_pb2
 from ledger.v1 import pay_cycles_pb2 as pb
 from service import settings
-from service.connecting import done, files_of
-from service.noting import noted, system_user
+from service.calling import CONTEXT, called
+from service.connecting import files_of
 from service.printing import grouped, print_table, printable
 
 T = TypeVar("T")
@@ -29,21 +28,13 @@ class Asking:
         self.cycles = PayCyclesServicer(database, files_of(known).sealing)
         self.approvals = ApprovalsServicer(database)
         self.book = book
-        self.context = cast("Any", None)
-        """What gRPC hands over beside a request; there is none here, and the services do not look at it."""
+        self.context = CONTEXT
 
 
 def asked(command: str, book: str | None, work: Callable[[Asking], Awaitable[T]]) -> T:
     """What the work answers, done in the name of the system's user."""
     known = settings.read()
-    chosen = book or known.book
-
-    async def working(database: AsyncEngine) -> T:
-        caller.actor.set(system_user())
-        return await work(Asking(database, known, chosen))
-
-    with noted(f"pay-cycle {command}", chosen):
-        return done(working)
+    return called(f"pay-cycle {command}", book, lambda database, chosen: work(Asking(database, known, chosen)))
 
 
 async def proposed(asking: Asking, act: approvals_pb2.Act, key: str, reason: str) -> approvals_pb2.Proposal:

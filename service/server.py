@@ -71,6 +71,7 @@ from reconciliation.v1 import (
     denials_pb2,
     matches_pb2,
     reconciliation_pb2,
+    worklist_pb2,
 )
 from reconciliation.v1.bank_pb2_grpc import add_BankServiceServicer_to_server
 from reconciliation.v1.candidates_pb2_grpc import add_CandidatesServiceServicer_to_server
@@ -79,7 +80,9 @@ from reconciliation.v1.coverage_pb2_grpc import add_CoverageServiceServicer_to_s
 from reconciliation.v1.denials_pb2_grpc import add_DenialsServiceServicer_to_server
 from reconciliation.v1.matches_pb2_grpc import add_MatchesServiceServicer_to_server
 from reconciliation.v1.reconciliation_pb2_grpc import add_ReconciliationServiceServicer_to_server
+from reconciliation.v1.worklist_pb2_grpc import add_WorklistServiceServicer_to_server
 from reconciliation.waiting import old_exceptions
+from reconciliation.worklist.servicer import WorklistServicer
 from service import upkeep
 from service.admission import OPEN, Admission
 from service.door import Door
@@ -113,6 +116,7 @@ DESCRIPTORS = (
     codes_pb2.DESCRIPTOR.services_by_name["CodesService"],
     coverage_pb2.DESCRIPTOR.services_by_name["CoverageService"],
     denials_pb2.DESCRIPTOR.services_by_name["DenialsService"],
+    worklist_pb2.DESCRIPTOR.services_by_name["WorklistService"],
     bank_pb2.DESCRIPTOR.services_by_name["BankService"],
     matches_pb2.DESCRIPTOR.services_by_name["MatchesService"],
 )
@@ -238,6 +242,7 @@ def _add_others(
     add_CodesServiceServicer_to_server(CodesServicer(database, reads), grpc_server)
     add_CoverageServiceServicer_to_server(CoverageServicer(database, reads), grpc_server)
     add_DenialsServiceServicer_to_server(DenialsServicer(database, reads), grpc_server)
+    add_WorklistServiceServicer_to_server(WorklistServicer(database, reads), grpc_server)
 
 
 def _in_use(database: AsyncEngine) -> int:

@@ -27,6 +27,7 @@ from reconciliation.v1 import coverage_pb2 as cv
 from reconciliation.v1 import denials_pb2 as dn
 from reconciliation.v1 import matches_pb2 as mt
 from reconciliation.v1 import reconciliation_pb2 as pb
+from reconciliation.v1 import worklist_pb2 as wl
 from service import upkeep
 
 EARLY, LATE, DENIED, LOST = "C-EARLY", "C-LATE", "C-DENIED", "C-LOST"
@@ -84,6 +85,7 @@ def worked(ledger: Ledger, book: str) -> None:
     months_closed(ledger.of(book))
     allowance_posted(ledger.of(book))
     bank_told(ledger.of(book))
+    worklist_worked_on(ledger.of(book))
     cycle_paid(ledger.of(book))
     proposals_decided(ledger.of(book))
     questions_answered(ledger, book)
@@ -221,6 +223,14 @@ def flows_followed(books: Ledger) -> None:
         dn.SetDenialPolicyRequest(name="late", codes=["CO-29"], largest=usd("50.00"), age_days=90, **about)
     )
     books.charges.SetProviderCharging(ch.SetProviderChargingRequest(allowed=True, **about))
+
+
+def worklist_worked_on(books: Ledger) -> None:
+    """Somebody takes what has waited longest."""
+    [item, *_] = books.worklist.ListItems(wl.ListItemsRequest(book=books.book)).items
+    books.worklist.GetItem(wl.GetItemRequest(book=books.book, id=item.exception.id))
+    about = {"book": books.book, "id": item.exception.id, "idempotency_key": key()}
+    books.worklist.AssignItem(wl.AssignItemRequest(version=item.version, owner="mia", **about))
 
 
 def bank_told(books: Ledger) -> None:

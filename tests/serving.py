@@ -38,6 +38,7 @@ from reconciliation.v1.coverage_pb2_grpc import CoverageServiceStub
 from reconciliation.v1.denials_pb2_grpc import DenialsServiceStub
 from reconciliation.v1.matches_pb2_grpc import MatchesServiceStub
 from reconciliation.v1.reconciliation_pb2_grpc import ReconciliationServiceStub
+from reconciliation.v1.worklist_pb2_grpc import WorklistServiceStub
 from service.admission import OPEN, Admission
 from service.server import start
 
@@ -131,6 +132,11 @@ class Ledger:
     def matches(self) -> MatchesServiceStub:
         """What people say of claim payments."""
         return MatchesServiceStub(self.channel)
+
+    @property
+    def worklist(self) -> WorklistServiceStub:
+        """What people make of exceptions."""
+        return WorklistServiceStub(self.channel)
 
     def of(self, book: str) -> "Ledger":
         """The same server, and questions about another book."""

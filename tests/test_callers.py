@@ -146,6 +146,11 @@ TABLE = """
     SetDenialPolicy      . f . . .
     ListDenialPolicies   . f a u .
     ApplyDenialPolicy    . f . . .
+    ListItems            . f a u .
+    GetItem              . f a u .
+    AssignItem           . f . . .
+    CloseItem            . f . . .
+    SendBackItem         . f . . .
     RecordDeposit        p f . . .
     IngestBankStatement  p f . . .
     ListBankStatements   . f a u .

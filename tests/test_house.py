@@ -80,6 +80,7 @@ PURE = (
     "reconciliation/remittance.py",
     "reconciliation/reversal.py",
     "reconciliation/settlement.py",
+    "reconciliation/worklist/item.py",
     "reconciliation/x12.py",
 )
 """Modules that decide and do nothing else. They import nothing impure, and of our own modules only each other."""

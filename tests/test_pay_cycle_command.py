@@ -13,7 +13,7 @@ from serving import Ledger, payout
 from test_command import without_log
 from typer.testing import CliRunner, Result
 
-from service import noting, paying
+from service import calling, noting
 from service.__main__ import app
 
 APRIL = "2026-04-15"
@@ -29,7 +29,7 @@ class Desk:
 
     def user(self, name: str) -> None:
         """Somebody else sits down."""
-        for module in (noting, paying):
+        for module in (noting, calling):
             self._patch.setattr(module, "system_user", lambda: name)
 
     def type(self, line: str, *more: str, keys: str = "") -> str:

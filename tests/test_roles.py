@@ -53,6 +53,7 @@ PROGRAM = {
     "claim_payments": "si claim decision rule evidence entry_number reverses_remittance reverses_line",
     "provider_level_adjustments": "si",
     "exceptions": "si closed_at",
+    "exception_events": "si",
     "pay_calendars": "si",
     "provider_holds": "si",
     "payees": "si",

@@ -2,8 +2,9 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import or_, select, text
+from sqlalchemy import Row, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.accounts import chart
@@ -24,6 +25,17 @@ _UNDER = text("""
     SELECT account, item, sum(amount) AS amount FROM postings
     WHERE book = :book AND account = ANY(CAST(:accounts AS text[])) AND item = ANY(CAST(:items AS text[]))
     GROUP BY account, item
+""")
+
+_LAST = text("""
+    SELECT asked.item, e.number, e.kind, e.actor
+    FROM unnest(CAST(:items AS text[])) AS asked (item)
+    CROSS JOIN LATERAL (
+        SELECT p.entry_number FROM postings AS p
+        WHERE p.book = :book AND p.item = asked.item AND p.account = :account
+        ORDER BY p.entry_number DESC LIMIT 1
+    ) AS last
+    JOIN entries AS e ON e.book = :book AND e.number = last.entry_number
 """)
 
 _TOUCHED = text("""
@@ -81,6 +93,14 @@ async def last_of_kind(
     found = await numbered(connection, book, [number for number in numbers if number not in undone])
     touching = (one for one in found.values() if account in {line.account for line in one.entry.postings})
     return max(touching, key=lambda one: one.number, default=None)
+
+
+async def last_of_items(
+    connection: AsyncConnection, book: str, account: str, items: Collection[str]
+) -> dict[str, Row[Any]]:
+    """The number, kind and actor of the last entry on an account that names each of these items."""
+    rows = await connection.execute(_LAST, {"book": book, "account": account, "items": [*items]})
+    return {row.item: row for row in rows}
 
 
 async def touched_since(

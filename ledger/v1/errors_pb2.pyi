@@ -334,6 +334,15 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """The remittance has no such claim payment, NOT_FOUND: {"remittance": …, "line": "3"}."""
     REASON_EXCEPTION_WITHOUT_CANDIDATES: _Reason.ValueType  # 203
     """The exception is about neither a claim payment nor a deposit, FAILED_PRECONDITION: {"id": …}."""
+    REASON_WORKLIST_ITEM_NOT_FOUND: _Reason.ValueType  # 180
+    """--- the worklist ---
+
+    No such item in this book, NOT_FOUND: {"id": …}.
+    """
+    REASON_WORKLIST_ITEM_CHANGED: _Reason.ValueType  # 181
+    """Another was quicker, FAILED_PRECONDITION: {"id": …, "version": "3", "owner": "mia"}."""
+    REASON_WORKLIST_ITEM_CLOSED: _Reason.ValueType  # 182
+    """The item is closed, FAILED_PRECONDITION: {"id": …, "version": "3", "owner": "", "change": "settled"}."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Why a request was refused. It travels in google.rpc.ErrorInfo.reason of the status details (without
@@ -657,6 +666,15 @@ REASON_CLAIM_PAYMENT_NOT_FOUND: Reason.ValueType  # 201
 """The remittance has no such claim payment, NOT_FOUND: {"remittance": …, "line": "3"}."""
 REASON_EXCEPTION_WITHOUT_CANDIDATES: Reason.ValueType  # 203
 """The exception is about neither a claim payment nor a deposit, FAILED_PRECONDITION: {"id": …}."""
+REASON_WORKLIST_ITEM_NOT_FOUND: Reason.ValueType  # 180
+"""--- the worklist ---
+
+No such item in this book, NOT_FOUND: {"id": …}.
+"""
+REASON_WORKLIST_ITEM_CHANGED: Reason.ValueType  # 181
+"""Another was quicker, FAILED_PRECONDITION: {"id": …, "version": "3", "owner": "mia"}."""
+REASON_WORKLIST_ITEM_CLOSED: Reason.ValueType  # 182
+"""The item is closed, FAILED_PRECONDITION: {"id": …, "version": "3", "owner": "", "change": "settled"}."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 @_typing.final

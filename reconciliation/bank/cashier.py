@@ -35,6 +35,7 @@ from reconciliation.bank.association import (
 )
 from reconciliation.bank.deposit import Deposit, Trace, spellings
 from reconciliation.bank.rules import Told
+from reconciliation.bank.store import Settled
 from reconciliation.payer import known_as
 from reconciliation.payment import Raised
 from reconciliation.reasons import ExceptionReason
@@ -256,13 +257,22 @@ class Cashier:
         await store.add_traces(self.connection, self.book, self._traced)
         applied = [(numbers[key], one) for key, one in self._applied]
         await store.add_applications(self.connection, self.book, self.actor, applied)
-        await store.close_exceptions(self.connection, self.book, [*self._looked_at])
-        raised = [self._exception(id_, why) for id_, why in self._looked_at.items() if why is not None]
-        await mail.add_exceptions(self.connection, raised)
-        missing = [uuid5(one.remittance.id, f"0/{ExceptionReason.DEPOSIT_MISSING}") for _, one in self._applied]
-        await store.close_exceptions(self.connection, self.book, [], missing)
+        await self._settle(applied)
         for pending in (self._pending, self._rows, self._traced, self._applied, self._looked_at):
             pending.clear()
+
+    async def _settle(self, applied: Sequence[tuple[int, Application]]) -> None:
+        """What is applied has settled what waited for it; what was looked at in vain waits for another reason."""
+        raised = [self._exception(id_, why) for id_, why in self._looked_at.items() if why is not None]
+        by = {one.deposit: number for number, one in applied}
+        of = {id_: Settled(_found(why), by.get(id_)) for id_, why in self._looked_at.items()}
+        missing = {
+            uuid5(one.remittance.id, f"0/{ExceptionReason.DEPOSIT_MISSING}"): Settled("its money is there", number)
+            for number, one in applied
+        }
+        but = [row["id"] for row in raised]
+        await store.close_exceptions(self.connection, self.book, of, missing, but, self.actor)
+        await mail.add_exceptions(self.connection, raised, self.actor)
 
     async def _posted(self) -> dict[str, int]:
         """The numbers of the entries, by their keys; what is of a month not open counts on the next open day."""
@@ -284,18 +294,18 @@ class Cashier:
                 numbers[key] = outcome.entry.number
         return numbers
 
-    async def settle_exceptions(self, id_: UUID) -> None:
+    async def settle_exceptions(self, id_: UUID, by: Settled) -> None:
         """After a person has moved it: nothing is left to look at where nothing of it is unapplied."""
         left = (await unapplied(self.connection, self.book, [id_])).get(id_, 0)
-        if left == 0:
-            await store.close_exceptions(self.connection, self.book, [id_])
-            return
-        [row] = (await store.existing(self.connection, self.book, [id_])).values()
-        await self._put(id_, row.effective_date, row.currency, left, ())
-        why = "a person has moved it, and something is unapplied"
-        unsaid = Raised(ExceptionReason.UNAPPLIED_CASH, left, why)
-        await store.close_exceptions(self.connection, self.book, [id_])
-        await mail.add_exceptions(self.connection, [self._exception(id_, unsaid)])
+        raised = []
+        if left:
+            [row] = (await store.existing(self.connection, self.book, [id_])).values()
+            await self._put(id_, row.effective_date, row.currency, left, ())
+            why = "a person has moved it, and something is unapplied"
+            raised = [self._exception(id_, Raised(ExceptionReason.UNAPPLIED_CASH, left, why))]
+        but = [one["id"] for one in raised]
+        await store.close_exceptions(self.connection, self.book, {id_: by}, {}, but, self.actor)
+        await mail.add_exceptions(self.connection, raised, self.actor)
 
     def _exception(self, id_: UUID, why: Raised) -> dict[str, Any]:
         standing = self.known.deposits.get(id_)
@@ -349,6 +359,10 @@ async def unapplied(connection: AsyncConnection, book: str, ids: Collection[UUID
     """What the books keep of deposits as unapplied cash, in minor units; those of which nothing is left out."""
     items = await books.items(connection, book, [str(one) for one in ids])
     return {UUID(name): -item.balance(chart.UNAPPLIED_CASH) for name, item in items.items()}
+
+
+def _found(why: Raised | None) -> str:
+    return f"looked at again: {why.detail}" if why else "nothing of it is left to look at"
 
 
 def _received(row: Row[Any]) -> Received:

@@ -215,7 +215,7 @@ class _Statement:
             before = await self._existing(connection)
             await store.progress(connection, head.book, self.id, "recorded", before.recorded_line, {})
             if before.state != "recorded" and self._closed.is_final:
-                await _tell_missing(connection, head, self._closed)
+                await _tell_missing(connection, head, self._closed, self._delivery.received_by)
 
     async def _existing(self, connection: AsyncConnection) -> Row[Any]:
         book = self._delivery.book
@@ -295,7 +295,7 @@ async def _known(cashier: Cashier, deposits: list[Deposit]) -> set[UUID]:
     return set(found)
 
 
-async def _tell_missing(connection: AsyncConnection, head: Head, closed: StatementClosed) -> None:
+async def _tell_missing(connection: AsyncConnection, head: Head, closed: StatementClosed, actor: str) -> None:
     """Raises an exception for each payment that should be there, and that the books still wait for."""
     assert closed.currency is not None
     assert closed.as_of is not None
@@ -305,7 +305,7 @@ async def _tell_missing(connection: AsyncConnection, head: Head, closed: Stateme
     open_ = {account.code: totals.balance for account, totals in found}
     waiting = [row for row in rows if open_.get(row.clearing)]
     raised = [_missing(head.book, row, open_[row.clearing], closed) for row in waiting]
-    await mail.add_exceptions(connection, raised)
+    await mail.add_exceptions(connection, raised, actor)
 
 
 def _missing(book: str, row: Row[Any], open_: int, closed: StatementClosed) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from reconciliation.bank.proposals import proposed
 from reconciliation.bank.questions import CASH_IN_TRANSIT, UNAPPLIED_CASH
 from reconciliation.bank.schema import bank_statements, deposits
 from reconciliation.bank.statement import Line
-from reconciliation.bank.store import PolicyInForce
+from reconciliation.bank.store import PolicyInForce, Settled
 from reconciliation.files import Files
 from reconciliation.incoming import received
 from reconciliation.ingest import take_up_again
@@ -268,5 +268,6 @@ async def _post(
         whose = remitted(found, 0, is_settled=True)
         said = Application(command.deposit, whose, moved, rule, command.reason)
         await store.add_applications(connection, head.book, actor, [(number, said)])
-        await Cashier(connection, head, actor).settle_exceptions(command.deposit)
+        by = Settled(f"{rule} by a person: {command.reason}", number)
+        await Cashier(connection, head, actor).settle_exceptions(command.deposit, by)
     return {"entry_number": number, "replayed": replayed}

@@ -1,7 +1,7 @@
 """Where statements, deposits, what they were applied to, and policies are kept."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -22,6 +22,8 @@ from reconciliation.bank.schema import (
     deposits,
 )
 from reconciliation.schema import deliveries, remittances
+from reconciliation.worklist import store as worklist
+from reconciliation.worklist.item import Change, Event
 
 # Deposits that name one of these traces, of which something is unapplied, and which nobody has taken back or
 # apart: what a person has undone, no rule puts together again.
@@ -112,6 +114,8 @@ _CLOSE_EXCEPTIONS = text("""
     UPDATE exceptions SET closed_at = clock_timestamp()
     WHERE book = :book AND closed_at IS NULL
         AND (deposit = ANY(CAST(:deposits AS uuid[])) OR id = ANY(CAST(:ids AS uuid[])))
+        AND id <> ALL(CAST(:but AS uuid[]))
+    RETURNING id, deposit
 """)
 USUAL_MISSING_AFTER_DAYS = 5
 """Days without its money after which a payment is missing, where no policy says otherwise."""
@@ -139,6 +143,14 @@ class PolicyInForce:
     def says_the_same(self, other: "PolicyInForce") -> bool:
         """Whether another would change nothing."""
         return (self.policy, self.missing_after_days) == (other.policy, other.missing_after_days)
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What has settled an exception of the bank: in words, and by its entry where there is one."""
+
+    note: str
+    entry_number: int | None = None
 
 
 # --- deposits -----------------------------------------------------------------------------------------
@@ -262,11 +274,24 @@ async def find_applications(connection: AsyncConnection, book: str, deposit: UUI
 
 
 async def close_exceptions(
-    connection: AsyncConnection, book: str, of: Collection[UUID], ids: Collection[UUID] = ()
+    connection: AsyncConnection,
+    book: str,
+    of: Mapping[UUID, Settled],
+    ids: Mapping[UUID, Settled],
+    but: Collection[UUID],
+    actor: str,
 ) -> None:
-    """Closes what was open on deposits, and exceptions by their own ids."""
-    if of or ids:
-        await connection.execute(_CLOSE_EXCEPTIONS, {"book": book, "deposits": [*of], "ids": [*ids]})
+    """Closes what was open on deposits, and exceptions by their own ids, each with what settled it.
+
+    `but` is what is raised again, and so never was settled.
+    """
+    if not (of or ids):
+        return
+    asked = {"book": book, "deposits": [*of], "ids": [*ids], "but": [*but]}
+    closed = (await connection.execute(_CLOSE_EXCEPTIONS, asked)).all()
+    told = ((row.id, ids.get(row.id) or of[row.deposit]) for row in closed)
+    events = [Event(id_, Change.SETTLED, one.note, actor, one.entry_number) for id_, one in told]
+    await worklist.add(connection, book, events)
 
 
 # --- remittances that wait ----------------------------------------------------------------------------

@@ -109,9 +109,9 @@ async def _undone(
         "evidence": f"was matched to {said}",
         "entry_number": number,
     }
-    await mail.decide_again(connection, book, chunk.remittance, [decided])
+    await mail.decide_again(connection, book, chunk.remittance, [decided], word.said_by)
     why = Raised(ExceptionReason.UNKNOWN_CLAIM, original.paid, f"unmatched from {said}")
-    await mail.add_exceptions(connection, [exception(chunk, row.line, why, row.claim_as_sent, None)])
+    await mail.add_exceptions(connection, [exception(chunk, row.line, why, row.claim_as_sent, None)], word.said_by)
     await _withdraw_denials(chunk, row.line, word)
     await closing.close_settled(chunk)
     back = {"posted": -original.paid, "suspended": original.paid}

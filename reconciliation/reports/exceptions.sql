@@ -16,7 +16,11 @@ SELECT
     x.currency,
     x.amount, -- minor units
     x.detail,
-    coalesce(x.owner, '') AS owner,
+    coalesce((
+        SELECT e.owner FROM exception_events AS e
+        WHERE e.book = x.book AND e.exception = x.id AND e.said_at < CAST(:'as_of' AS date) + 1
+        ORDER BY e.version DESC LIMIT 1
+    ), '') AS owner,
     x.id
 FROM exceptions AS x
 LEFT JOIN remittances AS r ON r.book = x.book AND r.id = x.remittance

@@ -78,6 +78,17 @@ FULL JOIN (SELECT * FROM claim_payments WHERE rule IN ('by_hand', 'unmatched')) 
 WHERE (m.state, m.entry_number) IS DISTINCT FROM
     (CASE c.rule WHEN 'by_hand' THEN 'matched' ELSE c.rule END, c.entry_number)
 UNION ALL
+-- What is closed is what its history ends with.
+SELECT 'closed_as_its_history_says', x.book, CAST(x.id AS text), coalesce(last.change, 'opened'),
+    CASE WHEN x.closed_at IS NULL THEN 'open' ELSE 'closed' END
+FROM exceptions AS x
+LEFT JOIN LATERAL (
+    -- The last change but for a new owner.
+    SELECT change FROM exception_events AS e
+    WHERE e.book = x.book AND e.exception = x.id AND e.change <> 'assigned' ORDER BY e.version DESC LIMIT 1
+) AS last ON true
+WHERE (x.closed_at IS NULL) <> (coalesce(last.change, 'opened_again') = 'opened_again')
+UNION ALL
 SELECT 'deposit_is_in_cash_once', d.book, CAST(d.id AS text), CAST(d.amount AS text), CAST(coalesce(b.amount, 0) AS text)
 FROM deposits AS d
 LEFT JOIN banked AS b ON b.book = d.book AND b.number = d.entry_number AND b.account = 'Assets:Cash'

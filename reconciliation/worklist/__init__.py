@@ -1,0 +1,1 @@
+"""The worklist: what people make of exceptions."""
