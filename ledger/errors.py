@@ -246,6 +246,14 @@ class WorklistItemClosed(NotAllowedNow):
     """The item is closed: nobody need do anything about it."""
 
 
+class WorklistActionRefused(NotAllowedNow):
+    """Nothing of the kind can be done about an item of this reason."""
+
+
+class WriteOffAboveCap(NotAllowedNow):
+    """More than the book lets anybody write off."""
+
+
 class ProposalDecided(NotAllowedNow):
     """The proposal was decided before, by another or otherwise."""
 

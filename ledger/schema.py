@@ -205,6 +205,18 @@ provider_charging = Table(
     column("set_at", _moment),
 )
 
+write_off_caps = Table(
+    "write_off_caps",
+    metadata,
+    column("book", Text, key=True),
+    column("currency", Text, key=True),
+    column("version", Integer, key=True),
+    column("amount", BigInteger),
+    column("reason", Text),
+    column("set_by", Text),
+    column("set_at", _moment),
+)
+
 allowances = Table(
     "allowances",
     metadata,

@@ -43,14 +43,22 @@ async def absorb(
 ) -> Denial:
     """The company takes the loss. Raises DenialNotFound, DenialStateRefused, or what the books refuse it for."""
     async with journal.posting(database, book) as (connection, head):
-        await closing.notice(connection, book, [claim])
-        standing = await denial_store.standing(connection, book, claim, payer)
-        refuse_way(standing, State.ABSORBED)
-        request = _absorbing(book, standing, day, reason, actor)
-        _, [[outcome]] = await journal.post(connection, head, [Submission([request])])
-        if isinstance(outcome, Refusal):
-            raise outcome
-        return await _absorbed(connection, book, standing, request, outcome, "")
+        return await absorb_held(connection, head, claim, payer, day, reason, actor)
+
+
+async def absorb_held(
+    connection: AsyncConnection, head: Head, claim: str, payer: str, day: date, reason: str, actor: str
+) -> Denial:
+    """The same in a database transaction that holds the head."""
+    book = head.book
+    await closing.notice(connection, book, [claim])
+    standing = await denial_store.standing(connection, book, claim, payer)
+    refuse_way(standing, State.ABSORBED)
+    request = _absorbing(book, standing, day, reason, actor)
+    _, [[outcome]] = await journal.post(connection, head, [Submission([request])])
+    if isinstance(outcome, Refusal):
+        raise outcome
+    return await _absorbed(connection, book, standing, request, outcome, "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,7 @@ from ledger.v1 import (
     periods_pb2,
     postings_pb2,
     reports_pb2,
+    write_offs_pb2,
 )
 from ledger.v1.accounts_pb2_grpc import add_AccountsServiceServicer_to_server
 from ledger.v1.allowances_pb2_grpc import add_AllowancesServiceServicer_to_server
@@ -53,6 +54,8 @@ from ledger.v1.pay_cycles_pb2_grpc import add_PayCyclesServiceServicer_to_server
 from ledger.v1.periods_pb2_grpc import add_PeriodsServiceServicer_to_server
 from ledger.v1.postings_pb2_grpc import add_PostingsServiceServicer_to_server
 from ledger.v1.reports_pb2_grpc import add_ReportsServiceServicer_to_server
+from ledger.v1.write_offs_pb2_grpc import add_WriteOffsServiceServicer_to_server
+from ledger.write_offs.servicer import WriteOffsServicer
 from reconciliation.bank.ingest import resume as resume_statements
 from reconciliation.bank.servicer import BankServicer
 from reconciliation.candidates_servicer import CandidatesServicer
@@ -113,6 +116,7 @@ DESCRIPTORS = (
     reconciliation_pb2.DESCRIPTOR.services_by_name["ReconciliationService"],
     candidates_pb2.DESCRIPTOR.services_by_name["CandidatesService"],
     charges_pb2.DESCRIPTOR.services_by_name["ChargesService"],
+    write_offs_pb2.DESCRIPTOR.services_by_name["WriteOffsService"],
     codes_pb2.DESCRIPTOR.services_by_name["CodesService"],
     coverage_pb2.DESCRIPTOR.services_by_name["CoverageService"],
     denials_pb2.DESCRIPTOR.services_by_name["DenialsService"],
@@ -239,6 +243,7 @@ def _add_others(
     add_PeriodsServiceServicer_to_server(PeriodsServicer(database, reads, old_exceptions, signing), grpc_server)
     add_AuditServiceServicer_to_server(AuditServicer(database, reads, signing), grpc_server)
     add_ChargesServiceServicer_to_server(ChargesServicer(database), grpc_server)
+    add_WriteOffsServiceServicer_to_server(WriteOffsServicer(database), grpc_server)
     add_CodesServiceServicer_to_server(CodesServicer(database, reads), grpc_server)
     add_CoverageServiceServicer_to_server(CoverageServicer(database, reads), grpc_server)
     add_DenialsServiceServicer_to_server(DenialsServicer(database, reads), grpc_server)

@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger.money import amount
 from ledger.reads import Reads
-from ledger.v1 import money_pb2
+from ledger.v1 import money_pb2, write_offs_pb2
+from ledger.write_offs.servicer import WriteOffsServicer
 from reconciliation.reasons import ExceptionReason
 from reconciliation.v1 import reconciliation_pb2
 from reconciliation.v1 import worklist_pb2 as pb
@@ -31,6 +32,7 @@ _WHOLE_PAGE = 1_000
 _Id = Annotated[str, typer.Argument(metavar="ITEM", help="The item's id.")]
 _Version = Annotated[int, typer.Option(min=1, help="The version that was seen, as list and show print it.")]
 _Note = Annotated[str, typer.Option(help="Why, for whoever looks at it later.")]
+_Effective = Annotated[str, typer.Option("--day", help="The day on which it counts, YYYY-MM-DD; today (UTC).")]
 _Day = Annotated[str, typer.Option(help="The day to which age is counted, YYYY-MM-DD; today (UTC) if left out.")]
 
 
@@ -142,6 +144,69 @@ def send_back(item: _Id, version: _Version, note: _Note, book: Book = None) -> N
     print(_event(called("worklist send-back", book, work).event))
 
 
+@commands.command()
+def absorb(item: _Id, version: _Version, note: _Note, book: Book = None, day: _Effective = "") -> None:
+    """Take the loss of a denial, and close its item. The provider keeps what was earned.
+
+    Example: ledger worklist absorb 5f0c8f6e-5b0e-5d0e-9f3b-0d6f3f6f2c11 --version 2 --note "filed too late"
+    """
+
+    async def work(database: AsyncEngine, chosen: str) -> pb.AbsorbItemResponse:
+        about = _about("absorb", item, version, note) | {"effective_date": day or _today()}
+        return await _service(database).AbsorbItem(pb.AbsorbItemRequest(book=chosen, **about), CONTEXT)
+
+    print(_event(called("worklist absorb", book, work).event))
+
+
+@commands.command("write-off")
+def write_off(item: _Id, version: _Version, note: _Note, book: Book = None, day: _Effective = "") -> None:
+    """Give up the small rest that a payer left open, never more than the cap, and close its item.
+
+    Example: ledger worklist write-off 5f0c8f6e-5b0e-5d0e-9f3b-0d6f3f6f2c11 --version 1 --note "no letter for 3.00"
+    """
+
+    async def work(database: AsyncEngine, chosen: str) -> pb.WriteOffItemResponse:
+        about = _about("write-off", item, version, note) | {"effective_date": day or _today()}
+        return await _service(database).WriteOffItem(pb.WriteOffItemRequest(book=chosen, **about), CONTEXT)
+
+    print(_event(called("worklist write-off", book, work).event))
+
+
+@commands.command("set-cap")
+def set_cap(
+    most: Annotated[str, typer.Argument(help="The largest rest that may be written off, such as 5.00; 0: none.")],
+    reason: Annotated[str, typer.Option(help="Why, for the auditor.")],
+    currency: Annotated[str, typer.Option(help="The currency of the amount.")] = "USD",
+    book: Book = None,
+) -> None:
+    """Say how much may be written off of a claim at once. Until somebody does, nothing may.
+
+    Example: ledger worklist set-cap 5.00 --reason "a letter costs more"
+    """
+    units = amount(most, currency).minor_units
+
+    async def work(database: AsyncEngine, chosen: str) -> write_offs_pb2.SetWriteOffCapResponse:
+        cap = money_pb2.Money(currency_code=currency, minor_units=units)
+        request = write_offs_pb2.SetWriteOffCapRequest(book=chosen, most=cap, reason=reason)
+        return await WriteOffsServicer(database).SetWriteOffCap(request, CONTEXT)
+
+    _print_caps([called("worklist set-cap", book, work).cap])
+
+
+@commands.command()
+def caps(book: Book = None) -> None:
+    """Show how much may be written off of a claim at once, by currency.
+
+    Example: ledger worklist caps
+    """
+
+    async def work(database: AsyncEngine, chosen: str) -> write_offs_pb2.ListWriteOffCapsResponse:
+        request = write_offs_pb2.ListWriteOffCapsRequest(book=chosen)
+        return await WriteOffsServicer(database).ListWriteOffCaps(request, CONTEXT)
+
+    _print_caps(called("worklist caps", book, work).caps)
+
+
 # --- how it is asked and how it looks -----------------------------------------------------------------
 
 
@@ -198,6 +263,11 @@ def _event(one: pb.ItemEvent) -> str:
     entry = f" (entry {one.entry_number})" if one.entry_number else ""
     told = f"{one.version}  {day}  {word(pb.ItemChange, one.change)}{whose} by {one.said_by}"
     return printable(f"{told}{': ' if one.note else ''}{one.note}{entry}")
+
+
+def _print_caps(found: Iterable[write_offs_pb2.WriteOffCap]) -> None:
+    for one in found:
+        print(printable(f"{money(one.most)}  version {one.version} by {one.set_by}: {one.reason}"))
 
 
 def _today() -> str:

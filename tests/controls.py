@@ -72,6 +72,7 @@ FRESH: dict[str, Row] = {
     "denials": {"version": 9},
     "denial_policies": {"version": 9},
     "provider_charging": {"version": 9},
+    "write_off_caps": {"version": 9},
     "bank_statements": {"id": UUID, "position": 99},
     "deposits": {"id": UUID, "entry_number": 1, "returns": None},
     "deposit_traces": {"trace": "fresh"},
@@ -300,6 +301,11 @@ CHECKS: dict[str, Row] = {
     "proposals_proposed_by_check": {"proposed_by": ""},
     "proposals_reason_check": {"reason": ""},
     "proposals_request_hash_check": {"request_hash": "\\xab"},
+    "write_off_caps_amount_check": {"amount": -1},
+    "write_off_caps_currency_check": {"currency": "usd"},
+    "write_off_caps_reason_check": {"reason": ""},
+    "write_off_caps_set_by_check": {"set_by": ""},
+    "write_off_caps_version_check": {"version": 0},
     "provider_charging_reason_check": {"reason": ""},
     "provider_charging_set_by_check": {"set_by": ""},
     "provider_charging_version_check": {"version": 0},
@@ -418,6 +424,7 @@ FOREIGN_KEYS: dict[str, Row] = {
     "proposal_decisions_book_proposal_proposed_by_content_hash_fkey": {"proposal": PROPOSAL + 1},
     "proposals_book_fkey": {"book": "nowhere"},
     "provider_charging_book_fkey": {"book": "nowhere"},
+    "write_off_caps_book_fkey": {"book": "nowhere"},
     "provider_level_adjustments_book_entry_number_fkey": {"entry_number": NEW},
     "provider_level_adjustments_book_remittance_fkey": {"remittance": UUID},
     "reader_books_book_fkey": {"book": "nowhere"},
@@ -499,6 +506,7 @@ KEYS: dict[str, Row] = {
     "proposals_book_proposed_by_idempotency_key_key": {},
     "proposals_pkey": {},
     "provider_charging_pkey": {},
+    "write_off_caps_pkey": {},
     "provider_level_adjustments_pkey": {},
     "reader_books_pkey": {},
     "recorded_levels_pkey": {},
@@ -662,6 +670,7 @@ TRIGGERS: dict[str, dict[str, Sequence[Sequence[str]]]] = {
         "proposals",
         "provider_holds",
         "provider_charging",
+        "write_off_caps",
     )
 }
 # What is emptied with a table, and so refuses it too.

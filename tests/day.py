@@ -20,6 +20,7 @@ from ledger.v1 import charges_pb2 as ch
 from ledger.v1 import periods_pb2 as pe
 from ledger.v1 import postings_pb2 as po
 from ledger.v1 import reports_pb2 as rp
+from ledger.v1 import write_offs_pb2 as wo
 from reconciliation.bank.deposit import Deposit
 from reconciliation.v1 import bank_pb2 as bk
 from reconciliation.v1 import codes_pb2 as cd
@@ -231,6 +232,8 @@ def worklist_worked_on(books: Ledger) -> None:
     books.worklist.GetItem(wl.GetItemRequest(book=books.book, id=item.exception.id))
     about = {"book": books.book, "id": item.exception.id, "idempotency_key": key()}
     books.worklist.AssignItem(wl.AssignItemRequest(version=item.version, owner="mia", **about))
+    cap = wo.SetWriteOffCapRequest(book=books.book, most=usd("5.00"), reason="policy of 2026")
+    books.write_offs.SetWriteOffCap(cap)
 
 
 def bank_told(books: Ledger) -> None:

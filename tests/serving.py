@@ -30,6 +30,7 @@ from ledger.v1.pay_cycles_pb2_grpc import PayCyclesServiceStub
 from ledger.v1.periods_pb2_grpc import PeriodsServiceStub
 from ledger.v1.postings_pb2_grpc import PostingsServiceStub
 from ledger.v1.reports_pb2_grpc import ReportsServiceStub
+from ledger.v1.write_offs_pb2_grpc import WriteOffsServiceStub
 from reconciliation.files import IN_THE_OPEN, Files
 from reconciliation.v1.bank_pb2_grpc import BankServiceStub
 from reconciliation.v1.candidates_pb2_grpc import CandidatesServiceStub
@@ -132,6 +133,11 @@ class Ledger:
     def matches(self) -> MatchesServiceStub:
         """What people say of claim payments."""
         return MatchesServiceStub(self.channel)
+
+    @property
+    def write_offs(self) -> WriteOffsServiceStub:
+        """How much may be written off."""
+        return WriteOffsServiceStub(self.channel)
 
     @property
     def worklist(self) -> WorklistServiceStub:

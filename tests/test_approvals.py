@@ -33,6 +33,7 @@ from ledger.v1 import accounts_pb2 as ac
 from ledger.v1 import approvals_pb2 as pb
 from ledger.v1 import periods_pb2 as pe
 from ledger.v1 import postings_pb2 as po
+from ledger.v1 import write_offs_pb2 as wo
 
 DAY = "2026-04-30"
 CASH, OPENING, PAYABLE = "Assets:Cash", "Equity:Opening", "Liabilities:Payable:Provider:ada"
@@ -107,6 +108,7 @@ NAMES: dict[type[Any], str] = {
     po.RecoverDenialRequest: "recover_denial",
     pb.SetApprovalLimitRequest: "set_approval_limit",
     pe.ReopenPeriodRequest: "reopen_period",
+    wo.WriteOffRequest: "write_off",
 }
 
 

@@ -27,6 +27,9 @@ A line is what happened; it may begin with its day, which then holds for the lin
     policy AETNA on-deposit                         its remittances wait for money; also: on-remittance days=3
     retold                                          the bank tells of its last deposit once more, in another form
     told until 2026-06-30                           the bank has told of all days until then
+    item C1 assigned mia                            what waits on a claim is mia's; also: absorbed, written-off,
+                                                    closed, sent-back
+    write-off-cap 5.00                              an approver says how much may be written off
     calendar 15,31 first=2026-01-01 after=5         cycles are cut off then, and paid so many days after
     payee ada                                       her bank details are known
     cycle 2026-04-15 -> ada 105.00 paid, bob 0.00 held      proposed, approved by another, posted
@@ -39,7 +42,8 @@ A line is what happened; it may begin with its day, which then holds for the lin
     refused PAYABLE_EXCEEDED: paid ada 999.00       a line that is refused, and why
 
 Below `---` stand the balances that must be, of accounts or of all below a prefix; `--- as of DAY` those of a day;
-`entries 5` how many there are; `exceptions denied C1 100.00` those open; `balance-sheet 75.00 = 65.00 + 10.00` is
+`entries 5` how many there are; `exceptions denied C1 100.00` those open; `history C1 assigned mia, absorbed mia`
+what became of the item on a claim and whose it was; `balance-sheet 75.00 = 65.00 + 10.00` is
 assets, liabilities and equity with the result by the report of that day. What is left at the end must be complete:
 an account that is not at zero and not told of fails the story. And after each story the books must be sound.
 """
@@ -85,8 +89,10 @@ from ledger.v1 import pay_cycles_pb2 as pc
 from ledger.v1 import periods_pb2 as pe
 from ledger.v1 import postings_pb2 as po
 from ledger.v1 import reports_pb2 as rp
+from ledger.v1 import write_offs_pb2 as wo
 from reconciliation.v1 import bank_pb2 as bk
 from reconciliation.v1 import reconciliation_pb2 as pb
+from reconciliation.v1 import worklist_pb2 as wl
 
 STORIES = sorted((Path(__file__).parent / "books").glob("*.book"))
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -569,6 +575,59 @@ class Story:
             for one in found
         ]
         assert ", ".join(said) == (told if told != "none" else "")
+
+    def write_off_cap(self, told: str) -> None:
+        """An approver says how much may be written off."""
+        asked = wo.SetWriteOffCapRequest(book=self.ledger.book, most=usd(told), reason="policy of 2026")
+        self.ledger.write_offs.SetWriteOffCap(asked)
+
+    def item(self, told: str) -> None:
+        """Somebody does something about what waits, or has waited, on a claim."""
+        [claim, verb, *owner], _ = words(told)
+        [found] = self.items_on(claim)
+        about: dict[str, Any] = {"book": self.ledger.book, "id": found.exception.id, "version": found.version}
+        about |= {"note": "as decided", "idempotency_key": key()}
+        call, request = self.of_item(verb, owner, about)
+        first = call(request)
+
+        def again() -> None:
+            second = call(request)
+            assert (second.replayed, second.event) == (True, first.event)
+
+        self.last = again
+
+    def of_item(self, verb: str, owner: list[str], about: dict[str, Any]) -> tuple[Any, Any]:
+        """The method, and what it is asked."""
+        list_ = self.ledger.worklist
+        match verb:
+            case "assigned":
+                return list_.AssignItem, wl.AssignItemRequest(owner=owner[0], **about)
+            case "closed":
+                return list_.CloseItem, wl.CloseItemRequest(**about)
+            case "sent-back":
+                return list_.SendBackItem, wl.SendBackItemRequest(**about)
+            case "absorbed":
+                return list_.AbsorbItem, wl.AbsorbItemRequest(effective_date=self.day, **about)
+            case _:
+                assert verb == "written-off"
+                return list_.WriteOffItem, wl.WriteOffItemRequest(effective_date=self.day, **about)
+
+    def items_on(self, claim: str) -> list[wl.Item]:
+        """What waits on a claim, or has waited where nothing does."""
+        for state in (wl.ITEM_STATE_OPEN, wl.ITEM_STATE_CLOSED):
+            asked = wl.ListItemsRequest(book=self.ledger.book, claim=claim, state=state)
+            if found := list(self.ledger.worklist.ListItems(asked).items):
+                return found
+        return []
+
+    def history(self, told: str) -> None:
+        """What became of the item on a claim, and whose it was then (- for nobody's)."""
+        claim, _, expected = told.partition(" ")
+        [found] = self.items_on(claim)
+        asked = wl.GetItemRequest(book=self.ledger.book, id=found.exception.id)
+        events = self.ledger.worklist.GetItem(asked).history
+        said = ", ".join(f"{wl.ItemChange.Name(one.change)} {one.owner or '-'}" for one in events)
+        assert said.replace("ITEM_CHANGE_", "").lower() == expected
 
     def complete(self) -> None:
         """At the end no account is left that is neither told of nor at zero."""

@@ -151,6 +151,10 @@ TABLE = """
     AssignItem           . f . . .
     CloseItem            . f . . .
     SendBackItem         . f . . .
+    AbsorbItem           . f . . .
+    WriteOffItem         . f . . .
+    SetWriteOffCap       . . a . .
+    ListWriteOffCaps     . f a u .
     RecordDeposit        p f . . .
     IngestBankStatement  p f . . .
     ListBankStatements   . f a u .

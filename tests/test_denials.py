@@ -432,6 +432,7 @@ def test_every_kind_is_known_to_this_test() -> None:
         *(Kind.CLAIM_FORWARDED, Kind.OVERPAYMENT_APPLIED, Kind.PATIENT_EVENED),
         *(Kind.PAYOUT_SETTLED, Kind.ALLOWANCE_TRUED_UP, Kind.ALLOWANCE_TAKEN_BACK),
         *(Kind.DEPOSIT_RECEIVED, Kind.DEPOSIT_APPLIED, Kind.DEPOSIT_UNAPPLIED, Kind.DEPOSIT_RETURNED),
+        Kind.REMAINDER_WRITTEN_OFF,
     }
 
 

@@ -813,6 +813,8 @@ ELSEWHERE = {
     "WORKLIST_ITEM_NOT_FOUND": "test_worklist",
     "WORKLIST_ITEM_CHANGED": "test_worklist",
     "WORKLIST_ITEM_CLOSED": "test_worklist",
+    "WORKLIST_ACTION_REFUSED": "tests/books/written_off_refused.book",
+    "WRITE_OFF_ABOVE_CAP": "tests/books/written_off_above_cap.book",
 }
 
 

@@ -50,6 +50,7 @@ PURE = (
     "ledger/pay_cycles/payment_csv.py",
     "ledger/pay_cycles/refusals.py",
     "ledger/sealing.py",
+    "ledger/write_offs/cap.py",
     "reconciliation/amounts.py",
     "reconciliation/balancing.py",
     "reconciliation/bank/addenda.py",

@@ -71,6 +71,7 @@ PROGRAM = {
     "denials": "si",
     "denial_policies": "si",
     "provider_charging": "si",
+    "write_off_caps": "si",
     "bank_statements": "si state posted repeated noted recorded_line reason",
     "deposits": "si",
     "deposit_traces": "si",

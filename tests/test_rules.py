@@ -17,6 +17,7 @@ from ledger.postings.rules import (
     denial_absorbed,
     denial_recovered,
     provider_paid,
+    remainder_written_off,
     reversal,
     session_earned,
 )
@@ -153,6 +154,13 @@ OTHERS = {
         Expenses:DenialsAbsorbed            100.00 Cr C1
         """,
     ),
+    "a small rest written off": (
+        remainder_written_off(claim(open=10_000), AETNA, usd("3.00"), LATER, "coins"),
+        """
+        Revenue:ContractualAdjustments        3.00 Dr C1
+        Assets:Receivable:Insurer:AETNA       3.00 Cr C1
+        """,
+    ),
     "reversal": (
         reversal(session_earned(session("120.00", "20.00", "105.00"), DAY), 7, LATER, "no show"),
         """
@@ -197,6 +205,7 @@ def test_what_follows(case: str) -> None:
             "appeal won",
             ABOUT,
         ),
+        (OTHERS["a small rest written off"][0], Kind.REMAINDER_WRITTEN_OFF, LATER, "coins", ABOUT),
         (OTHERS["reversal"][0], Kind.REVERSAL, LATER, "no show", ABOUT),
     ],
 )
@@ -272,7 +281,7 @@ def test_no_denial_touches_a_payable(rule: object, cents: int, payer: str) -> No
     assert {posting.account.split(":")[0] for posting in entry.postings} == {"Assets", "Expenses"}
 
 
-@pytest.mark.parametrize("rule", [denial_absorbed, denial_recovered])
+@pytest.mark.parametrize("rule", [denial_absorbed, denial_recovered, remainder_written_off])
 def test_no_denial_can_even_name_a_payable(rule: object) -> None:
     """Nothing in the rule's own words speaks of a provider or of a payable."""
     source = inspect.getsource(rule).lower()  # type: ignore[arg-type]

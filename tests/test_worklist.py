@@ -9,15 +9,22 @@ from typing import Any
 import grpc
 import pytest
 from banks import banked, moved, statement
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from payers import claim, deliver, file, plb, remittance
 from serving import Ledger, key, open_book, payout, refusal, refused, session, usd
-from test_approvals import by
+from test_approvals import approved, by, limited, proposed, proposing
 from test_command import without_log
+from test_denials import swept
 from typer.testing import CliRunner
 
 from ledger.errors import Refusal
 from ledger.money import plain
+from ledger.v1 import postings_pb2 as po
+from ledger.v1 import reports_pb2 as rp
+from ledger.v1 import write_offs_pb2 as wo
 from reconciliation.v1 import bank_pb2 as bk
+from reconciliation.v1 import denials_pb2 as dn
 from reconciliation.v1 import reconciliation_pb2 as pb
 from reconciliation.v1 import worklist_pb2 as wl
 from service import calling, noting
@@ -462,3 +469,195 @@ def test_the_list_is_worked_from_the_command_line(books: Ledger, monkeypatch: py
         "assigned to bob by mia: your payer",
         "closed by mia: known",
     ]
+
+
+# --- what is given up ---------------------------------------------------------------------------------
+
+
+def giving_up(books: Ledger, form: Any, item: wl.Item, **changed: Any) -> Any:
+    return closing(books, form, item, **({"effective_date": "2026-07-01"} | changed))
+
+
+def capped(books: Ledger, most: str) -> wo.WriteOffCap:
+    asked = wo.SetWriteOffCapRequest(book=books.book, most=usd(most), reason="policy of 2026")
+    return books.write_offs.SetWriteOffCap(asked, metadata=by("abe")).cap
+
+
+def test_an_absorbed_item_names_its_entry(books: Ledger) -> None:
+    """One key, one entry: the same again posts nothing; the denial's own life goes on with it."""
+    denied(books)
+    request = giving_up(books, wl.AbsorbItemRequest, only(books))
+    event = books.worklist.AbsorbItem(request, metadata=by("mia")).event
+    posted = books.entries()[-1]
+    assert (event.entry_number, posted.kind) == (posted.number, po.KIND_DENIAL_ABSORBED)
+    assert (posted.description, posted.actor, posted.effective_date) == (request.note, "mia", "2026-07-01")
+    again = books.worklist.AbsorbItem(request, metadata=by("mia"))
+    assert (again.replayed, again.event, len(books.entries())) == (True, event, posted.number)
+    life = books.denials.GetDenial(dn.GetDenialRequest(book=books.book, claim="C1", payer="AETNA")).history
+    assert [one.entry_number for one in life][-1] == posted.number
+    request.effective_date = "2026-07-02"
+    found = refused(lambda asked: books.worklist.AbsorbItem(asked, metadata=by("mia")), request)
+    assert found.reason == "IDEMPOTENCY_KEY_REUSED"
+
+
+def test_absorbing_closes_what_else_waits_on_the_claim(books: Ledger) -> None:
+    """Two remittances have denied it: one item is absorbed, the other closes by itself."""
+    denied(books)
+    denied(books)
+    first, second = listed(books)
+    books.worklist.AbsorbItem(giving_up(books, wl.AbsorbItemRequest, first), metadata=by("mia"))
+    assert (listed(books), told(books, first), told(books, second)) == ([], ["absorbed - mia"], ["settled - mia"])
+
+
+def test_twenty_people_absorb_one_item(books: Ledger) -> None:
+    """One entry."""
+    denied(books)
+    seen = only(books)
+
+    def reach(n: int) -> str:
+        request = giving_up(books, wl.AbsorbItemRequest, seen)
+        try:
+            books.worklist.AbsorbItem(request, metadata=by(f"p{n}"))
+        except grpc.RpcError as error:
+            return refusal(error).reason
+        return "absorbed"
+
+    with ThreadPoolExecutor(20) as people:
+        outcomes = [*people.map(reach, range(20))]
+    assert sorted(outcomes) == ["WORKLIST_ITEM_CLOSED"] * 19 + ["absorbed"]
+    assert [one.kind for one in books.entries()].count(po.KIND_DENIAL_ABSORBED) == 1
+
+
+def test_what_is_refused_leaves_the_item_as_it_was(books: Ledger) -> None:
+    denied(books)
+    limited(books, po.KIND_DENIAL_ABSORBED, 99_99)
+    item, before = only(books), books.state()
+    assert refused(books.worklist.AbsorbItem, giving_up(books, wl.AbsorbItemRequest, item)).reason == (
+        "APPROVAL_NEEDED"
+    )
+    assert (only(books), books.state()) == (item, before)
+
+
+def test_above_the_limit_a_second_person_writes_off(books: Ledger) -> None:
+    """Never more than the cap, whoever agrees; upkeep closes the item, and its history names the entry."""
+    short(books, "C1", "4.00", "96.00")
+    limited(books, po.KIND_REMAINDER_WRITTEN_OFF, 3_00)
+    item = only(books)
+    act = wo.WriteOffRequest(book=books.book, claim="C1", effective_date="2026-07-01", reason="no letter")
+    found = refused(lambda asked: books.approvals.Propose(asked, metadata=by("mia")), proposing(books, act))
+    assert (found.reason, found.facts) == (
+        "WRITE_OFF_ABOVE_CAP",
+        {"currency": "USD", "amount": "4.00", "cap": "0.00"},
+    )
+    capped(books, "5.00")
+    asked = giving_up(books, wl.WriteOffItemRequest, item)
+    assert refused(books.worklist.WriteOffItem, asked).reason == "APPROVAL_NEEDED"
+    proposal = proposed(books, act, "mia")
+    capped(books, "3.99")
+    assert refused(lambda one: approved(books, one), proposal).reason == "WRITE_OFF_ABOVE_CAP"
+    capped(books, "4.00")
+    number = approved(books, proposal).entry.number
+    books.loop.run(swept(books.url))
+    [settled] = got(books, item).history
+    assert (settled.note, settled.entry_number) == ("by remainder_written_off on claim C1", number)
+    assert settled.said_by == "mia"
+
+
+def test_a_cap_is_set_by_version(books: Ledger) -> None:
+    assert list(books.write_offs.ListWriteOffCaps(wo.ListWriteOffCapsRequest(book=books.book)).caps) == []
+    assert (capped(books, "5.00").version, capped(books, "5.00").version) == (1, 1)
+    assert (capped(books, "0.00").version, capped(books, "0.00").set_by) == (2, "abe")
+    [found] = books.write_offs.ListWriteOffCaps(wo.ListWriteOffCapsRequest(book=books.book)).caps
+    assert (found.most.minor_units, found.version, found.reason) == (0, 2, "policy of 2026")
+    below = wo.SetWriteOffCapRequest(book=books.book, most=usd("-1.00"), reason="no")
+    assert refused(books.write_offs.SetWriteOffCap, below).reason == "AMOUNT_INVALID"
+
+
+def test_what_is_written_off_is_contractual_in_the_roll_forward(books: Ledger) -> None:
+    short(books, "C1", "4.00", "96.00")
+    capped(books, "5.00")
+    books.worklist.WriteOffItem(giving_up(books, wl.WriteOffItemRequest, only(books)))
+    asked = rp.GetReceivablesRollforwardRequest(book=books.book, effective_from="2026-07-01", as_of="2026-07-31")
+    [row] = books.reports.GetReceivablesRollforward(asked).rows
+    assert (row.contractual.minor_units, row.other.minor_units) == (-4_00, 0)
+
+
+def test_a_denial_and_a_rest_are_given_up_on_the_command_line(
+    books: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    denied(books)
+    short(books, "C2", "4.00", "96.00")
+    loss, rest = (one.exception.id for one in listed(books))
+    desk = Desk(books, monkeypatch, "mia")
+    assert desk.type("caps") == ""
+    assert desk.refused("write-off", rest, "--version", "1", "--note", "coins") == "WRITE_OFF_ABOVE_CAP"
+    assert desk.type("set-cap", "5.00", "--reason", "a letter costs more") == (
+        "5.00 USD  version 1 by mia: a letter costs more\n"
+    )
+    assert desk.type("caps").startswith("5.00 USD")
+    day = ("--day", "2026-07-01")
+    off = desk.type("write-off", rest, "--version", "1", "--note", "coins", *day)
+    assert re.search(r"written off by mia: coins \(entry \d+\)\n", off)
+    absorbed = desk.type("absorb", loss, "--version", "1", "--note", "too late", *day)
+    assert re.search(r"absorbed by mia: too late \(entry \d+\)\n", absorbed)
+    assert desk.type("absorb", loss, "--version", "1", "--note", "too late", *day) == absorbed
+
+
+# --- a model ------------------------------------------------------------------------------------------
+
+WORDS = {
+    "assign mia": "assigned",
+    "assign bob": "assigned",
+    "assign ": "assigned",
+    "close": "closed",
+    "send back": "sent_back",
+    "absorb": "absorbed",
+    "stale": "",
+    "the payer pays": "settled",
+}
+
+
+@settings(max_examples=25, deadline=None)
+@given(steps=st.lists(st.sampled_from([*WORDS]), max_size=6))
+def test_an_item_is_what_its_history_says(server: Ledger, steps: list[str]) -> None:
+    """Whatever people and the mail do in whatever order: one change a version, and none once it is closed."""
+    books = server.of(f"worklist-{next(_books)}")
+    open_book(books, books.book)
+    books.postings.RecordSession(session("C1", book=books.book, charge="150.00", patient_share="20.00"))
+    denied(books)
+    item, expected, owner, closed = only(books), [], "-", False
+    for step in steps:
+        seen = got(books, item).item
+        done = _stepped(books, seen, step)
+        if step != "the payer pays":
+            refusal_ = "WORKLIST_ITEM_CLOSED" if closed else "WORKLIST_ITEM_CHANGED" if step == "stale" else ""
+            assert done == refusal_, steps
+        if closed or step == "stale":
+            continue
+        owner = (step.removeprefix("assign ") or "-") if step.startswith("assign ") else owner
+        closed = not step.startswith("assign ")
+        expected.append(f"{WORDS[step]} {owner} local")
+    assert told(books, item) == expected
+    assert (got(books, item).item.state == wl.ITEM_STATE_CLOSED) is closed
+    assert books.wrong() == []
+
+
+def _stepped(books: Ledger, seen: wl.Item, step: str) -> str:
+    """Does it, and says how it was refused."""
+    if step == "the payer pays":
+        paid(books)
+        return ""
+    if step.startswith("assign ") or step == "stale":
+        stale = {"version": seen.version + 1} if step == "stale" else {}
+        call, request = books.worklist.AssignItem, assigning(books, seen, step.removeprefix("assign "), **stale)
+    elif step == "absorb":
+        call, request = books.worklist.AbsorbItem, giving_up(books, wl.AbsorbItemRequest, seen)
+    elif step == "close":
+        call, request = books.worklist.CloseItem, closing(books, wl.CloseItemRequest, seen)
+    else:
+        call, request = books.worklist.SendBackItem, closing(books, wl.SendBackItemRequest, seen)
+    try:
+        call(request)
+    except grpc.RpcError as error:
+        return refusal(error).reason
+    return ""

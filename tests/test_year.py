@@ -79,7 +79,7 @@ def received(server: Ledger, month: int) -> None:
 
 RARE = {
     *("claim_adjusted", "payment_suspended", "overpayment_applied", "patient_evened", "provider_charged"),
-    *("deposit_applied", "deposit_unapplied"),
+    *("deposit_applied", "deposit_unapplied", "remainder_written_off"),
 }
 """Kinds that this year may go without; the stories have them."""
 

@@ -23,6 +23,7 @@ from ledger.postings.chain import request_hash
 from ledger.postings.entry import PostedEntry
 from ledger.postings.store import posting_count
 from ledger.v1 import approvals_pb2 as pb
+from ledger.write_offs.store import refuse_uncapped
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ async def preview(
     await refuse_charging(connection, head.book, asked.name)
     request = await _request(connection, head.book, asked, asked.wanted, maker)
     [[outcome]] = await journal.preview(connection, head.book, [Submission([request])])
-    return _entered(request, outcome)
+    return await _entered(connection, head.book, request, outcome)
 
 
 async def keep(connection: AsyncConnection, proposal: Proposal, done: Done) -> None:
@@ -85,7 +86,7 @@ async def do(connection: AsyncConnection, head: Head, proposal: Proposal) -> Don
     await refuse_charging(connection, head.book, asked.name)
     request = await _request(connection, head.book, asked, asked.wanted, proposal.proposed_by)
     _, [[outcome]] = await journal.post(connection, head, [Submission([request])])
-    return _entered(request, outcome)
+    return await _entered(connection, head.book, request, outcome)
 
 
 async def _request(
@@ -96,11 +97,12 @@ async def _request(
     return replace(wanted, actor=maker, approved=True, by_finance=True)  # nobody else may propose
 
 
-def _entered(request: Request, outcome: Outcome) -> Done:
+async def _entered(connection: AsyncConnection, book: str, request: Request, outcome: Outcome) -> Done:
     if isinstance(outcome, Refusal):
         raise outcome
     if outcome.replayed:
         raise _used(request, outcome)
+    await refuse_uncapped(connection, book, outcome.entry.entry)
     stated = outcome.entry.entry.stated()
     shown = pb.Preview(entry=entries.entry(outcome.entry, recorded=False))
     return Done(stated, shown, request_hash(request.command.stated()), outcome.entry)

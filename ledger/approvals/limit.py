@@ -8,7 +8,10 @@ from ledger.errors import ApprovalNeeded
 from ledger.money import plain
 from ledger.postings.entry import JournalEntry, Kind
 
-LIMITED = (Kind.MANUAL, Kind.REVERSAL, Kind.PROVIDER_PAID, Kind.DENIAL_ABSORBED, Kind.DENIAL_RECOVERED)
+LIMITED = (
+    *(Kind.MANUAL, Kind.REVERSAL, Kind.PROVIDER_PAID),
+    *(Kind.DENIAL_ABSORBED, Kind.DENIAL_RECOVERED, Kind.REMAINDER_WRITTEN_OFF),
+)
 """What people ask for by hand. What sessions earn and what remittances settle has no limit."""
 
 NONE = "none"

@@ -136,6 +136,8 @@ def wanted(name: str, request: Any) -> Wanted:
             return pay_cycles.cycle_wanted(request)
         case "accept_payee":
             return pay_cycles.payee_wanted(request)
+        case "write_off":
+            return postings.write_off(request)
         case "charge_provider":
             return postings.charge_provider(request)
         case _:

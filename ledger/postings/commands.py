@@ -242,8 +242,8 @@ def _reversible(books: Books, number: int) -> PostedEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class _AboutDenial:
-    """What absorbing and recovering a denial have in common."""
+class _AboutClaim:
+    """What absorbing and recovering a denial, and writing off a rest, have in common."""
 
     claim: str
     effective_date: date
@@ -285,6 +285,17 @@ class _AboutDenial:
             raise ClaimNotFound(f"the books know no claim {self.claim}", claim=self.claim)
         return item
 
+    def _receivable(self, item: Item) -> str:
+        """The account of the payer that owes something: the one named, or the only one."""
+        if self.payer:
+            return chart.receivable(self.payer)
+        open_ = [account for account, due in item.receivables().items() if due > 0]
+        if not open_:
+            raise ClaimNotFound(f"no payer owes anything on claim {self.claim}", claim=self.claim)
+        if len(open_) > 1:
+            raise _ambiguous(self.claim, open_)
+        return open_[0]
+
     def _within(self, item: Item, open_: int) -> Amount:
         """The amount asked for, or all of it, where that much is there."""
         if open_ <= 0:
@@ -301,7 +312,7 @@ class _AboutDenial:
 
 
 @dataclass(frozen=True, slots=True)
-class AbsorbDenial(_AboutDenial):
+class AbsorbDenial(_AboutClaim):
     """The payer will not pay this claim; the company takes the loss."""
 
     def stated(self) -> dict[str, str]:
@@ -315,19 +326,30 @@ class AbsorbDenial(_AboutDenial):
         unpaid = self._within(item, item.balance(receivable))
         return rules.denial_absorbed(item, receivable, unpaid, self.effective_date, self.reason)
 
-    def _receivable(self, item: Item) -> str:
-        if self.payer:
-            return chart.receivable(self.payer)
-        open_ = [account for account, due in item.receivables().items() if due > 0]
-        if not open_:
-            raise ClaimNotFound(f"no payer owes anything on claim {self.claim}", claim=self.claim)
-        if len(open_) > 1:
-            raise _ambiguous(self.claim, open_)
-        return open_[0]
+
+@dataclass(frozen=True, slots=True)
+class WriteOffRemainder(_AboutClaim):
+    """A small rest of what a payer owes is given up."""
+
+    def accounts(self) -> Iterable[str]:
+        """What the contract allows less; the receivables are the item's own."""
+        named = (chart.receivable(self.payer),) if self.payer else ()
+        return (chart.CONTRACTUAL_ADJUSTMENTS, *named)
+
+    def stated(self) -> dict[str, str]:
+        """Which claim, when, why and how much."""
+        return self._stated(Kind.REMAINDER_WRITTEN_OFF)
+
+    def entry(self, books: Books) -> JournalEntry:
+        """Raises ClaimNotFound, ClaimExceeded or PayerAmbiguous."""
+        item = self._found(books)
+        receivable = self._receivable(item)
+        unpaid = self._within(item, item.balance(receivable))
+        return rules.remainder_written_off(item, receivable, unpaid, self.effective_date, self.reason)
 
 
 @dataclass(frozen=True, slots=True)
-class RecoverDenial(_AboutDenial):
+class RecoverDenial(_AboutClaim):
     """An absorbed denial was overturned; the payer owes again."""
 
     def stated(self) -> dict[str, str]:

@@ -41,6 +41,7 @@ class Kind(StrEnum):
     DEPOSIT_APPLIED = "deposit_applied"
     DEPOSIT_UNAPPLIED = "deposit_unapplied"
     DEPOSIT_RETURNED = "deposit_returned"
+    REMAINDER_WRITTEN_OFF = "remainder_written_off"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,11 @@ from ledger.postings.commands import (
     Post,
     RecoverDenial,
     ReverseEntry,
+    WriteOffRemainder,
 )
 from ledger.postings.entry import Dimensions, JournalEntry, Kind, PostedEntry, Posting
 from ledger.postings.rules import Session, session_earned
-from ledger.v1 import accounts_pb2, charges_pb2, errors_pb2
+from ledger.v1 import accounts_pb2, charges_pb2, errors_pb2, write_offs_pb2
 from ledger.v1 import postings_pb2 as pb
 
 _SIDES: Mapping[int, Side] = {accounts_pb2.SIDE_DEBIT: Side.DEBIT, accounts_pb2.SIDE_CREDIT: Side.CREDIT}
@@ -152,6 +153,11 @@ def recover_denial(message: pb.RecoverDenialRequest) -> Request:
     return _request(_key(message.idempotency_key), RecoverDenial(**_about_denial(message)))
 
 
+def write_off(message: write_offs_pb2.WriteOffRequest) -> Request:
+    """A small rest that a person gives up, as a caller proposes it."""
+    return _request(_key(message.idempotency_key), WriteOffRemainder(**_about_denial(message)))
+
+
 class _Denial(TypedDict):
     claim: str
     payer: str | None
@@ -160,7 +166,9 @@ class _Denial(TypedDict):
     reason: str
 
 
-def _about_denial(message: pb.AbsorbDenialRequest | pb.RecoverDenialRequest) -> _Denial:
+def _about_denial(
+    message: pb.AbsorbDenialRequest | pb.RecoverDenialRequest | write_offs_pb2.WriteOffRequest,
+) -> _Denial:
     return {
         "claim": fields.required("claim", message.claim),
         "payer": _optional(message, "payer"),

@@ -130,6 +130,22 @@ def denial_recovered(
     )
 
 
+def remainder_written_off(
+    claim: Item, receivable: str, unpaid: Amount, effective_date: date, reason: str
+) -> JournalEntry:
+    """A small rest is not worth asking for: it counts as what the contract allows less."""
+    return JournalEntry(
+        kind=Kind.REMAINDER_WRITTEN_OFF,
+        effective_date=effective_date,
+        postings=(
+            debit(chart.CONTRACTUAL_ADJUSTMENTS, unpaid, claim.name),
+            credit(receivable, unpaid, claim.name),
+        ),
+        description=reason,
+        dimensions=claim.dimensions,
+    )
+
+
 def provider_charged(
     provider: str, claim: str | None, amount: Amount, effective_date: date, reason: str
 ) -> JournalEntry:

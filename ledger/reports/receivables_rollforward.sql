@@ -71,7 +71,9 @@ WITH facts AS (
         CASE
             WHEN e.kind IN ('session_earned', 'denial_absorbed', 'denial_recovered', 'claim_forwarded') THEN e.kind
             WHEN e.kind IN ('reversal', 'payment_reversed') THEN 'reversed'
-            WHEN e.kind IN ('claim_paid', 'claim_adjusted', 'overpayment_applied', 'patient_evened') THEN 'settled'
+            WHEN e.kind IN (
+                'claim_paid', 'claim_adjusted', 'overpayment_applied', 'patient_evened', 'remainder_written_off'
+            ) THEN 'settled'
             ELSE 'other'
         END AS told_by
     FROM told AS t

@@ -28,65 +28,66 @@ from ledger.v1 import money_pb2 as ledger_dot_v1_dot_money__pb2
 from ledger.v1 import periods_pb2 as ledger_dot_v1_dot_periods__pb2
 from ledger.v1 import pay_cycles_pb2 as ledger_dot_v1_dot_pay__cycles__pb2
 from ledger.v1 import postings_pb2 as ledger_dot_v1_dot_postings__pb2
+from ledger.v1 import write_offs_pb2 as ledger_dot_v1_dot_write__offs__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19ledger/v1/approvals.proto\x12\tledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17ledger/v1/charges.proto\x1a\x15ledger/v1/money.proto\x1a\x17ledger/v1/periods.proto\x1a\x1aledger/v1/pay_cycles.proto\x1a\x18ledger/v1/postings.proto\"\xeb\x01\n\rApprovalLimit\x12\x1d\n\x04kind\x18\x01 \x01(\x0e\x32\x0f.ledger.v1.Kind\x12\x15\n\rcurrency_code\x18\x02 \x01(\t\x12 \n\x06\x61mount\x18\x03 \x01(\x0b\x32\x10.ledger.v1.Money\x12\x0f\n\x07version\x18\x04 \x01(\x05\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0e\n\x06set_by\x18\x06 \x01(\t\x12*\n\x06set_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x61\x66ter_entry\x18\x08 \x01(\x03\x12\x10\n\x08proposal\x18\t \x01(\x03\"\xa0\x01\n\x17SetApprovalLimitRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x1d\n\x04kind\x18\x02 \x01(\x0e\x32\x0f.ledger.v1.Kind\x12\x15\n\rcurrency_code\x18\x03 \x01(\t\x12\x15\n\x0bminor_units\x18\x04 \x01(\x03H\x00\x12\x11\n\x07removed\x18\x05 \x01(\x08H\x00\x12\x0e\n\x06reason\x18\x06 \x01(\tB\x07\n\x05limit\"C\n\x18SetApprovalLimitResponse\x12\'\n\x05limit\x18\x01 \x01(\x0b\x32\x18.ledger.v1.ApprovalLimit\"a\n\x19ListApprovalLimitsRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x0f\n\x07history\x18\x02 \x01(\x08\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"_\n\x1aListApprovalLimitsResponse\x12(\n\x06limits\x18\x01 \x03(\x0b\x32\x18.ledger.v1.ApprovalLimit\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xc7\x04\n\x03\x41\x63t\x12\x31\n\npost_entry\x18\x01 \x01(\x0b\x32\x1b.ledger.v1.PostEntryRequestH\x00\x12\x37\n\rreverse_entry\x18\x02 \x01(\x0b\x32\x1e.ledger.v1.ReverseEntryRequestH\x00\x12\x35\n\x0cpay_provider\x18\x03 \x01(\x0b\x32\x1d.ledger.v1.PayProviderRequestH\x00\x12\x37\n\rabsorb_denial\x18\x04 \x01(\x0b\x32\x1e.ledger.v1.AbsorbDenialRequestH\x00\x12\x39\n\x0erecover_denial\x18\x05 \x01(\x0b\x32\x1f.ledger.v1.RecoverDenialRequestH\x00\x12@\n\x12set_approval_limit\x18\x06 \x01(\x0b\x32\".ledger.v1.SetApprovalLimitRequestH\x00\x12\x37\n\rreopen_period\x18\x14 \x01(\x0b\x32\x1e.ledger.v1.ReopenPeriodRequestH\x00\x12\x36\n\rrun_pay_cycle\x18\x19 \x01(\x0b\x32\x1d.ledger.v1.RunPayCycleRequestH\x00\x12.\n\x0c\x61\x63\x63\x65pt_payee\x18\x1a \x01(\x0b\x32\x16.ledger.v1.AcceptPayeeH\x00\x12;\n\x0f\x63harge_provider\x18\x10 \x01(\x0b\x32 .ledger.v1.ChargeProviderRequestH\x00\x42\t\n\x07request\"\xe5\x01\n\x07Preview\x12(\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x17.ledger.v1.JournalEntryH\x00\x12\'\n\x05limit\x18\x02 \x01(\x0b\x32\x16.ledger.v1.LimitChangeH\x00\x12)\n\x06period\x18\x14 \x01(\x0b\x32\x17.ledger.v1.PeriodChangeH\x00\x12(\n\tpay_cycle\x18\x19 \x01(\x0b\x32\x13.ledger.v1.PayCycleH\x00\x12\'\n\x05payee\x18\x1a \x01(\x0b\x32\x16.ledger.v1.PayeeChangeH\x00\x42\t\n\x07outcome\"S\n\x0cPeriodChange\x12!\n\x06\x62\x65\x66ore\x18\x01 \x01(\x0b\x32\x11.ledger.v1.Period\x12 \n\x05\x61\x66ter\x18\x02 \x01(\x0b\x32\x11.ledger.v1.Period\"`\n\x0bLimitChange\x12(\n\x06\x62\x65\x66ore\x18\x01 \x01(\x0b\x32\x18.ledger.v1.ApprovalLimit\x12\'\n\x05\x61\x66ter\x18\x02 \x01(\x0b\x32\x18.ledger.v1.ApprovalLimit\"P\n\x0bPayeeChange\x12 \n\x06\x62\x65\x66ore\x18\x01 \x01(\x0b\x32\x10.ledger.v1.Payee\x12\x1f\n\x05\x61\x66ter\x18\x02 \x01(\x0b\x32\x10.ledger.v1.Payee\"\xce\x02\n\x08Proposal\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\'\n\x05state\x18\x02 \x01(\x0e\x32\x18.ledger.v1.ProposalState\x12\x1b\n\x03\x61\x63t\x18\x03 \x01(\x0b\x32\x0e.ledger.v1.Act\x12#\n\x07preview\x18\x04 \x01(\x0b\x32\x12.ledger.v1.Preview\x12\x14\n\x0c\x63ontent_hash\x18\x05 \x01(\x0c\x12\x13\n\x0bproposed_by\x18\x06 \x01(\t\x12/\n\x0bproposed_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0fidempotency_key\x18\x08 \x01(\t\x12\x0e\n\x06reason\x18\t \x01(\t\x12\x13\n\x0b\x61ge_seconds\x18\n \x01(\x03\x12-\n\x08\x64\x65\x63ision\x18\x0b \x01(\x0b\x32\x1b.ledger.v1.ProposalDecision\"|\n\x10ProposalDecision\x12\x12\n\ndecided_by\x18\x01 \x01(\t\x12.\n\ndecided_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x14\n\x0c\x65ntry_number\x18\x04 \x01(\x03\"d\n\x0eProposeRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x1b\n\x03\x61\x63t\x18\x04 \x01(\x0b\x32\x0e.ledger.v1.Act\"J\n\x0fProposeResponse\x12%\n\x08proposal\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Proposal\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"T\n\x12GetProposalRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x10\n\x06number\x18\x02 \x01(\x03H\x00\x12\x16\n\x0c\x65ntry_number\x18\x03 \x01(\x03H\x00\x42\x06\n\x04name\"<\n\x13GetProposalResponse\x12%\n\x08proposal\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Proposal\"t\n\x14ListProposalsRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\'\n\x05state\x18\x02 \x01(\x0e\x32\x18.ledger.v1.ProposalState\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"X\n\x15ListProposalsResponse\x12&\n\tproposals\x18\x01 \x03(\x0b\x32\x13.ledger.v1.Proposal\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"T\n\x0e\x41pproveRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x03\x12\x14\n\x0c\x63ontent_hash\x18\x03 \x01(\x0c\x12\x0e\n\x06reason\x18\x04 \x01(\t\"r\n\x0f\x41pproveResponse\x12%\n\x08proposal\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Proposal\x12&\n\x05\x65ntry\x18\x02 \x01(\x0b\x32\x17.ledger.v1.JournalEntry\x12\x10\n\x08replayed\x18\x03 \x01(\x08\">\n\x0e\x44\x65\x63lineRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x03\x12\x0e\n\x06reason\x18\x03 \x01(\t\"J\n\x0f\x44\x65\x63lineResponse\x12%\n\x08proposal\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Proposal\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"?\n\x0fWithdrawRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x03\x12\x0e\n\x06reason\x18\x03 \x01(\t\"K\n\x10WithdrawResponse\x12%\n\x08proposal\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Proposal\x12\x10\n\x08replayed\x18\x02 \x01(\x08*\xa0\x01\n\rProposalState\x12\x1e\n\x1aPROPOSAL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13PROPOSAL_STATE_OPEN\x10\x01\x12\x1b\n\x17PROPOSAL_STATE_APPROVED\x10\x02\x12\x1b\n\x17PROPOSAL_STATE_DECLINED\x10\x03\x12\x1c\n\x18PROPOSAL_STATE_WITHDRAWN\x10\x04\x32\xff\x04\n\x10\x41pprovalsService\x12[\n\x10SetApprovalLimit\x12\".ledger.v1.SetApprovalLimitRequest\x1a#.ledger.v1.SetApprovalLimitResponse\x12\x61\n\x12ListApprovalLimits\x12$.ledger.v1.ListApprovalLimitsRequest\x1a%.ledger.v1.ListApprovalLimitsResponse\x12@\n\x07Propose\x12\x19.ledger.v1.ProposeRequest\x1a\x1a.ledger.v1.ProposeResponse\x12L\n\x0bGetProposal\x12\x1d.ledger.v1.GetProposalRequest\x1a\x1e.ledger.v1.GetProposalResponse\x12R\n\rListProposals\x12\x1f.ledger.v1.ListProposalsRequest\x1a .ledger.v1.ListProposalsResponse\x12@\n\x07\x41pprove\x12\x19.ledger.v1.ApproveRequest\x1a\x1a.ledger.v1.ApproveResponse\x12@\n\x07\x44\x65\x63line\x12\x19.ledger.v1.DeclineRequest\x1a\x1a.ledger.v1.DeclineResponse\x12\x43\n\x08Withdraw\x12\x1a.ledger.v1.WithdrawRequest\x1a\x1b.ledger.v1.WithdrawResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19ledger/v1/approvals.proto\x12\tledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17ledger/v1/charges.proto\x1a\x15ledger/v1/money.proto\x1a\x17ledger/v1/periods.proto\x1a\x1aledger/v1/pay_cycles.proto\x1a\x18ledger/v1/postings.proto\x1a\x1aledger/v1/write_offs.proto\"\xeb\x01\n\rApprovalLimit\x12\x1d\n\x04kind\x18\x01 \x01(\x0e\x32\x0f.ledger.v1.Kind\x12\x15\n\rcurrency_code\x18\x02 \x01(\t\x12 \n\x06\x61mount\x18\x03 \x01(\x0b\x32\x10.ledger.v1.Money\x12\x0f\n\x07version\x18\x04 \x01(\x05\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0e\n\x06set_by\x18\x06 \x01(\t\x12*\n\x06set_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x61\x66ter_entry\x18\x08 \x01(\x03\x12\x10\n\x08proposal\x18\t \x01(\x03\"\xa0\x01\n\x17SetApprovalLimitRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x1d\n\x04kind\x18\x02 \x01(\x0e\x32\x0f.ledger.v1.Kind\x12\x15\n\rcurrency_code\x18\x03 \x01(\t\x12\x15\n\x0bminor_units\x18\x04 \x01(\x03H\x00\x12\x11\n\x07removed\x18\x05 \x01(\x08H\x00\x12\x0e\n\x06reason\x18\x06 \x01(\tB\x07\n\x05limit\"C\n\x18SetApprovalLimitResponse\x12\'\n\x05limit\x18\x01 \x01(\x0b\x32\x18.ledger.v1.ApprovalLimit\"a\n\x19ListApprovalLimitsRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x0f\n\x07history\x18\x02 \x01(\x08\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"_\n\x1aListApprovalLimitsResponse\x12(\n\x06limits\x18\x01 \x03(\x0b\x32\x18.ledger.v1.ApprovalLimit\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xf9\x04\n\x03\x41\x63t\x12\x31\n\npost_entry\x18\x01 \x01(\x0b\x32\x1b.ledger.v1.PostEntryRequestH\x00\x12\x37\n\rreverse_entry\x18\x02 \x01(\x0b\x32\x1e.ledger.v1.ReverseEntryRequestH\x00\x12\x35\n\x0cpay_provider\x18\x03 \x01(\x0b\x32\x1d.ledger.v1.PayProviderRequestH\x00\x12\x37\n\rabsorb_denial\x18\x04 \x01(\x0b\x32\x1e.ledger.v1.AbsorbDenialRequestH\x00\x12\x39\n\x0erecover_denial\x18\x05 \x01(\x0b\x32\x1f.ledger.v1.RecoverDenialRequestH\x00\x12@\n\x12set_approval_limit\x18\x06 \x01(\x0b\x32\".ledger.v1.SetApprovalLimitRequestH\x00\x12\x37\n\rreopen_period\x18\x14 \x01(\x0b\x32\x1e.ledger.v1.ReopenPeriodRequestH\x00\x12\x36\n\rrun_pay_cycle\x18\x19 \x01(\x0b\x32\x1d.ledger.v1.RunPayCycleRequestH\x00\x12.\n\x0c\x61\x63\x63\x65pt_payee\x18\x1a \x01(\x0b\x32\x16.ledger.v1.AcceptPayeeH\x00\x12;\n\x0f\x63harge_provider\x18\x10 \x01(\x0b\x32 .ledger.v1.ChargeProviderRequestH\x00\x12\x30\n\twrite_off\x18\xb4\x01 \x01(\x0b\x32\x1a.ledger.v1.WriteOffRequestH\x00\x42\t\n\x07request\"\xe5\x01\n\x07Preview\x12(\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x17.ledger.v1.JournalEntryH\x00\x12\'\n\x05limit\x18\x02 \x01(\x0b\x32\x16.ledger.v1.LimitChangeH\x00\x12)\n\x06period\x18\x14 \x01(\x0b\x32\x17.ledger.v1.PeriodChangeH\x00\x12(\n\tpay_cycle\x18\x19 \x01(\x0b\x32\x13.ledger.v1.PayCycleH\x00\x12\'\n\x05payee\x18\x1a \x01(\x0b\x32\x16.ledger.v1.PayeeChangeH\x00\x42\t\n\x07outcome\"S\n\x0cPeriodChange\x12!\n\x06\x62\x65\x66ore\x18\x01 \x01(\x0b\x32\x11.ledger.v1.Period\x12 \n\x05\x61\x66ter\x18\x02 \x01(\x0b\x32\x11.ledger.v1.Period\"`\n\x0bLimitChange\x12(\n\x06\x62\x65\x66ore\x18\x01 \x01(\x0b\x32\x18.ledger.v1.ApprovalLimit\x12\'\n\x05\x61\x66ter\x18\x02 \x01(\x0b\x32\x18.ledger.v1.ApprovalLimit\"P\n\x0bPayeeChange\x12 \n\x06\x62\x65\x66ore\x18\x01 \x01(\x0b\x32\x10.ledger.v1.Payee\x12\x1f\n\x05\x61\x66ter\x18\x02 \x01(\x0b\x32\x10.ledger.v1.Payee\"\xce\x02\n\x08Proposal\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\'\n\x05state\x18\x02 \x01(\x0e\x32\x18.ledger.v1.ProposalState\x12\x1b\n\x03\x61\x63t\x18\x03 \x01(\x0b\x32\x0e.ledger.v1.Act\x12#\n\x07preview\x18\x04 \x01(\x0b\x32\x12.ledger.v1.Preview\x12\x14\n\x0c\x63ontent_hash\x18\x05 \x01(\x0c\x12\x13\n\x0bproposed_by\x18\x06 \x01(\t\x12/\n\x0bproposed_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0fidempotency_key\x18\x08 \x01(\t\x12\x0e\n\x06reason\x18\t \x01(\t\x12\x13\n\x0b\x61ge_seconds\x18\n \x01(\x03\x12-\n\x08\x64\x65\x63ision\x18\x0b \x01(\x0b\x32\x1b.ledger.v1.ProposalDecision\"|\n\x10ProposalDecision\x12\x12\n\ndecided_by\x18\x01 \x01(\t\x12.\n\ndecided_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x14\n\x0c\x65ntry_number\x18\x04 \x01(\x03\"d\n\x0eProposeRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x1b\n\x03\x61\x63t\x18\x04 \x01(\x0b\x32\x0e.ledger.v1.Act\"J\n\x0fProposeResponse\x12%\n\x08proposal\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Proposal\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"T\n\x12GetProposalRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x10\n\x06number\x18\x02 \x01(\x03H\x00\x12\x16\n\x0c\x65ntry_number\x18\x03 \x01(\x03H\x00\x42\x06\n\x04name\"<\n\x13GetProposalResponse\x12%\n\x08proposal\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Proposal\"t\n\x14ListProposalsRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\'\n\x05state\x18\x02 \x01(\x0e\x32\x18.ledger.v1.ProposalState\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"X\n\x15ListProposalsResponse\x12&\n\tproposals\x18\x01 \x03(\x0b\x32\x13.ledger.v1.Proposal\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"T\n\x0e\x41pproveRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x03\x12\x14\n\x0c\x63ontent_hash\x18\x03 \x01(\x0c\x12\x0e\n\x06reason\x18\x04 \x01(\t\"r\n\x0f\x41pproveResponse\x12%\n\x08proposal\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Proposal\x12&\n\x05\x65ntry\x18\x02 \x01(\x0b\x32\x17.ledger.v1.JournalEntry\x12\x10\n\x08replayed\x18\x03 \x01(\x08\">\n\x0e\x44\x65\x63lineRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x03\x12\x0e\n\x06reason\x18\x03 \x01(\t\"J\n\x0f\x44\x65\x63lineResponse\x12%\n\x08proposal\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Proposal\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"?\n\x0fWithdrawRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x03\x12\x0e\n\x06reason\x18\x03 \x01(\t\"K\n\x10WithdrawResponse\x12%\n\x08proposal\x18\x01 \x01(\x0b\x32\x13.ledger.v1.Proposal\x12\x10\n\x08replayed\x18\x02 \x01(\x08*\xa0\x01\n\rProposalState\x12\x1e\n\x1aPROPOSAL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13PROPOSAL_STATE_OPEN\x10\x01\x12\x1b\n\x17PROPOSAL_STATE_APPROVED\x10\x02\x12\x1b\n\x17PROPOSAL_STATE_DECLINED\x10\x03\x12\x1c\n\x18PROPOSAL_STATE_WITHDRAWN\x10\x04\x32\xff\x04\n\x10\x41pprovalsService\x12[\n\x10SetApprovalLimit\x12\".ledger.v1.SetApprovalLimitRequest\x1a#.ledger.v1.SetApprovalLimitResponse\x12\x61\n\x12ListApprovalLimits\x12$.ledger.v1.ListApprovalLimitsRequest\x1a%.ledger.v1.ListApprovalLimitsResponse\x12@\n\x07Propose\x12\x19.ledger.v1.ProposeRequest\x1a\x1a.ledger.v1.ProposeResponse\x12L\n\x0bGetProposal\x12\x1d.ledger.v1.GetProposalRequest\x1a\x1e.ledger.v1.GetProposalResponse\x12R\n\rListProposals\x12\x1f.ledger.v1.ListProposalsRequest\x1a .ledger.v1.ListProposalsResponse\x12@\n\x07\x41pprove\x12\x19.ledger.v1.ApproveRequest\x1a\x1a.ledger.v1.ApproveResponse\x12@\n\x07\x44\x65\x63line\x12\x19.ledger.v1.DeclineRequest\x1a\x1a.ledger.v1.DeclineResponse\x12\x43\n\x08Withdraw\x12\x1a.ledger.v1.WithdrawRequest\x1a\x1b.ledger.v1.WithdrawResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ledger.v1.approvals_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PROPOSALSTATE']._serialized_start=3431
-  _globals['_PROPOSALSTATE']._serialized_end=3591
-  _globals['_APPROVALLIMIT']._serialized_start=201
-  _globals['_APPROVALLIMIT']._serialized_end=436
-  _globals['_SETAPPROVALLIMITREQUEST']._serialized_start=439
-  _globals['_SETAPPROVALLIMITREQUEST']._serialized_end=599
-  _globals['_SETAPPROVALLIMITRESPONSE']._serialized_start=601
-  _globals['_SETAPPROVALLIMITRESPONSE']._serialized_end=668
-  _globals['_LISTAPPROVALLIMITSREQUEST']._serialized_start=670
-  _globals['_LISTAPPROVALLIMITSREQUEST']._serialized_end=767
-  _globals['_LISTAPPROVALLIMITSRESPONSE']._serialized_start=769
-  _globals['_LISTAPPROVALLIMITSRESPONSE']._serialized_end=864
-  _globals['_ACT']._serialized_start=867
-  _globals['_ACT']._serialized_end=1450
-  _globals['_PREVIEW']._serialized_start=1453
-  _globals['_PREVIEW']._serialized_end=1682
-  _globals['_PERIODCHANGE']._serialized_start=1684
-  _globals['_PERIODCHANGE']._serialized_end=1767
-  _globals['_LIMITCHANGE']._serialized_start=1769
-  _globals['_LIMITCHANGE']._serialized_end=1865
-  _globals['_PAYEECHANGE']._serialized_start=1867
-  _globals['_PAYEECHANGE']._serialized_end=1947
-  _globals['_PROPOSAL']._serialized_start=1950
-  _globals['_PROPOSAL']._serialized_end=2284
-  _globals['_PROPOSALDECISION']._serialized_start=2286
-  _globals['_PROPOSALDECISION']._serialized_end=2410
-  _globals['_PROPOSEREQUEST']._serialized_start=2412
-  _globals['_PROPOSEREQUEST']._serialized_end=2512
-  _globals['_PROPOSERESPONSE']._serialized_start=2514
-  _globals['_PROPOSERESPONSE']._serialized_end=2588
-  _globals['_GETPROPOSALREQUEST']._serialized_start=2590
-  _globals['_GETPROPOSALREQUEST']._serialized_end=2674
-  _globals['_GETPROPOSALRESPONSE']._serialized_start=2676
-  _globals['_GETPROPOSALRESPONSE']._serialized_end=2736
-  _globals['_LISTPROPOSALSREQUEST']._serialized_start=2738
-  _globals['_LISTPROPOSALSREQUEST']._serialized_end=2854
-  _globals['_LISTPROPOSALSRESPONSE']._serialized_start=2856
-  _globals['_LISTPROPOSALSRESPONSE']._serialized_end=2944
-  _globals['_APPROVEREQUEST']._serialized_start=2946
-  _globals['_APPROVEREQUEST']._serialized_end=3030
-  _globals['_APPROVERESPONSE']._serialized_start=3032
-  _globals['_APPROVERESPONSE']._serialized_end=3146
-  _globals['_DECLINEREQUEST']._serialized_start=3148
-  _globals['_DECLINEREQUEST']._serialized_end=3210
-  _globals['_DECLINERESPONSE']._serialized_start=3212
-  _globals['_DECLINERESPONSE']._serialized_end=3286
-  _globals['_WITHDRAWREQUEST']._serialized_start=3288
-  _globals['_WITHDRAWREQUEST']._serialized_end=3351
-  _globals['_WITHDRAWRESPONSE']._serialized_start=3353
-  _globals['_WITHDRAWRESPONSE']._serialized_end=3428
-  _globals['_APPROVALSSERVICE']._serialized_start=3594
-  _globals['_APPROVALSSERVICE']._serialized_end=4233
+  _globals['_PROPOSALSTATE']._serialized_start=3509
+  _globals['_PROPOSALSTATE']._serialized_end=3669
+  _globals['_APPROVALLIMIT']._serialized_start=229
+  _globals['_APPROVALLIMIT']._serialized_end=464
+  _globals['_SETAPPROVALLIMITREQUEST']._serialized_start=467
+  _globals['_SETAPPROVALLIMITREQUEST']._serialized_end=627
+  _globals['_SETAPPROVALLIMITRESPONSE']._serialized_start=629
+  _globals['_SETAPPROVALLIMITRESPONSE']._serialized_end=696
+  _globals['_LISTAPPROVALLIMITSREQUEST']._serialized_start=698
+  _globals['_LISTAPPROVALLIMITSREQUEST']._serialized_end=795
+  _globals['_LISTAPPROVALLIMITSRESPONSE']._serialized_start=797
+  _globals['_LISTAPPROVALLIMITSRESPONSE']._serialized_end=892
+  _globals['_ACT']._serialized_start=895
+  _globals['_ACT']._serialized_end=1528
+  _globals['_PREVIEW']._serialized_start=1531
+  _globals['_PREVIEW']._serialized_end=1760
+  _globals['_PERIODCHANGE']._serialized_start=1762
+  _globals['_PERIODCHANGE']._serialized_end=1845
+  _globals['_LIMITCHANGE']._serialized_start=1847
+  _globals['_LIMITCHANGE']._serialized_end=1943
+  _globals['_PAYEECHANGE']._serialized_start=1945
+  _globals['_PAYEECHANGE']._serialized_end=2025
+  _globals['_PROPOSAL']._serialized_start=2028
+  _globals['_PROPOSAL']._serialized_end=2362
+  _globals['_PROPOSALDECISION']._serialized_start=2364
+  _globals['_PROPOSALDECISION']._serialized_end=2488
+  _globals['_PROPOSEREQUEST']._serialized_start=2490
+  _globals['_PROPOSEREQUEST']._serialized_end=2590
+  _globals['_PROPOSERESPONSE']._serialized_start=2592
+  _globals['_PROPOSERESPONSE']._serialized_end=2666
+  _globals['_GETPROPOSALREQUEST']._serialized_start=2668
+  _globals['_GETPROPOSALREQUEST']._serialized_end=2752
+  _globals['_GETPROPOSALRESPONSE']._serialized_start=2754
+  _globals['_GETPROPOSALRESPONSE']._serialized_end=2814
+  _globals['_LISTPROPOSALSREQUEST']._serialized_start=2816
+  _globals['_LISTPROPOSALSREQUEST']._serialized_end=2932
+  _globals['_LISTPROPOSALSRESPONSE']._serialized_start=2934
+  _globals['_LISTPROPOSALSRESPONSE']._serialized_end=3022
+  _globals['_APPROVEREQUEST']._serialized_start=3024
+  _globals['_APPROVEREQUEST']._serialized_end=3108
+  _globals['_APPROVERESPONSE']._serialized_start=3110
+  _globals['_APPROVERESPONSE']._serialized_end=3224
+  _globals['_DECLINEREQUEST']._serialized_start=3226
+  _globals['_DECLINEREQUEST']._serialized_end=3288
+  _globals['_DECLINERESPONSE']._serialized_start=3290
+  _globals['_DECLINERESPONSE']._serialized_end=3364
+  _globals['_WITHDRAWREQUEST']._serialized_start=3366
+  _globals['_WITHDRAWREQUEST']._serialized_end=3429
+  _globals['_WITHDRAWRESPONSE']._serialized_start=3431
+  _globals['_WITHDRAWRESPONSE']._serialized_end=3506
+  _globals['_APPROVALSSERVICE']._serialized_start=3672
+  _globals['_APPROVALSSERVICE']._serialized_end=4311
 # @@protoc_insertion_point(module_scope)

@@ -14,6 +14,7 @@ from ledger.v1 import money_pb2 as _money_pb2
 from ledger.v1 import pay_cycles_pb2 as _pay_cycles_pb2
 from ledger.v1 import periods_pb2 as _periods_pb2
 from ledger.v1 import postings_pb2 as _postings_pb2
+from ledger.v1 import write_offs_pb2 as _write_offs_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -110,7 +111,9 @@ class SetApprovalLimitRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     book: _builtins.str
     kind: _postings_pb2.Kind.ValueType
-    """MANUAL, REVERSAL, PROVIDER_PAID, DENIAL_ABSORBED or DENIAL_RECOVERED: what people ask for by hand."""
+    """MANUAL, REVERSAL, PROVIDER_PAID, DENIAL_ABSORBED, DENIAL_RECOVERED or REMAINDER_WRITTEN_OFF: what people ask for
+    by hand.
+    """
     currency_code: _builtins.str
     minor_units: _builtins.int
     """An entry whose debits in the currency add up to more needs a second person. 0: every one does."""
@@ -229,6 +232,7 @@ class Act(_message.Message):
     RUN_PAY_CYCLE_FIELD_NUMBER: _builtins.int
     ACCEPT_PAYEE_FIELD_NUMBER: _builtins.int
     CHARGE_PROVIDER_FIELD_NUMBER: _builtins.int
+    WRITE_OFF_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def post_entry(self) -> _postings_pb2.PostEntryRequest: ...
     @_builtins.property
@@ -255,6 +259,10 @@ class Act(_message.Message):
 
     @_builtins.property
     def charge_provider(self) -> _charges_pb2.ChargeProviderRequest: ...
+    @_builtins.property
+    def write_off(self) -> _write_offs_pb2.WriteOffRequest:
+        """Never more than the cap (WriteOffsService)."""
+
     def __init__(
         self,
         *,
@@ -268,12 +276,13 @@ class Act(_message.Message):
         run_pay_cycle: _pay_cycles_pb2.RunPayCycleRequest | None = ...,
         accept_payee: _pay_cycles_pb2.AcceptPayee | None = ...,
         charge_provider: _charges_pb2.ChargeProviderRequest | None = ...,
+        write_off: _write_offs_pb2.WriteOffRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["absorb_denial", b"absorb_denial", "accept_payee", b"accept_payee", "charge_provider", b"charge_provider", "pay_provider", b"pay_provider", "post_entry", b"post_entry", "recover_denial", b"recover_denial", "reopen_period", b"reopen_period", "request", b"request", "reverse_entry", b"reverse_entry", "run_pay_cycle", b"run_pay_cycle", "set_approval_limit", b"set_approval_limit"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["absorb_denial", b"absorb_denial", "accept_payee", b"accept_payee", "charge_provider", b"charge_provider", "pay_provider", b"pay_provider", "post_entry", b"post_entry", "recover_denial", b"recover_denial", "reopen_period", b"reopen_period", "request", b"request", "reverse_entry", b"reverse_entry", "run_pay_cycle", b"run_pay_cycle", "set_approval_limit", b"set_approval_limit", "write_off", b"write_off"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["absorb_denial", b"absorb_denial", "accept_payee", b"accept_payee", "charge_provider", b"charge_provider", "pay_provider", b"pay_provider", "post_entry", b"post_entry", "recover_denial", b"recover_denial", "reopen_period", b"reopen_period", "request", b"request", "reverse_entry", b"reverse_entry", "run_pay_cycle", b"run_pay_cycle", "set_approval_limit", b"set_approval_limit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["absorb_denial", b"absorb_denial", "accept_payee", b"accept_payee", "charge_provider", b"charge_provider", "pay_provider", b"pay_provider", "post_entry", b"post_entry", "recover_denial", b"recover_denial", "reopen_period", b"reopen_period", "request", b"request", "reverse_entry", b"reverse_entry", "run_pay_cycle", b"run_pay_cycle", "set_approval_limit", b"set_approval_limit", "write_off", b"write_off"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["post_entry", "reverse_entry", "pay_provider", "absorb_denial", "recover_denial", "set_approval_limit", "reopen_period", "run_pay_cycle", "accept_payee", "charge_provider"]  # noqa: Y015
+    _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["post_entry", "reverse_entry", "pay_provider", "absorb_denial", "recover_denial", "set_approval_limit", "reopen_period", "run_pay_cycle", "accept_payee", "charge_provider", "write_off"]  # noqa: Y015
     _WhichOneofArgType_request: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_request) -> _WhichOneofReturnType_request | None: ...
 

@@ -343,6 +343,10 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """Another was quicker, FAILED_PRECONDITION: {"id": …, "version": "3", "owner": "mia"}."""
     REASON_WORKLIST_ITEM_CLOSED: _Reason.ValueType  # 182
     """The item is closed, FAILED_PRECONDITION: {"id": …, "version": "3", "owner": "", "change": "settled"}."""
+    REASON_WORKLIST_ACTION_REFUSED: _Reason.ValueType  # 183
+    """Not for an item of this reason, FAILED_PRECONDITION: {"id": …, "reason": "overpaid", "action": "write_off"}."""
+    REASON_WRITE_OFF_ABOVE_CAP: _Reason.ValueType  # 184
+    """More than may be written off, FAILED_PRECONDITION: {"currency": "USD", "amount": "40.00", "cap": "5.00"}."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Why a request was refused. It travels in google.rpc.ErrorInfo.reason of the status details (without
@@ -675,6 +679,10 @@ REASON_WORKLIST_ITEM_CHANGED: Reason.ValueType  # 181
 """Another was quicker, FAILED_PRECONDITION: {"id": …, "version": "3", "owner": "mia"}."""
 REASON_WORKLIST_ITEM_CLOSED: Reason.ValueType  # 182
 """The item is closed, FAILED_PRECONDITION: {"id": …, "version": "3", "owner": "", "change": "settled"}."""
+REASON_WORKLIST_ACTION_REFUSED: Reason.ValueType  # 183
+"""Not for an item of this reason, FAILED_PRECONDITION: {"id": …, "reason": "overpaid", "action": "write_off"}."""
+REASON_WRITE_OFF_ABOVE_CAP: Reason.ValueType  # 184
+"""More than may be written off, FAILED_PRECONDITION: {"currency": "USD", "amount": "40.00", "cap": "5.00"}."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 @_typing.final

@@ -70,6 +70,8 @@ class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Kind.ValueType],
     """It was not: the remittance waits for its money again."""
     KIND_DEPOSIT_RETURNED: _Kind.ValueType  # 38
     """The bank has taken a deposit back."""
+    KIND_REMAINDER_WRITTEN_OFF: _Kind.ValueType  # 180
+    """A small remainder that a payer left open is given up, as what the contract allows less."""
 
 class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
     """What happened."""
@@ -115,6 +117,8 @@ KIND_DEPOSIT_UNAPPLIED: Kind.ValueType  # 37
 """It was not: the remittance waits for its money again."""
 KIND_DEPOSIT_RETURNED: Kind.ValueType  # 38
 """The bank has taken a deposit back."""
+KIND_REMAINDER_WRITTEN_OFF: Kind.ValueType  # 180
+"""A small remainder that a payer left open is given up, as what the contract allows less."""
 Global___Kind: _TypeAlias = Kind  # noqa: Y015
 
 @_typing.final

@@ -1,4 +1,4 @@
-"""The worklist: whose each exception is, and what became of it."""
+"""The worklist: whose each exception is, what became of it, and how much may be written off."""
 
 from pathlib import Path
 

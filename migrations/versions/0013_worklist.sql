@@ -30,19 +30,43 @@ UNION ALL
 SELECT book, id, 2, 'assigned', owner, 'assigned before there was a history', 'migration', opened_at
 FROM exceptions WHERE closed_at IS NULL AND owner <> '';
 
+-- Up to which amount what a payer left open may be written off, by currency. Without a row, nothing may.
+CREATE TABLE write_off_caps (
+    book text COLLATE "C" NOT NULL REFERENCES books,
+    currency text COLLATE "C" NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
+    version integer NOT NULL CHECK (version > 0),
+    amount bigint NOT NULL CHECK (amount >= 0),
+    reason text NOT NULL CHECK (reason <> ''),
+    set_by text NOT NULL CHECK (set_by <> ''),
+    set_at timestamptz NOT NULL,
+    PRIMARY KEY (book, currency, version)
+);
+ALTER TABLE proposals DROP CONSTRAINT proposals_act_check, ADD CONSTRAINT proposals_act_check CHECK (
+    act IN (
+        'post_entry', 'reverse_entry', 'pay_provider', 'absorb_denial', 'recover_denial', 'set_approval_limit',
+        'reopen_period', 'run_pay_cycle', 'accept_payee', 'charge_provider', 'write_off'
+    )
+);
+ALTER TABLE approval_limits DROP CONSTRAINT approval_limits_kind_check, ADD CONSTRAINT approval_limits_kind_check CHECK (
+    kind IN ('manual', 'reversal', 'provider_paid', 'denial_absorbed', 'denial_recovered', 'remainder_written_off')
+);
+
 DROP VIEW ledger_reading.exceptions;
 ALTER TABLE exceptions DROP COLUMN owner;
 
 CREATE TRIGGER exception_events_never_change BEFORE UPDATE OR DELETE OR TRUNCATE ON exception_events
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 ALTER TABLE exception_events ENABLE ALWAYS TRIGGER exception_events_never_change;
-GRANT SELECT, INSERT ON exception_events TO ledger_program;
+CREATE TRIGGER write_off_caps_never_change BEFORE UPDATE OR DELETE OR TRUNCATE ON write_off_caps
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+ALTER TABLE write_off_caps ENABLE ALWAYS TRIGGER write_off_caps_never_change;
+GRANT SELECT, INSERT ON exception_events, write_off_caps TO ledger_program;
 
 DO $$
 DECLARE
     relation text;
 BEGIN
-    FOREACH relation IN ARRAY ARRAY['exceptions', 'exception_events'] LOOP
+    FOREACH relation IN ARRAY ARRAY['exceptions', 'exception_events', 'write_off_caps'] LOOP
         EXECUTE format(
             'CREATE VIEW ledger_reading.%1$I WITH (security_barrier) AS SELECT * FROM %2$I.%1$I '
             'WHERE book IN (SELECT book FROM %2$I.reader_books WHERE login = session_user)',

@@ -39,6 +39,10 @@ class _ItemChangeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ItemChange
     """Closed by a person, and nothing posted."""
     ITEM_CHANGE_SENT_BACK: _ItemChange.ValueType  # 5
     """Closed by a person: the payer or the bank has to answer."""
+    ITEM_CHANGE_ABSORBED: _ItemChange.ValueType  # 6
+    """Closed by an entry: the company takes the loss of a denial."""
+    ITEM_CHANGE_WRITTEN_OFF: _ItemChange.ValueType  # 7
+    """Closed by an entry: a small rest is given up."""
 
 class ItemChange(_ItemChange, metaclass=_ItemChangeEnumTypeWrapper):
     """What became of an item."""
@@ -54,6 +58,10 @@ ITEM_CHANGE_CLOSED: ItemChange.ValueType  # 4
 """Closed by a person, and nothing posted."""
 ITEM_CHANGE_SENT_BACK: ItemChange.ValueType  # 5
 """Closed by a person: the payer or the bank has to answer."""
+ITEM_CHANGE_ABSORBED: ItemChange.ValueType  # 6
+"""Closed by an entry: the company takes the loss of a denial."""
+ITEM_CHANGE_WRITTEN_OFF: ItemChange.ValueType  # 7
+"""Closed by an entry: a small rest is given up."""
 Global___ItemChange: _TypeAlias = ItemChange  # noqa: Y015
 
 class _ItemState:
@@ -474,3 +482,123 @@ class SendBackItemResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SendBackItemResponse: _TypeAlias = SendBackItemResponse  # noqa: Y015
+
+@_typing.final
+class AbsorbItemRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOOK_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_DATE_FIELD_NUMBER: _builtins.int
+    book: _builtins.str
+    id: _builtins.str
+    version: _builtins.int
+    """The version that was seen."""
+    note: _builtins.str
+    """Why, for the auditor; the entry bears it too."""
+    idempotency_key: _builtins.str
+    effective_date: _builtins.str
+    """The day on which it counts, YYYY-MM-DD."""
+    def __init__(
+        self,
+        *,
+        book: _builtins.str = ...,
+        id: _builtins.str = ...,
+        version: _builtins.int = ...,
+        note: _builtins.str = ...,
+        idempotency_key: _builtins.str = ...,
+        effective_date: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["book", b"book", "effective_date", b"effective_date", "id", b"id", "idempotency_key", b"idempotency_key", "note", b"note", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AbsorbItemRequest: _TypeAlias = AbsorbItemRequest  # noqa: Y015
+
+@_typing.final
+class AbsorbItemResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENT_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    replayed: _builtins.bool
+    @_builtins.property
+    def event(self) -> Global___ItemEvent: ...
+    def __init__(
+        self,
+        *,
+        event: Global___ItemEvent | None = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "replayed", b"replayed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AbsorbItemResponse: _TypeAlias = AbsorbItemResponse  # noqa: Y015
+
+@_typing.final
+class WriteOffItemRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOOK_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_DATE_FIELD_NUMBER: _builtins.int
+    book: _builtins.str
+    id: _builtins.str
+    version: _builtins.int
+    """The version that was seen."""
+    note: _builtins.str
+    """Why, for the auditor; the entry bears it too."""
+    idempotency_key: _builtins.str
+    effective_date: _builtins.str
+    """The day on which it counts, YYYY-MM-DD."""
+    def __init__(
+        self,
+        *,
+        book: _builtins.str = ...,
+        id: _builtins.str = ...,
+        version: _builtins.int = ...,
+        note: _builtins.str = ...,
+        idempotency_key: _builtins.str = ...,
+        effective_date: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["book", b"book", "effective_date", b"effective_date", "id", b"id", "idempotency_key", b"idempotency_key", "note", b"note", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WriteOffItemRequest: _TypeAlias = WriteOffItemRequest  # noqa: Y015
+
+@_typing.final
+class WriteOffItemResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENT_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    replayed: _builtins.bool
+    @_builtins.property
+    def event(self) -> Global___ItemEvent: ...
+    def __init__(
+        self,
+        *,
+        event: Global___ItemEvent | None = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "replayed", b"replayed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WriteOffItemResponse: _TypeAlias = WriteOffItemResponse  # noqa: Y015

@@ -62,6 +62,16 @@ class WorklistServiceStub:
                 request_serializer=reconciliation_dot_v1_dot_worklist__pb2.SendBackItemRequest.SerializeToString,
                 response_deserializer=reconciliation_dot_v1_dot_worklist__pb2.SendBackItemResponse.FromString,
                 _registered_method=True)
+        self.AbsorbItem = channel.unary_unary(
+                '/reconciliation.v1.WorklistService/AbsorbItem',
+                request_serializer=reconciliation_dot_v1_dot_worklist__pb2.AbsorbItemRequest.SerializeToString,
+                response_deserializer=reconciliation_dot_v1_dot_worklist__pb2.AbsorbItemResponse.FromString,
+                _registered_method=True)
+        self.WriteOffItem = channel.unary_unary(
+                '/reconciliation.v1.WorklistService/WriteOffItem',
+                request_serializer=reconciliation_dot_v1_dot_worklist__pb2.WriteOffItemRequest.SerializeToString,
+                response_deserializer=reconciliation_dot_v1_dot_worklist__pb2.WriteOffItemResponse.FromString,
+                _registered_method=True)
 
 
 class WorklistServiceServicer:
@@ -105,6 +115,22 @@ class WorklistServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AbsorbItem(self, request, context):
+        """The company takes the loss of what a payer refuses, and closes the item: as DenialsService.AbsorbDenied does. Above
+        the approval limit it is proposed (ApprovalsService, act absorb_denial), and the item closes by itself.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WriteOffItem(self, request, context):
+        """Gives up a small rest that a payer left open (SHORT_PAID) without refusing it, never more than the cap of the book
+        (WriteOffsService), and closes the item. Above the approval limit it is proposed (act write_off).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_WorklistServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -132,6 +158,16 @@ def add_WorklistServiceServicer_to_server(servicer, server):
                     servicer.SendBackItem,
                     request_deserializer=reconciliation_dot_v1_dot_worklist__pb2.SendBackItemRequest.FromString,
                     response_serializer=reconciliation_dot_v1_dot_worklist__pb2.SendBackItemResponse.SerializeToString,
+            ),
+            'AbsorbItem': grpc.unary_unary_rpc_method_handler(
+                    servicer.AbsorbItem,
+                    request_deserializer=reconciliation_dot_v1_dot_worklist__pb2.AbsorbItemRequest.FromString,
+                    response_serializer=reconciliation_dot_v1_dot_worklist__pb2.AbsorbItemResponse.SerializeToString,
+            ),
+            'WriteOffItem': grpc.unary_unary_rpc_method_handler(
+                    servicer.WriteOffItem,
+                    request_deserializer=reconciliation_dot_v1_dot_worklist__pb2.WriteOffItemRequest.FromString,
+                    response_serializer=reconciliation_dot_v1_dot_worklist__pb2.WriteOffItemResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -272,6 +308,60 @@ class WorklistService:
             '/reconciliation.v1.WorklistService/SendBackItem',
             reconciliation_dot_v1_dot_worklist__pb2.SendBackItemRequest.SerializeToString,
             reconciliation_dot_v1_dot_worklist__pb2.SendBackItemResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AbsorbItem(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reconciliation.v1.WorklistService/AbsorbItem',
+            reconciliation_dot_v1_dot_worklist__pb2.AbsorbItemRequest.SerializeToString,
+            reconciliation_dot_v1_dot_worklist__pb2.AbsorbItemResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WriteOffItem(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reconciliation.v1.WorklistService/WriteOffItem',
+            reconciliation_dot_v1_dot_worklist__pb2.WriteOffItemRequest.SerializeToString,
+            reconciliation_dot_v1_dot_worklist__pb2.WriteOffItemResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -46,6 +46,14 @@ class WorklistServiceStub:
     """Closes an item about which nothing need be posted, and says why. It stays closed until something else is at stake."""
     SendBackItem: _grpc.UnaryUnaryMultiCallable[_worklist_pb2.SendBackItemRequest, _worklist_pb2.SendBackItemResponse]
     """Closes an item because the payer, or the bank, has to answer first. Nothing is posted; the answer comes as mail."""
+    AbsorbItem: _grpc.UnaryUnaryMultiCallable[_worklist_pb2.AbsorbItemRequest, _worklist_pb2.AbsorbItemResponse]
+    """The company takes the loss of what a payer refuses, and closes the item: as DenialsService.AbsorbDenied does. Above
+    the approval limit it is proposed (ApprovalsService, act absorb_denial), and the item closes by itself.
+    """
+    WriteOffItem: _grpc.UnaryUnaryMultiCallable[_worklist_pb2.WriteOffItemRequest, _worklist_pb2.WriteOffItemResponse]
+    """Gives up a small rest that a payer left open (SHORT_PAID) without refusing it, never more than the cap of the book
+    (WriteOffsService), and closes the item. Above the approval limit it is proposed (act write_off).
+    """
 
 @_typing.type_check_only
 class WorklistServiceAsyncStub(WorklistServiceStub):
@@ -65,6 +73,14 @@ class WorklistServiceAsyncStub(WorklistServiceStub):
     """Closes an item about which nothing need be posted, and says why. It stays closed until something else is at stake."""
     SendBackItem: _aio.UnaryUnaryMultiCallable[_worklist_pb2.SendBackItemRequest, _worklist_pb2.SendBackItemResponse]  # type: ignore[assignment]
     """Closes an item because the payer, or the bank, has to answer first. Nothing is posted; the answer comes as mail."""
+    AbsorbItem: _aio.UnaryUnaryMultiCallable[_worklist_pb2.AbsorbItemRequest, _worklist_pb2.AbsorbItemResponse]  # type: ignore[assignment]
+    """The company takes the loss of what a payer refuses, and closes the item: as DenialsService.AbsorbDenied does. Above
+    the approval limit it is proposed (ApprovalsService, act absorb_denial), and the item closes by itself.
+    """
+    WriteOffItem: _aio.UnaryUnaryMultiCallable[_worklist_pb2.WriteOffItemRequest, _worklist_pb2.WriteOffItemResponse]  # type: ignore[assignment]
+    """Gives up a small rest that a payer left open (SHORT_PAID) without refusing it, never more than the cap of the book
+    (WriteOffsService), and closes the item. Above the approval limit it is proposed (act write_off).
+    """
 
 class WorklistServiceServicer(metaclass=_abc_1.ABCMeta):
     """What people make of exceptions: whose each is, what was done about it, by whom and why. An item is one exception.
@@ -111,5 +127,25 @@ class WorklistServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_worklist_pb2.SendBackItemResponse, _abc.Awaitable[_worklist_pb2.SendBackItemResponse]]:
         """Closes an item because the payer, or the bank, has to answer first. Nothing is posted; the answer comes as mail."""
+
+    @_abc_1.abstractmethod
+    def AbsorbItem(
+        self,
+        request: _worklist_pb2.AbsorbItemRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_worklist_pb2.AbsorbItemResponse, _abc.Awaitable[_worklist_pb2.AbsorbItemResponse]]:
+        """The company takes the loss of what a payer refuses, and closes the item: as DenialsService.AbsorbDenied does. Above
+        the approval limit it is proposed (ApprovalsService, act absorb_denial), and the item closes by itself.
+        """
+
+    @_abc_1.abstractmethod
+    def WriteOffItem(
+        self,
+        request: _worklist_pb2.WriteOffItemRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_worklist_pb2.WriteOffItemResponse, _abc.Awaitable[_worklist_pb2.WriteOffItemResponse]]:
+        """Gives up a small rest that a payer left open (SHORT_PAID) without refusing it, never more than the cap of the book
+        (WriteOffsService), and closes the item. Above the approval limit it is proposed (act write_off).
+        """
 
 def add_WorklistServiceServicer_to_server(servicer: WorklistServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

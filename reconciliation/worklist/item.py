@@ -16,9 +16,11 @@ class Change(StrEnum):
     OPENED_AGAIN = "opened_again"
     CLOSED = "closed"
     SENT_BACK = "sent_back"
+    ABSORBED = "absorbed"
+    WRITTEN_OFF = "written_off"
 
 
-CLOSING = frozenset({Change.SETTLED, Change.CLOSED, Change.SENT_BACK})
+CLOSING = frozenset(Change) - {Change.ASSIGNED, Change.OPENED_AGAIN}
 """What closes an item."""
 DECIDED = CLOSING - {Change.SETTLED}
 """What a person has closed: it stays closed until something else is at stake."""

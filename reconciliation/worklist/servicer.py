@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import Any, TypedDict
 from uuid import UUID
 
@@ -18,8 +19,9 @@ from ledger.wire import Context
 from reconciliation import messages as mail
 from reconciliation.v1 import worklist_pb2 as pb
 from reconciliation.v1.worklist_pb2_grpc import WorklistServiceServicer
-from reconciliation.worklist import messages, store
-from reconciliation.worklist.item import Change, Event, Item, refuse_unseen
+from reconciliation.worklist import giving_up, messages, store
+from reconciliation.worklist.giving_up import Saying
+from reconciliation.worklist.item import CLOSING, Change, Event, Item, refuse_unseen
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class Asked:
     note: str
     actor: str
     owner: str | None = None
+    day: date | None = None
 
     def request_hash(self, change: Change) -> bytes:
         """What stands for it: the same key is for the same request alone."""
@@ -42,10 +45,13 @@ class Asked:
             "version": str(self.version),
             "note": self.note,
             "owner": self.owner or "",
+            "effective_date": self.day.isoformat() if self.day else "",
         }
         return request_hash(said)
 
 
+Posting = Callable[[AsyncConnection, Head, Item, Saying], Awaitable[int]]
+"""What posts for an item; the number of the entry."""
 Doing = Callable[[AsyncConnection, Head, Item], Awaitable[tuple[Item, Event]]]
 """What is done to an item as it stands: the item with its owner then, and the event to write."""
 
@@ -114,6 +120,28 @@ class WorklistServicer(WorklistServiceServicer):
         event, replayed = await self._done(asked, change, closed)
         return {"event": messages.event(event), "replayed": replayed}
 
+    async def AbsorbItem(self, request: pb.AbsorbItemRequest, context: Context) -> pb.AbsorbItemResponse:
+        """The company takes the loss of a denial. Raises what `giving_up.absorb` does."""
+        return pb.AbsorbItemResponse(**await self._given_up(request, Change.ABSORBED, giving_up.absorb))
+
+    async def WriteOffItem(self, request: pb.WriteOffItemRequest, context: Context) -> pb.WriteOffItemResponse:
+        """A small rest is given up. Raises what `giving_up.write_off` does."""
+        return pb.WriteOffItemResponse(**await self._given_up(request, Change.WRITTEN_OFF, giving_up.write_off))
+
+    async def _given_up(
+        self, request: pb.AbsorbItemRequest | pb.WriteOffItemRequest, change: Change, post: Posting
+    ) -> "_Answer":
+        """Closed by an entry, posted in the same database transaction."""
+        asked = _asked(request, fields.required("note", request.note, fields.TEXT_LENGTH))
+        day = fields.day("effective_date", request.effective_date)
+
+        async def given_up(connection: AsyncConnection, head: Head, item: Item) -> tuple[Item, Event]:
+            number = await post(connection, head, item, Saying(asked.actor, asked.note, day))
+            return item, Event(item.id, change, asked.note, asked.actor, number)
+
+        event, replayed = await self._done(replace(asked, day=day), change, given_up)
+        return {"event": messages.event(event), "replayed": replayed}
+
     async def _done(self, asked: Asked, change: Change, doing: Doing) -> tuple[Row[Any], bool]:
         """Does it once, to the item as it was seen; the same again gets the first answer."""
         said = asked.request_hash(change)
@@ -123,8 +151,19 @@ class WorklistServicer(WorklistServiceServicer):
                 return earlier, True
             item = store.item(await store.existing(connection, asked.book, asked.id))
             refuse_unseen(item, asked.version)
+            if change in CLOSING:
+                await store.close(connection, asked.book, item.id)
             item, event = await doing(connection, head, item)
             return await store.say(connection, asked.book, event, item, asked.key, said), False
+
+
+_Change = (
+    pb.AssignItemRequest
+    | pb.CloseItemRequest
+    | pb.SendBackItemRequest
+    | pb.AbsorbItemRequest
+    | pb.WriteOffItemRequest
+)
 
 
 class _Answer(TypedDict):
@@ -132,7 +171,7 @@ class _Answer(TypedDict):
     replayed: bool
 
 
-def _asked(request: pb.AssignItemRequest | pb.CloseItemRequest | pb.SendBackItemRequest, note: str) -> Asked:
+def _asked(request: _Change, note: str) -> Asked:
     return Asked(
         book=fields.book_name(request.book),
         id=messages.item_id(request.id),

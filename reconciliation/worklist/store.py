@@ -11,7 +11,7 @@ from ledger.errors import IdempotencyKeyReused, WorklistItemNotFound
 from reconciliation.bank.schema import deposit_traces, deposits
 from reconciliation.reasons import ExceptionReason
 from reconciliation.schema import exception_events, exceptions, remittances
-from reconciliation.worklist.item import AS_OPENED, CLOSING, DECIDED, Change, Event, Item
+from reconciliation.worklist.item import AS_OPENED, DECIDED, Change, Event, Item
 
 _LAST = """
     LEFT JOIN LATERAL (
@@ -142,12 +142,15 @@ async def earlier(
     return row
 
 
+async def close(connection: AsyncConnection, book: str, id_: UUID) -> None:
+    """Closes an item before what closes it is done, which would close it by itself."""
+    await connection.execute(_CLOSE, {"book": book, "id": id_})
+
+
 async def say(
     connection: AsyncConnection, book: str, event: Event, item: Item, key: str, request_hash: bytes
 ) -> Row[Any]:
-    """Writes what a person did to an item as it stands, and closes it where that closes it. Returns the event."""
-    if event.change in CLOSING:
-        await connection.execute(_CLOSE, {"book": book, "id": item.id})
+    """Writes what a person did to an item as it stands. Returns the event."""
     values = {
         "book": book,
         "exception": item.id,
