@@ -266,10 +266,7 @@ class Cashier:
         raised = [self._exception(id_, why) for id_, why in self._looked_at.items() if why is not None]
         by = {one.deposit: number for number, one in applied}
         of = {id_: Settled(_found(why), by.get(id_)) for id_, why in self._looked_at.items()}
-        missing = {
-            uuid5(one.remittance.id, f"0/{ExceptionReason.DEPOSIT_MISSING}"): Settled("its money is there", number)
-            for number, one in applied
-        }
+        missing = {missing_of(one.remittance.id): Settled("its money is there", number) for number, one in applied}
         but = [row["id"] for row in raised]
         await store.close_exceptions(self.connection, self.book, of, missing, but, self.actor)
         await mail.add_exceptions(self.connection, raised, self.actor)
@@ -294,8 +291,11 @@ class Cashier:
                 numbers[key] = outcome.entry.number
         return numbers
 
-    async def settle_exceptions(self, id_: UUID, by: Settled) -> None:
-        """After a person has moved it: nothing is left to look at where nothing of it is unapplied."""
+    async def settle_exceptions(self, id_: UUID, by: Settled, whole: Collection[UUID]) -> None:
+        """After a person has moved it: nothing is left to look at where nothing of it is unapplied.
+
+        Nor is anything missing of remittances whose money is `whole`.
+        """
         left = (await unapplied(self.connection, self.book, [id_])).get(id_, 0)
         raised = []
         if left:
@@ -304,7 +304,8 @@ class Cashier:
             why = "a person has moved it, and something is unapplied"
             raised = [self._exception(id_, Raised(ExceptionReason.UNAPPLIED_CASH, left, why))]
         but = [one["id"] for one in raised]
-        await store.close_exceptions(self.connection, self.book, {id_: by}, {}, but, self.actor)
+        missing = {missing_of(one): by for one in whole}
+        await store.close_exceptions(self.connection, self.book, {id_: by}, missing, but, self.actor)
         await mail.add_exceptions(self.connection, raised, self.actor)
 
     def _exception(self, id_: UUID, why: Raised) -> dict[str, Any]:
@@ -359,6 +360,11 @@ async def unapplied(connection: AsyncConnection, book: str, ids: Collection[UUID
     """What the books keep of deposits as unapplied cash, in minor units; those of which nothing is left out."""
     items = await books.items(connection, book, [str(one) for one in ids])
     return {UUID(name): -item.balance(chart.UNAPPLIED_CASH) for name, item in items.items()}
+
+
+def missing_of(remittance: UUID) -> UUID:
+    """The exception that says that the money of a remittance is missing."""
+    return uuid5(remittance, f"0/{ExceptionReason.DEPOSIT_MISSING}")
 
 
 def _found(why: Raised | None) -> str:

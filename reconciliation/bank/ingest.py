@@ -25,7 +25,7 @@ from ledger.postings import journal
 from ledger.postings.batch import Head
 from reconciliation import store as mail
 from reconciliation.bank import bai2, camt053, store
-from reconciliation.bank.cashier import Arrived, Cashier
+from reconciliation.bank.cashier import Arrived, Cashier, missing_of
 from reconciliation.bank.deposit import Deposit
 from reconciliation.bank.schema import bank_statements
 from reconciliation.bank.statement import (
@@ -313,7 +313,7 @@ def _missing(book: str, row: Row[Any], open_: int, closed: StatementClosed) -> d
     told = f"{left} paid on {row.payment_date} under the trace {row.trace} has not come by {closed.as_of}"
     return {
         "book": book,
-        "id": uuid5(row.id, f"0/{ExceptionReason.DEPOSIT_MISSING}"),
+        "id": missing_of(row.id),
         "remittance": row.id,
         "deposit": None,
         "line": 0,

@@ -269,5 +269,6 @@ async def _post(
         said = Application(command.deposit, whose, moved, rule, command.reason)
         await store.add_applications(connection, head.book, actor, [(number, said)])
         by = Settled(f"{rule} by a person: {command.reason}", number)
-        await Cashier(connection, head, actor).settle_exceptions(command.deposit, by)
+        whole = [found.id] if found.applied + moved == found.paid else []
+        await Cashier(connection, head, actor).settle_exceptions(command.deposit, by, whole)
     return {"entry_number": number, "replayed": replayed}
