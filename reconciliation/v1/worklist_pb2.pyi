@@ -45,7 +45,9 @@ class _ItemChangeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ItemChange
     """Closed by an entry: a small rest is given up."""
 
 class ItemChange(_ItemChange, metaclass=_ItemChangeEnumTypeWrapper):
-    """What became of an item."""
+    """What became of an item. 8 to 11 are kept for what people do about money in suspense: ACCEPTED (a proposed match),
+    MATCHED_BY_HAND, SPLIT, UNMATCHED.
+    """
 
 ITEM_CHANGE_UNSPECIFIED: ItemChange.ValueType  # 0
 ITEM_CHANGE_ASSIGNED: ItemChange.ValueType  # 1
