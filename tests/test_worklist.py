@@ -7,6 +7,7 @@ from itertools import count
 from typing import Any
 
 import grpc
+import psycopg
 import pytest
 from banks import banked, moved, statement
 from hypothesis import given, settings
@@ -338,6 +339,14 @@ def _tried(books: Ledger, item: wl.Item) -> str:
     return "assigned"
 
 
+def test_the_check_finds_what_no_history_tells(books: Ledger) -> None:
+    denied(books)
+    with psycopg.connect(books.url.replace("+psycopg", ""), autocommit=True) as owner:
+        owner.execute("UPDATE exceptions SET closed_at = now() WHERE book = %s", [books.book])
+        assert {one.partition(":")[0] for one in books.wrong()} == {"closed_as_its_history_says"}
+        owner.execute("UPDATE exceptions SET closed_at = NULL WHERE book = %s", [books.book])
+
+
 # --- what people close --------------------------------------------------------------------------------
 
 
@@ -393,12 +402,16 @@ def taken(books: Ledger, amount: str) -> None:
 
 
 def test_a_file_delivered_again_does_not_open_what_a_person_has_closed(books: Ledger) -> None:
-    test = file(remittance("55.00", "EFT-TEST", claim("X1", "55.00", "55.00")), usage="T")
-    deliver(books, test, books.book)
-    item = only(books, reason=pb.EXCEPTION_REASON_TEST_INTERCHANGE)
-    books.worklist.CloseItem(closing(books, wl.CloseItemRequest, item))
-    deliver(books, test, books.book)
-    assert listed(books, reason=pb.EXCEPTION_REASON_TEST_INTERCHANGE) == []
+    """It is quarantined again for the same reason, and nobody has to look at that twice."""
+    broken = file(remittance("60.00", "EFT-BROKEN", claim("X1", "55.00", "55.00")))
+    deliver(books, broken, books.book)
+    item = only(books)
+    assert reason(item) == "unbalanced"
+    deliver(books, broken, books.book)
+    assert told(books, item) == []
+    books.worklist.CloseItem(closing(books, wl.CloseItemRequest, item), metadata=by("mia"))
+    deliver(books, broken, books.book)
+    assert (listed(books), told(books, item)) == ([], ["closed - mia"])
 
 
 # --- the bank -----------------------------------------------------------------------------------------
