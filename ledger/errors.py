@@ -398,10 +398,6 @@ class NextPayerUnknown(NotAllowedNow):
     """No payer of the claim comes after this one."""
 
 
-class WorklistItemNotFound(NotThere):
-    """The book has no such exception."""
-
-
 class DenialNotFound(NotThere):
     """The payer has denied no such claim."""
 

@@ -810,7 +810,6 @@ ELSEWHERE = {
     "MATCH_PARTS_DIFFER": "test_matches",
     "MATCH_PROPOSED": "test_matches",
     "MATCH_PROPOSAL_NOT_FOUND": "test_matches",
-    "WORKLIST_ITEM_NOT_FOUND": "test_worklist",
     "WORKLIST_ITEM_CHANGED": "test_worklist",
     "WORKLIST_ITEM_CLOSED": "test_worklist",
     "WORKLIST_ACTION_REFUSED": "tests/books/written_off_refused.book",

@@ -259,7 +259,7 @@ def test_a_refused_request_burns_no_key(books: Ledger) -> None:
 
 
 NAMED = {
-    "an item that is not there": ({"id": "00000000-0000-4000-8000-000000000001"}, "WORKLIST_ITEM_NOT_FOUND"),
+    "an item that is not there": ({"id": "00000000-0000-4000-8000-000000000001"}, "EXCEPTION_NOT_FOUND"),
     "no id": ({"id": ""}, "FIELD_MISSING"),
     "an id that is none": ({"id": "C1"}, "TEXT_INVALID"),
     "no version": ({"version": 0}, "FIELD_MISSING"),

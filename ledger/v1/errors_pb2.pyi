@@ -334,13 +334,11 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """The remittance has no such claim payment, NOT_FOUND: {"remittance": …, "line": "3"}."""
     REASON_EXCEPTION_WITHOUT_CANDIDATES: _Reason.ValueType  # 203
     """The exception is about neither a claim payment nor a deposit, FAILED_PRECONDITION: {"id": …}."""
-    REASON_WORKLIST_ITEM_NOT_FOUND: _Reason.ValueType  # 180
+    REASON_WORKLIST_ITEM_CHANGED: _Reason.ValueType  # 181
     """--- the worklist ---
 
-    No such item in this book, NOT_FOUND: {"id": …}.
+    Another was quicker, FAILED_PRECONDITION: {"id": …, "version": "3", "owner": "mia"}.
     """
-    REASON_WORKLIST_ITEM_CHANGED: _Reason.ValueType  # 181
-    """Another was quicker, FAILED_PRECONDITION: {"id": …, "version": "3", "owner": "mia"}."""
     REASON_WORKLIST_ITEM_CLOSED: _Reason.ValueType  # 182
     """The item is closed, FAILED_PRECONDITION: {"id": …, "version": "3", "owner": "", "change": "settled"}."""
     REASON_WORKLIST_ACTION_REFUSED: _Reason.ValueType  # 183
@@ -670,13 +668,11 @@ REASON_CLAIM_PAYMENT_NOT_FOUND: Reason.ValueType  # 201
 """The remittance has no such claim payment, NOT_FOUND: {"remittance": …, "line": "3"}."""
 REASON_EXCEPTION_WITHOUT_CANDIDATES: Reason.ValueType  # 203
 """The exception is about neither a claim payment nor a deposit, FAILED_PRECONDITION: {"id": …}."""
-REASON_WORKLIST_ITEM_NOT_FOUND: Reason.ValueType  # 180
+REASON_WORKLIST_ITEM_CHANGED: Reason.ValueType  # 181
 """--- the worklist ---
 
-No such item in this book, NOT_FOUND: {"id": …}.
+Another was quicker, FAILED_PRECONDITION: {"id": …, "version": "3", "owner": "mia"}.
 """
-REASON_WORKLIST_ITEM_CHANGED: Reason.ValueType  # 181
-"""Another was quicker, FAILED_PRECONDITION: {"id": …, "version": "3", "owner": "mia"}."""
 REASON_WORKLIST_ITEM_CLOSED: Reason.ValueType  # 182
 """The item is closed, FAILED_PRECONDITION: {"id": …, "version": "3", "owner": "", "change": "settled"}."""
 REASON_WORKLIST_ACTION_REFUSED: Reason.ValueType  # 183

@@ -1,7 +1,7 @@
 """A match that was wrong, a rule's or a person's, is undone by new entries: the money waits in suspense again."""
 
 from dataclasses import dataclass, replace
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -110,13 +110,21 @@ async def _undone(
         "entry_number": number,
     }
     await mail.decide_again(connection, book, chunk.remittance, [decided], word.said_by)
-    why = Raised(ExceptionReason.UNKNOWN_CLAIM, original.paid, f"unmatched from {said}")
-    await mail.add_exceptions(connection, [exception(chunk, row.line, why, row.claim_as_sent, None)], word.said_by)
     await _withdraw_denials(chunk, row.line, word)
     await closing.close_settled(chunk)
     back = {"posted": -original.paid, "suspended": original.paid}
     await mail.progress(connection, book, chunk.remittance, RemittanceState.SETTLED, back)
-    return await store.add(connection, chunk.head, replace(word, entry_number=number))
+    written = await store.add(connection, chunk.head, replace(word, entry_number=number))
+    await _raise(chunk, written, row.claim_as_sent, f"unmatched from {said}")
+    return written
+
+
+async def _raise(chunk: Chunk, word: HandMatch, sent: str, detail: str) -> None:
+    """Somebody must look for the claim again: an exception of its own each time, whatever became of others."""
+    why = Raised(ExceptionReason.UNKNOWN_CLAIM, word.amount, detail)
+    raised = exception(chunk, word.line, why, sent, None)
+    id_ = uuid5(chunk.remittance, f"{word.line}/unmatched/{word.number}")
+    await mail.add_exceptions(chunk.connection, [raised | {"id": id_}], word.said_by)
 
 
 async def _post(chunk: Chunk, line: int, settlement: Settlement, paid: int, word: HandMatch) -> int | None:

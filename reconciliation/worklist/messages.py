@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from datetime import UTC, date
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, func, literal
 
 from ledger import fields, wire
-from ledger.errors import AmountInvalid, FieldMissing, NumberInvalid, TextInvalid
+from ledger.errors import AmountInvalid, FieldMissing, NumberInvalid
 from ledger.money import LARGEST
 from reconciliation import messages as mail
 from reconciliation.schema import exceptions
@@ -68,14 +67,6 @@ def seen(version: int) -> int:
     if version < AS_OPENED:
         raise FieldMissing("version is required: that of the item as it was seen", field="version")
     return version
-
-
-def item_id(value: str) -> UUID:
-    """Which item is meant. Raises FieldMissing or TextInvalid."""
-    try:
-        return UUID(fields.required("id", value))
-    except ValueError:
-        raise TextInvalid("id is not a UUID", field="id", limit=36) from None
 
 
 # --- what is answered ---------------------------------------------------------------------------------

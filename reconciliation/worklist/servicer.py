@@ -81,8 +81,8 @@ class WorklistServicer(WorklistServiceServicer):
         )
 
     async def GetItem(self, request: pb.GetItemRequest, context: Context) -> pb.GetItemResponse:
-        """One item and all that became of it. Raises WorklistItemNotFound."""
-        book, id_ = fields.book_name(request.book), messages.item_id(request.id)
+        """One item and all that became of it. Raises ExceptionNotFound."""
+        book, id_ = fields.book_name(request.book), fields.uuid("id", request.id)
         day = fields.optional_day("as_of", request.as_of)
         async with self._reads.view() as connection:
             await existing_book(connection, book)
@@ -91,7 +91,7 @@ class WorklistServicer(WorklistServiceServicer):
         return pb.GetItemResponse(item=messages.item(row, day), history=map(messages.event, history))
 
     async def AssignItem(self, request: pb.AssignItemRequest, context: Context) -> pb.AssignItemResponse:
-        """Says whose an item is. Raises WorklistItemNotFound, WorklistItemChanged or WorklistItemClosed."""
+        """Says whose an item is. Raises ExceptionNotFound, WorklistItemChanged or WorklistItemClosed."""
         asked = _asked(request, fields.text("note", request.note, fields.TEXT_LENGTH))
         asked = replace(asked, owner=fields.optional("owner", request.owner))
 
@@ -103,11 +103,11 @@ class WorklistServicer(WorklistServiceServicer):
         return pb.AssignItemResponse(event=messages.event(event), replayed=replayed)
 
     async def CloseItem(self, request: pb.CloseItemRequest, context: Context) -> pb.CloseItemResponse:
-        """Nothing need be done. Raises WorklistItemNotFound, WorklistItemChanged or WorklistItemClosed."""
+        """Nothing need be done. Raises ExceptionNotFound, WorklistItemChanged or WorklistItemClosed."""
         return pb.CloseItemResponse(**await self._closed(request, Change.CLOSED))
 
     async def SendBackItem(self, request: pb.SendBackItemRequest, context: Context) -> pb.SendBackItemResponse:
-        """Somebody else has to answer. Raises WorklistItemNotFound, WorklistItemChanged or WorklistItemClosed."""
+        """Somebody else has to answer. Raises ExceptionNotFound, WorklistItemChanged or WorklistItemClosed."""
         return pb.SendBackItemResponse(**await self._closed(request, Change.SENT_BACK))
 
     async def _closed(self, request: pb.CloseItemRequest | pb.SendBackItemRequest, change: Change) -> "_Answer":
@@ -174,7 +174,7 @@ class _Answer(TypedDict):
 def _asked(request: _Change, note: str) -> Asked:
     return Asked(
         book=fields.book_name(request.book),
-        id=messages.item_id(request.id),
+        id=fields.uuid("id", request.id),
         version=messages.seen(request.version),
         key=fields.required("idempotency_key", request.idempotency_key, fields.KEY_LENGTH),
         note=note,

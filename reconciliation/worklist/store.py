@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Row, and_, func, insert, select, text, true, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger.errors import IdempotencyKeyReused, WorklistItemNotFound
+from ledger.errors import ExceptionNotFound, IdempotencyKeyReused
 from reconciliation.bank.schema import deposit_traces, deposits
 from reconciliation.reasons import ExceptionReason
 from reconciliation.schema import exception_events, exceptions, remittances
@@ -186,10 +186,10 @@ def behind(place: ColumnElement[Any]) -> ColumnElement[bool]:
 
 
 async def existing(connection: AsyncConnection, book: str, id_: UUID) -> Row[Any]:
-    """One exception as it stands. Raises WorklistItemNotFound."""
+    """One exception as it stands. Raises ExceptionNotFound."""
     found = await find(connection, book, exceptions.c.id == id_)
     if not found:
-        raise WorklistItemNotFound(f"no item {id_} in this book", id=id_)
+        raise ExceptionNotFound(f"no exception {id_} in this book", id=id_)
     return found[0]
 
 
