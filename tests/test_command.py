@@ -17,6 +17,7 @@ import grpc
 import psycopg
 import pytest
 import structlog
+from commanding import commands
 from conftest import url_of
 from serving import Ledger, cr, dr, payout, session
 
@@ -39,14 +40,7 @@ def environment(**settings: str) -> dict[str, str]:
 
 def run(*arguments: str | Path, code: int = 0, **settings: str) -> str:
     """What the command says: on standard output where it succeeds, else its one sentence."""
-    done = subprocess.run(
-        [LEDGER, *arguments],
-        env=environment(**settings),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PATIENCE_SECONDS,
-    )
+    done = commands().run(arguments, environment(**settings))
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return sentences(done.stderr) if code else done.stdout
@@ -490,7 +484,7 @@ def test_a_full_disk_is_a_sentence(books: Ledger) -> None:
 
 
 def test_no_command_shows_the_help() -> None:
-    done = subprocess.run([LEDGER], env=environment(), capture_output=True, text=True, check=False)
+    done = commands().run([], environment())
     assert "Usage: ledger" in done.stdout
     assert done.stderr == ""
 

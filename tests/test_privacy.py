@@ -2,7 +2,6 @@
 
 import base64
 import re
-import subprocess
 from collections.abc import Iterator
 
 import banks
@@ -10,9 +9,10 @@ import grpc
 import psycopg
 import pytest
 import serving
+from commanding import commands
 from payers import NPI, deliver, file, line, remittance
 from serving import Ledger, Loop, client, refusal, session
-from test_command import LEDGER, connected, environment, running
+from test_command import connected, environment, running
 
 from reconciliation.v1 import bank_pb2 as bk
 from reconciliation.v1 import candidates_pb2 as cn
@@ -141,8 +141,7 @@ def taken_in(loop: Loop, server: Ledger, tmp_path_factory: pytest.TempPathFactor
 
 def typing(*arguments: str, url: str) -> str:
     """All that a command says."""
-    settings = environment(database_url=url, file_keys=KEYS)
-    done = subprocess.run([LEDGER, *arguments], env=settings, check=False, capture_output=True, text=True)
+    done = commands().run(arguments, environment(database_url=url, file_keys=KEYS))
     return done.stdout + done.stderr
 
 

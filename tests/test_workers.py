@@ -14,6 +14,7 @@ from random import Random
 import grpc
 import pytest
 import serving
+from commanding import commands
 from serving import eventually
 from torture.books import compared
 from torture.clients import Load, open_book
@@ -126,7 +127,6 @@ def test_no_worker_outlives_the_first_process(database: str, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("wrong", [["--workers", "0"], ["--workers", "two"], ["--workers", "65"]])
 def test_how_many_is_a_number(wrong: list[str]) -> None:
-    command = [sys.executable, "-m", "service", "serve", *wrong]
-    done = subprocess.run(command, cwd=ROOT, env=environment(""), capture_output=True, text=True, check=False)
+    done = commands().run(["serve", *wrong], environment(""))
     assert done.returncode == 2
     assert "workers" in done.stderr

@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import psycopg
+from commanding import commands
 from sqlalchemy import make_url
 
 from service.postgres import Urls
@@ -187,8 +188,10 @@ def through(url: str, port: int) -> str:
 
 def ledger(url: str, *arguments: str, root: Path = ROOT, **settings: str) -> subprocess.CompletedProcess[str]:
     """Runs the `ledger` command on a database, as it is in the tree of the program under `root`."""
-    command = [sys.executable, "-m", "service", *arguments]
     known = environment(url) | settings
+    if root == ROOT:
+        return commands().run(arguments, known)
+    command = [sys.executable, "-m", "service", *arguments]
     return subprocess.run(command, cwd=root, env=known, check=False, capture_output=True, text=True, timeout=600)
 
 
