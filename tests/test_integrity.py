@@ -2,11 +2,13 @@
 
 import asyncio
 import re
+from collections.abc import Iterator
 from importlib.resources import files
 
 import psycopg
 import pytest
-from serving import Ledger, cr, dr, entry, key, payout, session, usd
+from conftest import copied
+from serving import Ledger, Loop, cr, dr, entry, key, open_book, payout, serving, session, usd
 
 from ledger.audit.integrity import Fault, faults
 from ledger.database import engine, reading
@@ -59,8 +61,24 @@ def tamper(url: str, *statements: str) -> None:
     as_superuser(url, *off, *statements, *on, *always, *parts)
 
 
+@pytest.fixture(scope="module")
+def filled(loop: Loop, cluster_url: str, template: str, worker_id: str) -> Iterator[str]:
+    """The name of a database with books in it, which nobody uses any more: to be copied."""
+    with copied(cluster_url, template, f"{template.replace('template', 'filled')}_{worker_id}") as url:
+        with serving(loop, url) as running:
+            open_book(running)
+            fill(running)
+        yield url.rpartition("/")[2]
+
+
 @pytest.fixture
-def books(ledger: Ledger) -> Ledger:
+def books(cluster_url: str, filled: str, worker_id: str) -> Iterator[str]:
+    """The URL of a copy of the test's own."""
+    with copied(cluster_url, filled, f"{filled.replace('filled', 'test')}_{worker_id}") as url:
+        yield url
+
+
+def fill(ledger: Ledger) -> None:
     """Seven entries with every dimension, strange texts, far dates, a limit, a closed account and a reversal."""
     about = postings.Dimensions(
         payer='A "quoted" payer, with commas; and\\backslashes',
@@ -100,11 +118,10 @@ def books(ledger: Ledger) -> Ledger:
     ledger.post("2026-05-02", dr("Assets:Cash", "6.00"), cr("Assets:Petty", "6.00"))
     ledger.accounts.CloseAccount(accounts.CloseAccountRequest(book="main", code="Assets:Petty", reason="unused"))
     ledger.accounts.OpenBook(accounts.OpenBookRequest(book="empty", name="Nothing posted yet"))
-    return ledger
 
 
-def test_sound_books_have_no_faults(books: Ledger) -> None:
-    assert found(books.url) == []
+def test_sound_books_have_no_faults(books: str) -> None:
+    assert found(books) == []
 
 
 ACCOUNT = "Assets:Receivable:Insurer:AETNA"
@@ -257,10 +274,10 @@ TAMPERINGS = {
 
 
 @pytest.mark.parametrize("tampering", TAMPERINGS)
-def test_tampering_is_found(books: Ledger, tampering: str) -> None:
+def test_tampering_is_found(books: str, tampering: str) -> None:
     statements, expected = TAMPERINGS[tampering]
-    tamper(books.url, *statements)
-    assert {fault.check_name for fault in found(books.url)} == expected
+    tamper(books, *statements)
+    assert {fault.check_name for fault in found(books)} == expected
 
 
 DISARMED = {
@@ -396,18 +413,18 @@ DISARMED = {
 
 
 @pytest.mark.parametrize("disarming", DISARMED)
-def test_missing_guards_are_found(ledger: Ledger, disarming: str) -> None:
+def test_missing_guards_are_found(database: str, disarming: str) -> None:
     statements, expected = DISARMED[disarming]
-    as_superuser(ledger.url, *statements)
-    [fault] = found(ledger.url)
+    as_superuser(database, *statements)
+    [fault] = found(database)
     assert re.fullmatch(expected, str(fault))
 
 
 @pytest.mark.parametrize("name", ["integrity.sql", "pay_cycles.sql", "guards.sql"])
-def test_an_auditor_can_paste_it_into_psql(books: Ledger, name: str) -> None:
+def test_an_auditor_can_paste_it_into_psql(books: str, name: str) -> None:
     """It has no variable; the text itself goes to PostgreSQL, comments and all, as the owner and as anybody."""
     sql = files("migrations" if name == "guards.sql" else "ledger.audit").joinpath(name).read_text()
-    with psycopg.connect(books.url.replace("+psycopg", "")) as connection:
+    with psycopg.connect(books.replace("+psycopg", "")) as connection:
         cursor = connection.execute(sql.encode())
         assert [column.name for column in cursor.description or ()] == [
             "check_name",

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 from google.protobuf.message import Message
-from serving import Ledger, cr, dr, key, payout, refused, session, set_by_hand, usd, written
+from serving import Ledger, cr, dr, key, open_book, payout, refused, session, set_by_hand, usd, written
 
 from ledger.accounts import chart
 from ledger.accounts.store import ALL_RECORDED
@@ -69,8 +69,20 @@ def reverse(ledger: Ledger, number: int, day: str) -> None:
     ledger.postings.ReverseEntry(asked)
 
 
+@pytest.fixture(scope="module")
+def books(server: Ledger) -> Ledger:
+    """Books for those who only ask."""
+    open_book(server)
+    return filled(server)
+
+
 @pytest.fixture
-def books(ledger: Ledger) -> Ledger:
+def own(ledger: Ledger) -> Ledger:
+    """The same for those who add to them."""
+    return filled(ledger)
+
+
+def filled(ledger: Ledger) -> Ledger:
     """Four payers, one of them with a name that no account code can hold; three providers."""
     record = ledger.postings.RecordSession
     record(session("C1", "2026-01-10", allowed="120.00", rate="105.00", patient_share="20.00"))
@@ -169,13 +181,15 @@ def test_receivables_aging(books: Ledger, as_of: str, expected: list[str], contr
     ("days", "bucket"),
     [(-5, 0), (0, 0), (30, 0), (31, 1), (60, 1), (61, 2), (90, 2), (91, 3), (120, 3), (121, 4), (400, 4)],
 )
-def test_aging_buckets_at_their_edges(ledger: Ledger, days: int, bucket: int) -> None:
-    service = date(2026, 6, 30) - timedelta(days=days)
-    early = session("C1", service.isoformat(), allowed="100.00", effective_date="2025-01-01")
-    ledger.postings.RecordSession(early)
+def test_aging_buckets_at_their_edges(server: Ledger, days: int, bucket: int) -> None:
+    book, service = f"aged-{days}", date(2026, 6, 30) - timedelta(days=days)
+    open_book(server, book)
+    early = session("C1", service.isoformat(), allowed="100.00", effective_date="2025-01-01", book=book)
+    server.postings.RecordSession(early)
     buckets = ["0.00"] * 5
     buckets[bucket] = "100.00"
-    assert ages(answer(ledger, "GetReceivablesAging", JUNE).rows) == [f"AETNA {' '.join(buckets)} 100.00 1"]
+    found = answer(server, "GetReceivablesAging", JUNE, book).rows
+    assert ages(found) == [f"AETNA {' '.join(buckets)} 100.00 1"]
 
 
 def test_aging_keeps_credits_in_their_bucket_and_dates_the_unknown_by_its_posting(ledger: Ledger) -> None:
@@ -274,15 +288,15 @@ def without_groups(rows: Iterable[Message], groups: str) -> list[str]:
     return [line.removesuffix(groups) for line in found]
 
 
-def test_session_margin(books: Ledger) -> None:
-    books.post("2026-06-30", dr("Assets:Cash", "7.00"), cr("Revenue:Sessions", "7.00"))
-    march = answer(books, "GetSessionMargin", MARCH)
+def test_session_margin(own: Ledger) -> None:
+    own.post("2026-06-30", dr("Assets:Cash", "7.00"), cr("Revenue:Sessions", "7.00"))
+    march = answer(own, "GetSessionMargin", MARCH)
     assert margins(march.rows) == [
         "AETNA 2 200.00 195.00 5.00 0.00 0.00 5.00",
         "CIGNA 1 100.00 70.00 30.00 0.00 0.00 30.00",
         "UHC 1 500.00 400.00 100.00 0.00 0.00 100.00",
     ]
-    found = answer(books, "GetSessionMargin", JUNE)
+    found = answer(own, "GetSessionMargin", JUNE)
     assert margins(found.rows) == [
         "- 0 7.00 0.00 7.00 5.00 0.00 2.00",
         "AETNA 2 200.00 195.00 5.00 0.00 30.00 -25.00",
@@ -291,7 +305,7 @@ def test_session_margin(books: Ledger) -> None:
         "UHC 1 40.00 30.00 10.00 0.00 0.00 10.00",
     ]
     assert margins(found.totals) == ["- 5 407.00 345.00 62.00 5.00 30.00 27.00"]
-    assert books.balance("Revenue:Sessions", JUNE) == "407.00 Cr"
+    assert own.balance("Revenue:Sessions", JUNE) == "407.00 Cr"
 
 
 def test_a_session_that_only_costs_is_counted(ledger: Ledger) -> None:
@@ -300,36 +314,37 @@ def test_a_session_that_only_costs_is_counted(ledger: Ledger) -> None:
     assert margins(found.rows) == ["AETNA 1 0.00 105.00 -105.00 0.00 0.00 -105.00"]
 
 
-def test_currencies_stay_apart(books: Ledger) -> None:
+def test_currencies_stay_apart(own: Ledger) -> None:
     for code in ("Revenue:Sessions:Tokyo", "Revenue:Sessions:Manama"):
         currency = "JPY" if code.endswith("Tokyo") else "BHD"
-        books.accounts.OpenAccount(accounts.OpenAccountRequest(book="main", code=code, currency_code=currency))
+        own.accounts.OpenAccount(accounts.OpenAccountRequest(book="main", code=code, currency_code=currency))
     yen = {"currency": "JPY"}
-    books.post(
+    own.post(
         "2026-06-30",
         dr("Assets:Receivable:Insurer:TK", "900", "C9", **yen),
         cr("Revenue:Sessions:Tokyo", "900", **yen),
     )
     dinar = {"currency": "BHD"}
-    books.post(
+    own.post(
         "2026-06-30",
         dr("Assets:Receivable:Insurer:BH", "1.005", "C8", **dinar),
         cr("Revenue:Sessions:Manama", "1.005", **dinar),
     )
-    aging = answer(books, "GetReceivablesAging", JUNE)
+    aging = answer(own, "GetReceivablesAging", JUNE)
     assert [written(amount) for amount in aging.control] == ["1.005", "900", "345.00"]
     assert ages(aging.totals) == [
         "- 1.005BHD 0.000BHD 0.000BHD 0.000BHD 0.000BHD 1.005BHD 1",
         "- 900JPY 0JPY 0JPY 0JPY 0JPY 900JPY 1",
         "- 100.00 0.00 0.00 95.00 150.00 345.00 5",
     ]
-    assert lines(answer(books, "GetTrialBalance", JUNE).totals)[0] == "1.005BHD 1.005BHD"
-    assert lines(answer(books, "GetSessionMargin", JUNE).totals)[1].startswith("- 0 900JPY 0JPY 900JPY")
+    assert lines(answer(own, "GetTrialBalance", JUNE).totals)[0] == "1.005BHD 1.005BHD"
+    assert lines(answer(own, "GetSessionMargin", JUNE).totals)[1].startswith("- 0 900JPY 0JPY 900JPY")
 
 
 @pytest.mark.parametrize("rpc", OPEN_TO_ALL)
-def test_an_empty_book_has_no_rows(ledger: Ledger, rpc: str) -> None:
-    found = answer(ledger, rpc, JUNE)
+def test_an_empty_book_has_no_rows(server: Ledger, rpc: str) -> None:
+    open_book(server, f"empty-{rpc}")
+    found = answer(server, rpc, JUNE, f"empty-{rpc}")
     assert not found.rows
     assert not found.totals
 
@@ -345,8 +360,8 @@ def test_an_empty_book_has_no_rows(ledger: Ledger, rpc: str) -> None:
         (JUNE, "", "FIELD_MISSING"),
     ],
 )
-def test_refusals(ledger: Ledger, rpc: str, as_of: str, book: str, reason: str) -> None:
-    assert refused(getattr(ledger.reports, rpc), asked(rpc, as_of, book)).reason == reason
+def test_refusals(books: Ledger, rpc: str, as_of: str, book: str, reason: str) -> None:
+    assert refused(getattr(books.reports, rpc), asked(rpc, as_of, book)).reason == reason
 
 
 def test_one_book_does_not_see_another(books: Ledger) -> None:

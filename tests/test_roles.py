@@ -170,19 +170,19 @@ def test_the_roles_are_no_more_than_their_rights(database: str, role: str) -> No
 # --- a reader -----------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def reader(ledger: Ledger) -> Iterator[psycopg.Connection[Any]]:
+@pytest.fixture(scope="module")
+def reader(server: Ledger) -> Iterator[psycopg.Connection[Any]]:
     """A login that may read the book CA of two that are used."""
     for book in ("CA", "NV"):
-        serving.open_book(ledger, book)
-        ledger.postings.RecordSession(session("C1", book=book))
-        approve_something(ledger.of(book))
+        serving.open_book(server, book)
+        server.postings.RecordSession(session("C1", book=book))
+        approve_something(server.of(book))
     name, password = f"auditor_{secrets.token_hex(4)}", secrets.token_hex(8)
-    with connected(ledger.url) as owner:
+    with connected(server.url) as owner:
         owner.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{password}' IN ROLE ledger_reader")
         owner.execute(f"ALTER ROLE {name} SET search_path = ledger_reading")
         owner.execute("INSERT INTO reader_books (login, book) VALUES (%s, 'CA')", [name])
-        with connected(ledger.url, user=name, password=password) as connection:
+        with connected(server.url, user=name, password=password) as connection:
             yield connection
         owner.execute(f"DROP ROLE {name}")
 
