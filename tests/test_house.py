@@ -131,9 +131,12 @@ def is_generated(path: Path) -> bool:
 def modules(*folders: str) -> dict[str, ast.Module]:
     """Every module of these folders that a person wrote, by its path from the root."""
     paths = (path for folder in folders for path in sorted((ROOT / folder).rglob("*.py")))
-    return {
-        path.relative_to(ROOT).as_posix(): ast.parse(path.read_text()) for path in paths if not is_generated(path)
-    }
+    return {path.relative_to(ROOT).as_posix(): parsed(path) for path in paths if not is_generated(path)}
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
 
 
 def found(*folders: str) -> Iterator[tuple[str, ast.AST]]:

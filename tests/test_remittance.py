@@ -541,20 +541,22 @@ def test_any_damage(at: int, written: bytes, over: int) -> None:
     check_any(SOUND[:at] + written + SOUND[at + over :])
 
 
-def test_100_000_claims_in_flat_memory() -> None:
+def test_30_000_claims_in_flat_memory() -> None:
+    """The file alone has half as many bytes again as may be used."""
+
     def large() -> Iterator[bytes]:
-        yield (ISA + GS + "ST*835*0001~" + HEADER.replace("80.00", "8000000.00")).encode()
-        for _ in range(1_000):
+        yield (ISA + GS + "ST*835*0001~" + HEADER.replace("80.00", "2400000.00")).encode()
+        for _ in range(300):
             yield b"CLP*C1*1*100.00*80.00*5.00*12*PC1~CAS*CO*45*20.00~" * 100
-        yield b"SE*200006*0001~GE*1*6~IEA*1*000000006~"
+        yield b"SE*60006*0001~GE*1*6~IEA*1*000000006~"
 
     tracemalloc.start()
     try:
         (found,) = survey(large())
-        assert tracemalloc.get_traced_memory()[1] < 2_000_000
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
     finally:
         tracemalloc.stop()
-    assert (found.claim_count, found.totals.paid, found.settleable) == (100_000, Decimal("8000000.00"), True)
+    assert (found.claim_count, found.totals.paid, found.settleable) == (30_000, Decimal("2400000.00"), True)
 
 
 def test_pyx12_reads_the_same_segments() -> None:
