@@ -250,13 +250,23 @@ def test_reversed_entries_say_who_and_why(book: Ledger) -> None:
     assert [*walked(book, "ListReversedEntries", before)] == []
 
 
-def test_back_dated_entries_are_those_more_than_so_many_days_late(book: Ledger) -> None:
-    recorded = book.post("2026-01-01", dr("Assets:Cash", "1.00"), cr("Equity:Opening", "1.00")).recorded_at
-    today = recorded.ToDatetime().date()
-    for back in (0, 1, 40):
-        day = (today - timedelta(days=back)).isoformat()
-        book.post(day, dr("Assets:Cash", "1.00"), cr("Equity:Opening", "1.00"))
-    book.post((today + timedelta(days=9)).isoformat(), dr("Assets:Cash", "1.00"), cr("Equity:Opening", "1.00"))
+def recorded(book: Ledger, day: date) -> date:
+    """Posts an entry of a day; the day on which it was recorded."""
+    posted = book.post(day.isoformat(), dr("Assets:Cash", "1.00"), cr("Equity:Opening", "1.00"))
+    return posted.recorded_at.ToDatetime().date()
+
+
+def recorded_in_one_day(book: Ledger) -> date | None:
+    """The day on which entries of other days were recorded; none where it was midnight meanwhile."""
+    today = recorded(book, date(2026, 1, 1))
+    days = {recorded(book, today - timedelta(days=back)) for back in (0, 1, 40, -9)}
+    return today if days == {today} else None
+
+
+def test_back_dated_entries_are_those_more_than_so_many_days_late(server: Ledger) -> None:
+    book, today = next(
+        (book, day) for book in (fresh(server), fresh(server)) if (day := recorded_in_one_day(book))
+    )
 
     def late(days: int) -> list[int]:
         asked = pb.ListBackDatedEntriesRequest(book=book.book, days=days, effective_from="2026-01-02")
