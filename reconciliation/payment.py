@@ -66,7 +66,7 @@ class Payment:
 
     def postings(self, *lines: tuple[str, int, str | None]) -> tuple[Posting, ...]:
         """Lines of signed minor units, debit positive, those of zero left out."""
-        amounts = ((account, Amount(signed, self.currency), item) for account, signed, item in lines)
+        amounts = ((account, Amount(signed, self.currency), item) for account, signed, item in lines if signed)
         return without_zeros(*amounts)
 
 

@@ -11,6 +11,7 @@ Nothing here names a provider's payable.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from ledger.accounts import chart
 from ledger.money import plain
@@ -87,11 +88,12 @@ def settle_part(
     return replace(decided, claim=item.name, raised=raised, moves=_evening(payment, item, decided))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Adjudication:
     """The amounts of one claim payment against one claim, all in minor units.
 
-    `share` is the patient's share as booked, with what later payers have taken over of it.
+    `share` is the patient's share as booked, with what later payers have taken over of it. What follows from these
+    is computed once.
     """
 
     item: Item
@@ -100,33 +102,33 @@ class _Adjudication:
     buckets: Mapping[Bucket, int]
     share: int
 
-    @property
+    @cached_property
     def patient_correction(self) -> int:
         """d: how much more (or less) the patient owes than was booked."""
         return self.buckets[Bucket.PATIENT] - self.share
 
-    @property
+    @cached_property
     def due(self) -> int:
         """What should have come: the open receivable less what moves to the patient."""
         return self.item.balance(self.receivable) + self.recovered - self.patient_correction
 
-    @property
+    @cached_property
     def recovered(self) -> int:
         """What the payer pays of a denial that was absorbed: the denial is overturned that far."""
         beyond = self.paid - max(self.item.balance(self.receivable) - self.patient_correction, 0)
         return max(min(self.item.balance(chart.DENIALS_ABSORBED), beyond), 0)
 
-    @property
+    @cached_property
     def unpaid(self) -> int:
         """What did not come; negative where more came."""
         return self.due - self.paid
 
-    @property
+    @cached_property
     def denied(self) -> bool:
         """Nothing is paid and nothing is the patient's, whatever the status says."""
         return self.paid == 0 and self.buckets[Bucket.PATIENT] == 0
 
-    @property
+    @cached_property
     def by_contract(self) -> bool:
         """The payer explains what it did not pay by the contract, and by nothing else."""
         others = (Bucket.DENIAL, Bucket.OTHER_PAYER, Bucket.SUSPENSE)
@@ -147,13 +149,16 @@ def _adjudicated(payment: Payment, claim_payment: ClaimPayment, item: Item, cove
     else:
         decided = _paid_or_adjusted(payment, claim_payment, at)
     decided = _left_to_next(payment, claim_payment, at, decided, coverage)
-    return replace(decided, moves=decided.moves + _evening(payment, item, decided))
+    evening = _evening(payment, item, decided)
+    return replace(decided, moves=decided.moves + evening) if evening else decided
 
 
 def _evening(payment: Payment, item: Item, decided: Settlement) -> tuple[Move, ...]:
+    if decided.entry is None:
+        return ()
     left = after(item, decided.entry, *(move.entry for move in decided.moves))
-    entry = evened(left, payment.effective_date, payment.about(item.dimensions))
-    return (Move(EVENED, payment.payer, entry),) if entry and decided.entry else ()
+    entry = evened(left, payment.effective_date, decided.entry.dimensions)
+    return (Move(EVENED, payment.payer, entry),) if entry else ()
 
 
 def _paid_or_adjusted(payment: Payment, claim_payment: ClaimPayment, at: _Adjudication) -> Settlement:
