@@ -27,6 +27,8 @@ _ACCOUNT = "0012345678"
 _PAGE = 1_000
 _PART = 256 * 1024
 _IN_FLIGHT = 256
+_DEPOSITS_IN_FLIGHT = 4
+"""Each holds the head and a connection for itself, so that more would only wait for one another."""
 _MOST_AT_ONCE = 16
 
 
@@ -107,7 +109,7 @@ class Books:
     def deposit(self, lines: Sequence[Deposit]) -> None:
         """Tells what the bank has received, line by line, each under a reference of its own."""
         asked = (self._deposit(number, line) for number, line in enumerate(lines))
-        while calls := [self.bank.RecordDeposit.future(one) for one in islice(asked, _IN_FLIGHT)]:
+        while calls := [self.bank.RecordDeposit.future(one) for one in islice(asked, _DEPOSITS_IN_FLIGHT)]:
             for call in calls:
                 call.result()
 
