@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test torture bench bench-growth bench-proof bench-pay-cycle bench-remittances \
+.PHONY: help demo test torture bench bench-growth bench-proof bench-pay-cycle bench-reports bench-remittances \
   bench-settling fuzz check lock proto guards sbom clean
 .DELETE_ON_ERROR:
 
@@ -21,6 +21,7 @@ help:
 	@echo 'make bench-growth  the same for posting and reads while a book grows to 10 million postings'
 	@echo 'make bench-proof   what proofs cost, and what the tree behind them costs posting; how quick a bundle is judged'
 	@echo 'make bench-pay-cycle  a pay cycle of 10,000 providers and 200,000 sessions, step by step'
+	@echo 'make bench-reports  what each report reads of a book of 200,000 sessions'
 	@echo 'make bench-remittances  play payers against the service with 100,000 claims and 3 seeds, and score it'
 	@echo 'make bench-settling  large remittances: reading, settling, and what others wait meanwhile'
 	@echo 'make fuzz    try the 835 reader with a million files that have things wrong in them (INPUTS=1000000 SEED=1)'
@@ -51,6 +52,10 @@ bench-proof: $(STAMP)
 
 bench-pay-cycle: $(STAMP)
 	$(BIN)/python -m benchmarks pay-cycle
+
+bench-reports: $(STAMP)
+	$(BIN)/python -m benchmarks reports
+
 bench-remittances: $(STAMP)
 	$(BIN)/python -m benchmarks.remittances --output benchmarks/RESULTS.md
 

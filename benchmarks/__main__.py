@@ -6,11 +6,17 @@ import signal
 import sys
 from pathlib import Path
 
-from benchmarks import bench, growth, page, pay_cycle, proof
+from benchmarks import bench, growth, page, pay_cycle, proof, reports
 from benchmarks.cases import CASES
 from benchmarks.processes import BenchFailed
 
-_RUNS = {"bench": bench.run, "growth": growth.run, "proof": proof.run, "pay-cycle": pay_cycle.run}
+_RUNS = {
+    "bench": bench.run,
+    "growth": growth.run,
+    "proof": proof.run,
+    "pay-cycle": pay_cycle.run,
+    "reports": reports.run,
+}
 _COMMANDS = {name: "make bench" if name == "bench" else f"make bench-{name}" for name in _RUNS}
 
 

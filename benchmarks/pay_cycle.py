@@ -84,7 +84,7 @@ class Found:
 def run(asked: argparse.Namespace, how: str) -> list[str]:
     """Pays a cycle; returns the lines of the page."""
     size = Size(20, 200) if asked.quick else Size()
-    with _folder(asked.folder) as folder, postgres(folder) as (urls, family):
+    with folder_of(asked.folder) as folder, postgres(folder) as (urls, family):
         with page.watched([Family(os.getpid()), family]) as machine:
             asyncio.run(filled(urls.owner, size))
             with serving(LEDGER, urls.server, folder) as (address, server):
@@ -97,7 +97,8 @@ def run(asked: argparse.Namespace, how: str) -> list[str]:
 
 
 @contextmanager
-def _folder(given: Path | None) -> Iterator[Path]:
+def folder_of(given: Path | None) -> Iterator[Path]:
+    """Where the database lies: the folder that was given, or one that is gone afterwards."""
     if given is not None:
         given.mkdir(parents=True, exist_ok=True)
         yield given

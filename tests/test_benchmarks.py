@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from serving import DR, Ledger, open_book
 
-from benchmarks import page, pay_cycle, targets
+from benchmarks import page, pay_cycle, reports, targets
 from benchmarks.bare import TABLES, Copying, Inserting, plain
 from benchmarks.cases import CASES, POST_ONE, STREAM
 from benchmarks.client import Calls, Client, Measured, Stream
@@ -315,7 +315,7 @@ def test_a_part_of_the_page_leaves_the_rest_alone(tmp_path: Path) -> None:
 
 def test_the_page_has_a_place_for_each_table() -> None:
     text = page.PAGE.read_text()
-    for name in ("bench", "growth", "proof"):
+    for name in ("bench", "growth", "proof", "pay-cycle", "reports"):
         assert 0 < text.index(f"<!-- {name}: begin -->") < text.index(f"<!-- {name}: end -->")
 
 
@@ -332,3 +332,14 @@ def test_a_pay_cycle_yields_figures_and_a_file_that_a_bank_would_take(tmp_path: 
     _, batches = nacha_reader.read((folder / "NACHA file").read_bytes())
     credits_ = [one.cents for batch in batches for one in batch.entries if one.who != "OFFSET"]
     assert sum(credits_) == pay_cycle.Size(20, 200).total
+
+
+def test_every_report_is_measured(tmp_path: Path, open_folder: Path) -> None:
+    """On a small book, from filling it to the table."""
+    output = tmp_path / "page.md"
+    command = [sys.executable, "-m", "benchmarks", "reports", "--quick", "--folder", str(open_folder / "reports")]
+    command += ["--output", str(output)]
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for question in reports.QUESTIONS:
+        assert f"| {question.name} | " in output.read_text()

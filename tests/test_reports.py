@@ -203,6 +203,17 @@ def test_aging_keeps_credits_in_their_bucket_and_dates_the_unknown_by_its_postin
     assert ages(found.totals) == ["- -30.00 0.00 50.00 0.00 0.00 20.00 2"]
 
 
+def test_an_aging_that_was_known_keeps_its_answer(ledger: Ledger) -> None:
+    """The name of a payer too, which a later session tells."""
+    receivable = chart.receivable("Blue Cross, CA")
+    ledger.post("2026-04-15", dr(receivable, "70.00", item="old"), cr("Revenue:Sessions", "70.00"))
+    asked = pb.GetReceivablesAgingRequest(book="main", as_of=JUNE, as_known_at_number=1)
+    before = ledger.reports.GetReceivablesAging(asked)
+    ledger.postings.RecordSession(session("C1", "2026-06-01", payer="Blue Cross, CA", allowed="60.00"))
+    assert ledger.reports.GetReceivablesAging(asked) == before
+    assert [row.payer for row in answer(ledger, "GetReceivablesAging", JUNE).rows] == ["Blue Cross, CA"]
+
+
 PLACED = {"plan": "GOLD", "state": "NV"}
 
 

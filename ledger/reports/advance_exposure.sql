@@ -127,7 +127,10 @@ WITH payables AS (
             ELSE 'contractual'
         END AS part,
         CASE WHEN e.kind = 'session_earned' THEN e.payer END AS payer,
-        coalesce(original.kind, e.kind) = 'session_earned' AS is_session,
+        CASE e.kind
+            WHEN 'reversal' THEN (SELECT o.kind FROM entries AS o WHERE o.book = e.book AND o.number = e.reverses)
+            ELSE e.kind
+        END = 'session_earned' AS is_session,
         -- By hand, money came where the entry touches money or what is owed; else it was written off.
         e.kind NOT IN ('manual', 'reversal') OR EXISTS (
             SELECT FROM postings AS m
@@ -142,7 +145,6 @@ WITH payables AS (
         p.effective_date >= CAST(:'effective_from' AS date) AS is_of_period
     FROM postings AS p
     JOIN entries AS e ON e.book = p.book AND e.number = p.entry_number
-    LEFT JOIN entries AS original ON original.book = e.book AND original.number = e.reverses AND e.kind = 'reversal'
     WHERE p.book = :'book' AND p.effective_date <= CAST(:'as_of' AS date)
         AND p.entry_number <= CAST(:'as_known_at' AS bigint)
         AND (
@@ -182,12 +184,8 @@ WITH payables AS (
         paid_on,
         CASE WHEN paid_by = 'provider_paid' THEN amount ELSE 0 END AS paid,
         CASE WHEN is_settled IS NOT TRUE THEN amount WHEN is_earned IS NOT TRUE THEN -amount ELSE 0 END AS unpaid,
-        0 AS received,
+        CAST(NULL AS numeric[]) AS marks,
         0 AS receivable,
-        0 AS of_patient,
-        0 AS absorbed,
-        0 AS contractual,
-        0 AS other,
         0 AS absorption_cost
     FROM pieces
     WHERE amount > 0
@@ -204,14 +202,27 @@ WITH payables AS (
         NULL,
         0,
         0,
-        received,
+        -- How far each reaches, one laid behind the other.
+        ARRAY[
+            came,
+            came + owed,
+            came + owed + patient_owes,
+            came + owed + patient_owes + lost,
+            came + owed + patient_owes + lost + disallowed,
+            came + owed + patient_owes + lost + disallowed + written_off
+        ],
         receivable,
-        of_patient,
-        absorbed,
-        contractual,
-        other,
         absorption_cost
     FROM fates
+    CROSS JOIN LATERAL (
+        SELECT
+            greatest(received, 0) AS came,
+            greatest(receivable, 0) AS owed,
+            greatest(of_patient, 0) AS patient_owes,
+            greatest(absorbed, 0) AS lost,
+            greatest(contractual, 0) AS disallowed,
+            greatest(other, 0) AS written_off
+    ) AS part
 ), held AS (
     SELECT
         claim,
@@ -226,39 +237,26 @@ WITH payables AS (
             max(account_payer) OVER of_claim, ''
         ) AS payer,
         sum(paid) OVER (PARTITION BY claim, currency ORDER BY paid_on NULLS FIRST ROWS UNBOUNDED PRECEDING) AS up_to,
-        sum(greatest(received, 0)) OVER of_claim AS until_received,
-        sum(greatest(received, 0) + greatest(receivable, 0)) OVER of_claim AS until_exposed,
-        sum(greatest(received, 0) + greatest(receivable, 0) + greatest(of_patient, 0)) OVER of_claim AS until_patient,
-        sum(
-            greatest(received, 0) + greatest(receivable, 0) + greatest(of_patient, 0) + greatest(absorbed, 0)
-        ) OVER of_claim AS until_absorbed,
-        sum(
-            greatest(received, 0) + greatest(receivable, 0) + greatest(of_patient, 0) + greatest(absorbed, 0)
-            + greatest(contractual, 0)
-        ) OVER of_claim AS until_contractual,
-        sum(
-            greatest(received, 0) + greatest(receivable, 0) + greatest(of_patient, 0) + greatest(absorbed, 0)
-            + greatest(contractual, 0) + greatest(other, 0)
-        ) OVER of_claim AS until_other
+        coalesce(max(marks) OVER of_claim, '{0,0,0,0,0,0}') AS marks
     FROM lines
     WINDOW of_claim AS (PARTITION BY claim, currency)
 ), told AS (
     -- The part of a payment, which reaches from up_to - paid to up_to, that lies below each mark.
     SELECT
-        claim,
-        currency,
         payer,
+        currency,
         CAST(:'as_of' AS date) - paid_on AS days,
         paid,
         unpaid,
         receivable,
         absorption_cost,
-        least(up_to, until_received) - least(up_to - paid, until_received) AS received,
-        least(up_to, until_exposed) - least(up_to - paid, until_exposed) AS to_exposed,
-        least(up_to, until_patient) - least(up_to - paid, until_patient) AS to_patient,
-        least(up_to, until_absorbed) - least(up_to - paid, until_absorbed) AS to_absorbed,
-        least(up_to, until_contractual) - least(up_to - paid, until_contractual) AS to_contractual,
-        CASE WHEN claim IS NULL THEN paid ELSE least(up_to, until_other) - least(up_to - paid, until_other) END AS to_other
+        up_to - paid <= marks[1] AS is_first_exposed,
+        least(up_to, marks[1]) - least(up_to - paid, marks[1]) AS received,
+        least(up_to, marks[2]) - least(up_to - paid, marks[2]) AS to_exposed,
+        least(up_to, marks[3]) - least(up_to - paid, marks[3]) AS to_patient,
+        least(up_to, marks[4]) - least(up_to - paid, marks[4]) AS to_absorbed,
+        least(up_to, marks[5]) - least(up_to - paid, marks[5]) AS to_contractual,
+        CASE WHEN claim IS NULL THEN paid ELSE least(up_to, marks[6]) - least(up_to - paid, marks[6]) END AS to_other
     FROM held
 ), parted AS (
     SELECT *, to_exposed - received AS exposure FROM told
@@ -266,7 +264,7 @@ WITH payables AS (
 SELECT
     payer,
     currency,
-    count(DISTINCT claim) FILTER (WHERE exposure > 0) AS claim_count,
+    count(*) FILTER (WHERE exposure > 0 AND is_first_exposed) AS claim_count,
     sum(paid) AS paid,
     sum(received) AS received,
     coalesce(sum(exposure) FILTER (WHERE days <= 30), 0) AS days_0_30,

@@ -31,13 +31,19 @@ WITH acts AS (
         )
     GROUP BY p.account, p.item, p.currency, coalesce(e.reverses, e.number)
 ), payers AS MATERIALIZED (
-    -- The payer as the sessions on its account name it.
-    SELECT p.account, CASE WHEN min(e.payer) = max(e.payer) THEN min(e.payer) END AS payer
-    FROM postings AS p
-    JOIN entries AS e ON e.book = p.book AND e.number = p.entry_number
-    WHERE p.book = :'book' AND e.kind = 'session_earned'
-        AND p.account > 'Assets:Receivable:Insurer:' AND p.account < 'Assets:Receivable:Insurer;'
-    GROUP BY p.account
+    -- The payer as the first session on its account names it: one look into an index for each account.
+    SELECT a.code AS account, named.payer
+    FROM accounts AS a
+    CROSS JOIN LATERAL (
+        SELECT e.payer
+        FROM postings AS p
+        JOIN entries AS e ON e.book = p.book AND e.number = p.entry_number
+        WHERE p.book = a.book AND p.account = a.code AND p.entry_number <= CAST(:'as_known_at' AS bigint)
+            AND e.kind = 'session_earned'
+        ORDER BY p.entry_number
+        LIMIT 1
+    ) AS named
+    WHERE a.book = :'book' AND a.code > 'Assets:Receivable:Insurer:' AND a.code < 'Assets:Receivable:Insurer;'
 ), claims AS (
     SELECT
         account,

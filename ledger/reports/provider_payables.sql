@@ -19,10 +19,12 @@ WITH changes AS (
         -p.amount AS amount,
         e.effective_date,
         e.service_date,
-        CASE WHEN e.kind = 'reversal' THEN original.kind ELSE e.kind END AS kind
+        CASE e.kind
+            WHEN 'reversal' THEN (SELECT o.kind FROM entries AS o WHERE o.book = e.book AND o.number = e.reverses)
+            ELSE e.kind
+        END AS kind
     FROM postings AS p
     JOIN entries AS e ON e.book = p.book AND e.number = p.entry_number
-    LEFT JOIN entries AS original ON original.book = e.book AND original.number = e.reverses
     WHERE p.book = :'book' AND e.effective_date <= CAST(:'as_of' AS date)
         AND p.entry_number <= CAST(:'as_known_at' AS bigint)
         AND (
@@ -84,13 +86,19 @@ WITH changes AS (
     FROM unpaid
     GROUP BY account, currency
 ), providers AS MATERIALIZED (
-    -- The provider as the sessions and payouts on its account name it.
-    SELECT p.account, CASE WHEN min(e.provider) = max(e.provider) THEN min(e.provider) END AS provider
-    FROM postings AS p
-    JOIN entries AS e ON e.book = p.book AND e.number = p.entry_number
-    WHERE p.book = :'book' AND e.kind IN ('session_earned', 'provider_paid')
-        AND p.account > 'Liabilities:Payable:Provider:' AND p.account < 'Liabilities:Payable:Provider;'
-    GROUP BY p.account
+    -- The provider as the first session or payout on its account names it.
+    SELECT a.code AS account, named.provider
+    FROM accounts AS a
+    CROSS JOIN LATERAL (
+        SELECT e.provider
+        FROM postings AS p
+        JOIN entries AS e ON e.book = p.book AND e.number = p.entry_number
+        WHERE p.book = a.book AND p.account = a.code AND p.entry_number <= CAST(:'as_known_at' AS bigint)
+            AND e.kind IN ('session_earned', 'provider_paid')
+        ORDER BY p.entry_number
+        LIMIT 1
+    ) AS named
+    WHERE a.book = :'book' AND a.code > 'Liabilities:Payable:Provider:' AND a.code < 'Liabilities:Payable:Provider;'
 )
 SELECT
     coalesce(providers.provider, split_part(s.account, ':', -1)) AS provider,

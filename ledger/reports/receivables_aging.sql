@@ -49,8 +49,9 @@ WITH facts AS (
     WHERE s.book = :'book' AND s.kind = 'session_earned' AND s.effective_date <= CAST(:'as_of' AS date)
         AND s.number <= CAST(:'as_known_at' AS bigint)
         AND NOT EXISTS (
-            SELECT FROM entries AS r
-            WHERE r.book = s.book AND r.reverses = s.number AND r.effective_date <= CAST(:'as_of' AS date)
+            SELECT FROM entry_reversals AS u
+            JOIN entries AS r ON r.book = u.book AND r.number = u.number
+            WHERE u.book = s.book AND u.reverses = s.number AND r.effective_date <= CAST(:'as_of' AS date)
                 AND r.number <= CAST(:'as_known_at' AS bigint)
         )
 ), served AS (
@@ -80,13 +81,19 @@ WITH facts AS (
     GROUP BY account, currency, claim
     HAVING sum(amount) <> 0
 ), payers AS MATERIALIZED (
-    -- The payer as the sessions on its account name it.
-    SELECT p.account, CASE WHEN min(e.payer) = max(e.payer) THEN min(e.payer) END AS payer
-    FROM postings AS p
-    JOIN entries AS e ON e.book = p.book AND e.number = p.entry_number
-    WHERE p.book = :'book' AND e.kind = 'session_earned'
-        AND p.account > 'Assets:Receivable:Insurer:' AND p.account < 'Assets:Receivable:Insurer;'
-    GROUP BY p.account
+    -- The payer as the first session on its account names it: one look into an index for each account.
+    SELECT a.code AS account, named.payer
+    FROM accounts AS a
+    CROSS JOIN LATERAL (
+        SELECT e.payer
+        FROM postings AS p
+        JOIN entries AS e ON e.book = p.book AND e.number = p.entry_number
+        WHERE p.book = a.book AND p.account = a.code AND p.entry_number <= CAST(:'as_known_at' AS bigint)
+            AND e.kind = 'session_earned'
+        ORDER BY p.entry_number
+        LIMIT 1
+    ) AS named
+    WHERE a.book = :'book' AND a.code > 'Assets:Receivable:Insurer:' AND a.code < 'Assets:Receivable:Insurer;'
 ), aged AS (
     SELECT
         CASE

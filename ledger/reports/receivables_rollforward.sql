@@ -121,13 +121,19 @@ WITH facts AS (
     UNION ALL
     SELECT account, currency, 0, 0, 0, 0, 0, 0, 0, 0, 0, sum(amount) FROM before GROUP BY account, currency
 ), payers AS MATERIALIZED (
-    -- The payer as the sessions on its account name it.
-    SELECT p.account, CASE WHEN min(e.payer) = max(e.payer) THEN min(e.payer) END AS payer
-    FROM postings AS p
-    JOIN entries AS e ON e.book = p.book AND e.number = p.entry_number
-    WHERE p.book = :'book' AND e.kind = 'session_earned'
-        AND p.account > 'Assets:Receivable:Insurer:' AND p.account < 'Assets:Receivable:Insurer;'
-    GROUP BY p.account
+    -- The payer as the first session on its account names it: one look into an index for each account.
+    SELECT a.code AS account, named.payer
+    FROM accounts AS a
+    CROSS JOIN LATERAL (
+        SELECT e.payer
+        FROM postings AS p
+        JOIN entries AS e ON e.book = p.book AND e.number = p.entry_number
+        WHERE p.book = a.book AND p.account = a.code AND p.entry_number <= CAST(:'as_known_at' AS bigint)
+            AND e.kind = 'session_earned'
+        ORDER BY p.entry_number
+        LIMIT 1
+    ) AS named
+    WHERE a.book = :'book' AND a.code > 'Assets:Receivable:Insurer:' AND a.code < 'Assets:Receivable:Insurer;'
 )
 SELECT
     coalesce(max(payers.payer), split_part(l.account, ':', -1)) AS payer,

@@ -37,12 +37,13 @@ WITH changes AS (
         CASE
             WHEN p.line <> 1 THEN 0
             WHEN e.kind = 'session_earned' THEN 1
-            WHEN e.kind = 'reversal' AND original.kind = 'session_earned' THEN -1
+            WHEN e.kind = 'reversal' AND (
+                SELECT o.kind FROM entries AS o WHERE o.book = e.book AND o.number = e.reverses
+            ) = 'session_earned' THEN -1
             ELSE 0
         END AS sessions
     FROM postings AS p
     JOIN entries AS e ON e.book = p.book AND e.number = p.entry_number
-    LEFT JOIN entries AS original ON original.book = e.book AND original.number = e.reverses
     WHERE p.book = :'book' AND e.effective_date <= CAST(:'as_of' AS date)
         AND p.entry_number <= CAST(:'as_known_at' AS bigint)
 ), sums AS (
