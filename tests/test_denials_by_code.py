@@ -1,6 +1,8 @@
 """What payers refused, by the codes that they named, and what became of it: exact rows of a few lives."""
 
 import pytest
+import test_matches
+from payers import claim
 from serving import Ledger, cr, dr, key, open_book, refused, session, usd
 from test_denials import absorbed, appealed, denied, paid, resubmitted
 from test_denials import books as three_claims
@@ -71,6 +73,15 @@ def test_a_loss_belongs_to_the_payer_whose_receivable_it_was(server: Ledger) -> 
         request = po.AbsorbDenialRequest(**asked, payer=payer, amount=usd(amount), idempotency_key=key())
         book.postings.AbsorbDenial(request)
     assert [line.split()[0] + line[line.rindex(" ") :] for line in told(book)] == ["AETNA 20.00", "CIGNA 30.00"]
+
+
+def test_a_denial_that_was_matched_wrongly_is_none(server: Ledger) -> None:
+    books = test_matches.opened(server)
+    refusing = claim("C1", "150.00", "0.00", "CO-29 150.00", control="P1", status="4")
+    wrong = test_matches.mailed(books, "0.00", refusing)
+    assert [line.split()[1] for line in told(books)] == ["CO-29"]
+    test_matches.unmatched(books, wrong)
+    assert told(books) == []
 
 
 @pytest.mark.parametrize(

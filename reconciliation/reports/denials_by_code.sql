@@ -9,6 +9,7 @@
 -- booked_loss is what was posted to Expenses:DenialsAbsorbed, booked_recovery what was taken off it again by what came
 -- after all; what was undone is in neither. net_loss is the first less the second, and adds up to the account. A loss of a
 -- claim that no payer has denied by an 835 is in a row without codes.
+-- What was matched to a claim wrongly, and so withdrawn, was no denial of it.
 -- A denial with several codes is in the row of all of them together: an 835 does not say which of them refused how much.
 WITH lives AS (
     SELECT
@@ -55,7 +56,7 @@ WITH lives AS (
 ), lines AS (
     SELECT claim, payer, currency, codes, state, open, refused, 0 AS loss, 0 AS recovery
     FROM lives
-    WHERE age = 1
+    WHERE age = 1 AND state <> 'withdrawn'
     UNION ALL
     SELECT
         claim,

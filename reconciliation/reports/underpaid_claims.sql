@@ -58,7 +58,10 @@ LEFT JOIN LATERAL (
     SELECT remittance, line, paid FROM claim_payments
     WHERE book = :'book' AND claim = a.item AND entry_number = a.entry_number LIMIT 1
 ) AS c ON true
-LEFT JOIN remittances AS r ON r.book = :'book' AND r.id = c.remittance
+-- By the entry, which keeps its remittance whatever a person says of the claim payment later.
+LEFT JOIN remittances AS r ON r.book = :'book' AND r.id = CASE
+    WHEN e.remittance ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN CAST(e.remittance AS uuid)
+END
 LEFT JOIN told ON told.remittance = c.remittance AND told.line = c.line
 LEFT JOIN LATERAL (
     SELECT sum(p.amount) AS amount
