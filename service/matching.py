@@ -1,34 +1,34 @@
-"""`ledger match`: what people say of claim payments, and of matches that were wrong, on the command line."""
+"""`ledger match`: what people say of claim payments, asked of the same service that callers ask over gRPC."""
 
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, TypeVar
-from uuid import UUID, uuid4
+from collections.abc import Iterable
+from typing import Annotated
+from uuid import uuid4
 
 import typer
-from sqlalchemy import Row
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import fields
-from ledger.accounts.store import existing_book
-from ledger.money import Amount, plain
-from ledger.postings import journal
-from reconciliation import store as mail
-from reconciliation.matches import deciding, store, undoing
-from reconciliation.matches.hand_match import HandMatch
+from ledger.reads import Reads
+from ledger.v1 import money_pb2
+from reconciliation.matches.servicer import MatchesServicer
+from reconciliation.v1 import matches_pb2 as pb
+from reconciliation.v1 import worklist_pb2 as wl
+from reconciliation.worklist.servicer import WorklistServicer
 from service import settings
-from service.connecting import done, files_of, looked_up
-from service.noting import noted, system_user
-from service.options import Book, amount
+from service.calling import CONTEXT, called
+from service.connecting import files_of
+from service.options import Book, amount, claim_payment
+from service.paying import money, word
 from service.printing import printable
 
-T = TypeVar("T")
-_PAGE = 1_000
-
 commands = typer.Typer(
-    help="Say which claims a payment in suspense is for, or that a match was wrong.", no_args_is_help=True
+    help="Say which claims a payment in suspense is for, or that a match was wrong.",
+    epilog="A payment is named by its exception, or as REMITTANCE:LINE. Repeating a command under its own "
+    "--idempotency-key does nothing twice.",
+    no_args_is_help=True,
 )
-_Remittance = Annotated[str, typer.Argument(help="The remittance's id, as `ledger report exceptions` prints it.")]
-_Line = Annotated[int, typer.Argument(help="The number of the claim payment within it.", min=1)]
+_WHOLE_PAGE = 1_000
+_Payment = Annotated[str, typer.Argument(metavar="PAYMENT", help="Its exception, or REMITTANCE:LINE.")]
 _Number = Annotated[int, typer.Argument(help="The number of the match, as `ledger match list` prints it.", min=1)]
 _Reason = Annotated[str, typer.Option(help="Why, for the auditor.")]
 _Key = Annotated[str, typer.Option(help="A key of your own: the same command again under it does nothing twice.")]
@@ -36,46 +36,52 @@ _Key = Annotated[str, typer.Option(help="A key of your own: the same command aga
 
 @commands.command("set")
 def set_match(
-    remittance: _Remittance,
-    line: _Line,
+    payment: _Payment,
     claims: Annotated[
         list[str], typer.Argument(help="The claim; or several with what each gets, such as C1=60.00 C2=40.00.")
     ],
     reason: _Reason,
     book: Book = None,
+    currency: Annotated[str, typer.Option(help="The currency of the amounts.")] = "USD",
     idempotency_key: _Key = "",
 ) -> None:
     """Say which claims a payment in suspense is for. Above the limit it waits for a second person.
 
-    Example: ledger match set 5e0c94f6-6f0c-5d0f-8a54-0d6d2b0f0b6e 7 C1 --reason "the payer told us by phone"
+    Example: ledger match set 0a3c1c57-6f0e-5d53-9a06-0f5f4f0f4a11 C1 --reason "the payer told us by phone"
     """
-    name, id_ = _book(book), fields.uuid("remittance", remittance)
-    with noted("match set", name):
-        currency = looked_up(_currency, name, id_)
-        asked = deciding.Asked(
-            remittance=id_,
+    parts = [_part(one, currency) for one in claims]
+
+    async def work(database: AsyncEngine, chosen: str) -> pb.ClaimMatch:
+        remittance, line = await _place(database, chosen, payment)
+        request = pb.MatchClaimPaymentRequest(
+            book=chosen,
+            remittance=remittance,
             line=line,
-            parts=tuple(_part(one, currency) for one in claims),
-            reason=_text(reason),
-            idempotency_key=_key(idempotency_key),
-            said_by=system_user(),
+            parts=parts,
+            reason=reason,
+            idempotency_key=idempotency_key or str(uuid4()),
         )
-        word, _ = done(deciding.match, files_of(settings.read()), name, asked)
-    _print([word])
+        return (await _service(database).MatchClaimPayment(request, CONTEXT)).match
+
+    _print([called("match set", book, work)])
 
 
 @commands.command()
-def undo(
-    remittance: _Remittance, line: _Line, reason: _Reason, book: Book = None, idempotency_key: _Key = ""
-) -> None:
+def undo(payment: _Payment, reason: _Reason, book: Book = None, idempotency_key: _Key = "") -> None:
     """Say that a match was wrong, be it a rule's or a person's: its money waits in suspense again.
 
-    Example: ledger match undo 5e0c94f6-6f0c-5d0f-8a54-0d6d2b0f0b6e 7 --reason "it was the twin's claim"
+    Example: ledger match undo 5e0c94f6-6f0c-5d0f-8a54-0d6d2b0f0b6e:7 --reason "it was the twin's claim"
     """
-    name = _book(book)
-    id_, key = fields.uuid("remittance", remittance), _key(idempotency_key)
-    asked = undoing.Asked(id_, line, _text(reason), key, system_user())
-    _print([_done("undo", undoing.unmatch, name, asked)[0]])
+
+    async def work(database: AsyncEngine, chosen: str) -> pb.ClaimMatch:
+        remittance, line = await _place(database, chosen, payment)
+        key = idempotency_key or str(uuid4())
+        request = pb.UnmatchClaimPaymentRequest(
+            book=chosen, remittance=remittance, line=line, reason=reason, idempotency_key=key
+        )
+        return (await _service(database).UnmatchClaimPayment(request, CONTEXT)).match
+
+    _print([called("match undo", book, work)])
 
 
 @commands.command()
@@ -84,10 +90,12 @@ def approve(number: _Number, reason: _Reason, book: Book = None) -> None:
 
     Example: ledger match approve 3 --reason "seen the letter"
     """
-    with noted("match approve", _book(book)):
-        files = files_of(settings.read())
-        word = done(deciding.approve, files, _book(book), number, _text(reason), system_user())
-    _print([word])
+
+    async def work(database: AsyncEngine, chosen: str) -> pb.ClaimMatch:
+        request = pb.ApproveMatchRequest(book=chosen, number=number, reason=reason)
+        return (await _service(database).ApproveMatch(request, CONTEXT)).match
+
+    _print([called("match approve", book, work)])
 
 
 @commands.command()
@@ -96,7 +104,12 @@ def decline(number: _Number, reason: _Reason, book: Book = None) -> None:
 
     Example: ledger match decline 3 --reason "that is another patient"
     """
-    _print([_done("decline", deciding.decline, _book(book), number, _text(reason), system_user())])
+
+    async def work(database: AsyncEngine, chosen: str) -> pb.ClaimMatch:
+        request = pb.DeclineMatchRequest(book=chosen, number=number, reason=reason)
+        return (await _service(database).DeclineMatch(request, CONTEXT)).match
+
+    _print([called("match decline", book, work)])
 
 
 @commands.command("list")
@@ -104,13 +117,22 @@ def list_matches(
     book: Book = None,
     waiting: Annotated[bool, typer.Option("--waiting", help="Only what waits for a second person.")] = False,
 ) -> None:
-    """List what was said: number, state, remittance, line, claims with amounts, who, entry, why.
+    """List what was said: number, state, payment, claims with amounts, who, entry, why.
 
     Example: ledger match list --waiting
     """
-    name = _book(book)
-    with noted("match list", name):
-        _print(looked_up(_listed, name, waiting))
+
+    async def work(database: AsyncEngine, chosen: str) -> list[pb.ClaimMatch]:
+        request = pb.ListMatchesRequest(book=chosen, waiting_only=waiting, page_size=_WHOLE_PAGE)
+        found: list[pb.ClaimMatch] = []
+        while True:
+            page = await _service(database).ListMatches(request, CONTEXT)
+            found += page.matches
+            if not page.next_page_token:
+                return found
+            request.page_token = page.next_page_token
+
+    _print(called("match list", book, work))
 
 
 @commands.command("set-limit")
@@ -124,67 +146,68 @@ def set_limit(
 
     Example: ledger match set-limit 1000.00 --reason "controls of 2026"
     """
-    money = None if limit == "none" else amount("limit", limit, fields.currency("--currency", currency))
-    wanted = money and money.minor_units
-    row = _done("set-limit", _limited, _book(book), currency, wanted, _text(reason), system_user())
-    print(f"{row.currency}: one person matches {'any amount' if money is None else f'up to {money}'} alone")
+    wanted = None if limit == "none" else _amount("limit", limit, currency)
+
+    async def work(database: AsyncEngine, chosen: str) -> pb.MatchLimit:
+        request = pb.SetMatchLimitRequest(book=chosen, currency=currency, amount=wanted, reason=reason)
+        return (await _service(database).SetMatchLimit(request, CONTEXT)).limit
+
+    _print_limits([called("match set-limit", book, work)])
+
+
+@commands.command()
+def limits(book: Book = None) -> None:
+    """List what one person may match alone, by currency; without a limit any amount.
+
+    Example: ledger match limits
+    """
+
+    async def work(database: AsyncEngine, chosen: str) -> Iterable[pb.MatchLimit]:
+        request = pb.ListMatchLimitsRequest(book=chosen)
+        return (await _service(database).ListMatchLimits(request, CONTEXT)).limits
+
+    _print_limits(called("match limits", book, work))
 
 
 # --- how it is done -----------------------------------------------------------------------------------
 
 
-async def _currency(connection: AsyncConnection, book: str, remittance: UUID) -> str:
-    await existing_book(connection, book)
-    row = await mail.existing(connection, book, remittance)
-    return (row and row.currency) or "USD"  # what is not there, or has none, is refused when it is matched
+def _service(database: AsyncEngine) -> MatchesServicer:
+    return MatchesServicer(database, Reads(database), files_of(settings.read()))
 
 
-async def _listed(connection: AsyncConnection, book: str, waiting: bool) -> list[HandMatch]:
-    await existing_book(connection, book)
-    words: list[HandMatch] = []
-    while page := await store.find(
-        connection, book, None, words[-1].number if words else 0, _PAGE, waiting=waiting
-    ):
-        words += page
-    return words
+async def _place(database: AsyncEngine, book: str, payment: str) -> tuple[str, int]:
+    """Remittance and line, as they were given or as the exception has them. Raises ExceptionNotFound."""
+    if place := claim_payment(payment):
+        return place
+    asked = wl.GetItemRequest(book=book, id=payment)
+    found = (await WorklistServicer(database, Reads(database)).GetItem(asked, CONTEXT)).item.exception
+    return found.remittance, found.line
 
 
-async def _limited(
-    database: AsyncEngine, book: str, currency: str, amount: int | None, reason: str, actor: str
-) -> Row[Any]:
-    async with journal.posting(database, book) as (connection, head):
-        return await store.set_limit(connection, head, currency, amount, reason, actor)
-
-
-def _done(command: str, work: Callable[..., Awaitable[T]], book: str, *asked: Any) -> T:
-    with noted(f"match {command}", book):
-        return done(work, book, *asked)
-
-
-def _part(text: str, currency: str) -> tuple[str, Amount | None]:
+def _part(text: str, currency: str) -> pb.MatchPart:
     """`C1`, or `C1=60.00`."""
     claim, given, part = text.rpartition("=")
-    if not given:
-        return fields.required("claims", text), None
-    return fields.required("claims", claim), amount("claims", part, currency)
+    return pb.MatchPart(
+        claim=claim if given else text, amount=_amount("claims", part, currency) if given else None
+    )
 
 
-def _print(words: list[HandMatch]) -> None:
-    for one in words:
-        parts = " ".join(f"{part.claim}={plain(part.amount, one.currency)}" for part in one.parts)
+def _amount(option: str, value: str, currency: str) -> money_pb2.Money:
+    found = amount(option, value, fields.currency("--currency", currency))
+    return money_pb2.Money(currency_code=found.currency, minor_units=found.minor_units)
+
+
+def _print(found: Iterable[pb.ClaimMatch]) -> None:
+    for one in found:
+        parts = " ".join(f"{part.claim} {money(part.amount)}" for part in one.parts)
         who = f"{one.said_by} on {one.proposed_by}'s proposal" if one.proposed_by else one.said_by
         entry = f"entry {one.entry_number}" if one.entry_number else "no entry"
-        told = (str(one.number), one.state, str(one.remittance), str(one.line), parts, who, entry, one.reason)
-        print("\t".join(map(printable, told)))
+        place, state = f"{one.remittance}:{one.line}", word(pb.MatchState, one.state)
+        print("\t".join(map(printable, (str(one.number), state, place, parts, who, entry, one.reason))))
 
 
-def _key(value: str) -> str:
-    return fields.text("--idempotency-key", value, fields.KEY_LENGTH) or str(uuid4())
-
-
-def _book(value: str | None) -> str:
-    return fields.book_name(value or settings.read().book)
-
-
-def _text(value: str) -> str:
-    return fields.required("--reason", value, fields.TEXT_LENGTH)
+def _print_limits(found: Iterable[pb.MatchLimit]) -> None:
+    for one in found:
+        alone = f"up to {money(one.amount)}" if one.HasField("amount") else "any amount"
+        print(printable(f"{one.currency}: one person matches {alone} alone ({one.set_by}: {one.reason})"))

@@ -17,3 +17,11 @@ def amount(option: str, value: str, currency: str) -> Amount:
         return exact(Decimal(value), currency)
     except InvalidOperation:
         raise AmountInvalid(f"{option} is an amount such as 50.00, not {value[:20]!r}", field=option) from None
+
+
+def claim_payment(value: str) -> tuple[str, int] | None:
+    """`REMITTANCE:LINE` taken apart; None where it is no such pair. What is no number is line 0."""
+    remittance, colon, line = value.rpartition(":")
+    if not colon:
+        return None
+    return remittance, int(line) if line.isascii() and line.isdigit() and len(line) < 10 else 0

@@ -18,7 +18,7 @@ from reconciliation.v1 import candidates_pb2 as pb
 from service import settings
 from service.connecting import files_of, reached, refuse_unmigrated, run
 from service.noting import noted
-from service.options import Book
+from service.options import Book, claim_payment
 from service.printing import grouped, print_table, printable
 
 _SIGNS = {pb.AGREEMENT_AGREES: "=", pb.AGREEMENT_NEAR: "~", pb.AGREEMENT_DIFFERS: "≠"}
@@ -44,18 +44,15 @@ def candidates_command(
     Example: ledger candidates 0197a9c2-7f3e-5d1a-9b1c-3a5e7c9d1f20
     """
     name = fields.book_name(book or settings.read().book)
-    remittance, colon, line = about.rpartition(":")
-    asked = pb.ListCandidatesRequest(book=name, exception=about, page_size=most)
-    if colon:
-        asked = pb.ListCandidatesRequest(book=name, remittance=remittance, line=_line(line), page_size=most)
+    asked = pb.ListCandidatesRequest(book=name, page_size=most)
+    if place := claim_payment(about):
+        asked.remittance, asked.line = place
+    else:
+        asked.exception = about
     known = settings.read()
     with noted("candidates", name), reached(known) as urls:
         refuse_unmigrated(urls.server)
         _print(run(urls.server, _asked, files_of(known), asked))
-
-
-def _line(value: str) -> int:
-    return int(value) if value.isascii() and value.isdigit() and len(value) < 10 else 0
 
 
 async def _asked(
