@@ -551,33 +551,36 @@ class Found:
 
 
 async def permuted(url: str, meeting: Meeting, steps: Steps) -> list[Found]:
-    """All orders of a meeting, and what each left broken."""
+    """All orders of a meeting, each in a book of its own, and what each left broken."""
     books = engine(url)
-    opened = ""
+    opened: list[str] = []
 
     async def fresh() -> str:
-        nonlocal opened
-        opened = f"meeting-{next(_books)}"
-        await open_book(books, opened, opened, "ada")
+        opened.append(f"meeting-{next(_books)}")
+        await open_book(books, opened[-1], opened[-1], "ada")
         for work in meeting.before:
-            await work(books, opened)
-        return opened
+            await work(books, opened[-1])
+        return opened[-1]
 
     try:
         async with permuter(url, len(meeting.actors), steps) as permuting:
-            orders = permuting.orders(meeting.actors, fresh)
-            return [Found(run, await wrong(books, opened)) async for run in orders]
+            runs = [run async for run in permuting.orders(meeting.actors, fresh)]
+        broken = await wrong(books, opened)
+        return [Found(run, broken[book]) for run, book in zip(runs, opened, strict=True)]
     finally:
         await books.dispose()
 
 
-async def wrong(database: AsyncEngine, book: str) -> list[str]:
-    """What is broken in a book, and in the sums of all of them."""
+async def wrong(database: AsyncEngine, opened: Sequence[str]) -> dict[str, list[str]]:
+    """What is broken in each book: looked at once all orders were tried, since nothing posted ever changes."""
     async with reading(database) as connection:
-        broken = (await connection.execute(BROKEN, {"book": book})).scalars().all()
+        broken = {book: [*(await connection.execute(BROKEN, {"book": book})).scalars()] for book in opened}
         found = await recomputed(connection)
         found += await found_by(connection, "reconciliation.reports", "integrity.sql")
-        return [*broken, *map(str, found)]
+    assert {fault.book for fault in found} <= broken.keys(), found
+    for fault in found:
+        broken[fault.book].append(str(fault))
+    return broken
 
 
 def in_any_order(ends: Sequence[str]) -> tuple[str, ...]:
