@@ -42,7 +42,7 @@ _ONE_AT_A_TIME = "SELECT pg_advisory_lock(hashtext('ledger migrate'))"
 _OLDEST_PROGRAM = "SELECT obj_description(to_regclass('alembic_version'), 'pg_class')"
 """`migrations/env.py` keeps there which version a program must know at least, where a version says so."""
 _PLAN_ONCE = "SET LOCAL plan_cache_mode = force_generic_plan"
-_PLAN_AS_USUAL = "SET LOCAL plan_cache_mode = auto"
+_PLAN_AS_USUAL = "SET LOCAL plan_cache_mode TO DEFAULT"
 _AHEAD = 1_000_000
 _MAKE_PARTITIONS = text("SELECT make_partitions(:ahead)")
 _READ_ONLY = (ReadOnlySqlTransaction, FeatureNotSupported)
