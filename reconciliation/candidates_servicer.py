@@ -1,5 +1,6 @@
 """How proposals are asked for: `reconciliation.v1.CandidatesService`. Nothing is decided or written here."""
 
+import asyncio
 from typing import Any
 from uuid import UUID
 
@@ -22,9 +23,9 @@ from reconciliation.bank import store as bank
 from reconciliation.candidates import messages, store
 from reconciliation.candidates.gathering import Paid
 from reconciliation.candidates.proposing import Proposed, lumped, proposed
+from reconciliation.claims import claim_payment
 from reconciliation.files import Files
 from reconciliation.reasons import Decision
-from reconciliation.sent import sent_again
 from reconciliation.store import Delivery
 from reconciliation.v1 import candidates_pb2 as pb
 from reconciliation.v1.candidates_pb2_grpc import CandidatesServiceServicer
@@ -72,7 +73,8 @@ async def _found(database: AsyncEngine, reads: Reads, files: Files, request: pb.
     if isinstance(row, Proposed):
         return row
     delivery = Delivery(book, row.sha256, row.file_name, row.size, row.received_by, row.form)
-    sent = await sent_again(database, files, delivery, row.position, row.line)
+    async with files.whole(database, delivery) as file:
+        sent = await asyncio.to_thread(claim_payment, file, row.position, row.line)
     paid = Paid(row.payer, row.payer_name, row.currency, row.payment_date, sent)
     async with reads.view() as connection:
         return await proposed(connection, book, paid)
@@ -105,11 +107,14 @@ async def _row(
     assert remittance is not None
     row = await store.claim_payment(connection, book, remittance, line)
     if row is None:
-        told = f"no claim payment {line} in remittance {remittance} of this book"
+        told = f"remittance {remittance} has no claim payment {line}"
         raise ClaimPaymentNotFound(told, remittance=remittance, line=line)
     if row.decision != Decision.SUSPENDED:
-        told = f"the claim payment does not wait in suspense: it is {row.decision}, of claim {row.claim}"
-        raise ClaimPaymentNotWaiting(told, decision=row.decision, claim=row.claim or "")
+        told = (
+            f"claim payment {line} does not wait to be matched: it is {row.decision}, claim {row.claim or 'none'}"
+        )
+        stands = {"decision": row.decision, "claim": row.claim or "", "rule": row.rule}
+        raise ClaimPaymentNotWaiting(told, line=line, **stands)
     return row
 
 

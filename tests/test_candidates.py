@@ -324,7 +324,7 @@ def test_what_cannot_be_proposed(books: Ledger) -> None:
     cases: dict[str, dict[str, Any]] = {
         f"EXCEPTION_NOT_FOUND id={UNKNOWN}": {"exception": UNKNOWN},
         f"CLAIM_PAYMENT_NOT_FOUND line=2; remittance={settled.id}": {"remittance": settled.id, "line": 2},
-        "CLAIM_PAYMENT_NOT_WAITING claim=SL000012345; decision=paid_in_full": {
+        "CLAIM_PAYMENT_NOT_WAITING claim=SL000012345; decision=paid_in_full; line=1; rule=claim_id": {
             "remittance": settled.id,
             "line": 1,
         },

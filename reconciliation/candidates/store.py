@@ -15,7 +15,7 @@ MOST_REMITTANCES = 100
 NEAR_DAYS = 10
 
 _CLAIM_PAYMENT = text("""
-    SELECT c.decision, c.claim, c.line, r.id, r.sha256, r.position, r.payer, r.payer_name, r.payment_date,
+    SELECT c.decision, c.claim, c.rule, c.line, r.id, r.sha256, r.position, r.payer, r.payer_name, r.payment_date,
         r.currency, d.file_name, d.size, d.received_by, d.form
     FROM claim_payments AS c
     JOIN remittances AS r ON r.book = c.book AND r.id = c.remittance
