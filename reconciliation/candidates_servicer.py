@@ -1,6 +1,5 @@
 """How proposals are asked for: `reconciliation.v1.CandidatesService`. Nothing is decided or written here."""
 
-import asyncio
 from typing import Any
 from uuid import UUID
 
@@ -23,9 +22,9 @@ from reconciliation.bank import store as bank
 from reconciliation.candidates import messages, store
 from reconciliation.candidates.gathering import Paid
 from reconciliation.candidates.proposing import Proposed, lumped, proposed
-from reconciliation.claims import claim_payment
 from reconciliation.files import Files
 from reconciliation.reasons import Decision
+from reconciliation.sent import sent_again
 from reconciliation.store import Delivery
 from reconciliation.v1 import candidates_pb2 as pb
 from reconciliation.v1.candidates_pb2_grpc import CandidatesServiceServicer
@@ -73,8 +72,7 @@ async def _found(database: AsyncEngine, reads: Reads, files: Files, request: pb.
     if isinstance(row, Proposed):
         return row
     delivery = Delivery(book, row.sha256, row.file_name, row.size, row.received_by, row.form)
-    async with files.whole(database, delivery) as file:
-        sent = await asyncio.to_thread(claim_payment, file, row.position, row.line)
+    sent = await sent_again(database, files, delivery, row.position, row.line)
     paid = Paid(row.payer, row.payer_name, row.currency, row.payment_date, sent)
     async with reads.view() as connection:
         return await proposed(connection, book, paid)
