@@ -234,6 +234,25 @@ def test_a_payment_that_came_back_is_paid_by_the_next_cycle(book: Ledger) -> Non
     assert told(book, "2026-06-04") == ["AETNA paid=100.00 days_0_30=100.00 exposure=100.00 receivable=100.00"]
 
 
+def test_what_was_paid_for_a_reversed_session_pays_the_next(book: Ledger) -> None:
+    """A cycle that carries counts its sessions; what is carried into the next is what paid them."""
+    cycles.calendar_set(book)
+    cycles.payee_set(book, "ada")
+    wrong = earned(book, "C1", "2026-04-08", allowed="100.00", rate="100.00")
+    cycles.paid(book, "2026-04-15")
+    undone(book, wrong, "2026-04-20")
+    earned(book, "C2", "2026-04-22", payer="CIGNA", allowed="60.00", rate="60.00")
+    cycles.paid(book, "2026-04-30")
+    earned(book, "C3", "2026-05-05", payer="UHC", allowed="90.00", rate="90.00")
+    assert told(book, "2026-04-21") == [" paid=100.00 other=100.00 unpaid=-100.00"]
+    cycles.paid(book, "2026-05-15")
+    # The first payment is 60 days old, the second 30.
+    assert told(book, "2026-06-19") == [
+        "CIGNA paid=60.00 days_31_60=60.00 exposure=60.00 receivable=60.00",
+        "UHC paid=90.00 days_0_30=50.00 days_31_60=40.00 exposure=90.00 receivable=90.00",
+    ]
+
+
 # --- whose it is --------------------------------------------------------------------------------------
 
 
