@@ -10,8 +10,10 @@ import pytest
 from payers import Payer, claim, deliver, file, remittance
 from serving import Ledger, key, open_book, refusal, refused, session, usd
 from test_approvals import ANOTHER, APPROVER, MAKER, by, told
+from test_books import rolled_forward
 from test_command import Called, called, without_log
 from test_denials import absorbed, life
+from tying import advances_tie
 
 from ledger.v1 import periods_pb2 as pe
 from reconciliation.v1 import coverage_pb2 as cv
@@ -31,6 +33,8 @@ def books(server: Ledger) -> Iterator[Ledger]:
     ledger = opened(server)
     yield ledger
     assert ledger.wrong() == []
+    rolled_forward(ledger, ledger.entries(), "2026-12-31")
+    advances_tie(ledger, "2026-12-31")
     assert ledger.balance("Liabilities:Payable:Provider:ada") == "315.00 Cr"
 
 

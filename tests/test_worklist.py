@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from payers import claim, deliver, file, plb, remittance
 from serving import Ledger, key, open_book, payout, refusal, refused, session, usd
 from test_approvals import approved, by, limited, proposed, proposing
+from test_books import rolled_forward
 from test_command import without_log
 from test_denials import swept
+from tying import advances_tie
 from typer.testing import CliRunner
 
 from ledger.errors import Refusal
@@ -45,6 +47,8 @@ def books(server: Ledger) -> Iterator[Ledger]:
         ledger.postings.RecordSession(session(one, book=ledger.book, charge="150.00", patient_share="20.00"))
     yield ledger
     assert ledger.wrong() == []
+    rolled_forward(ledger, ledger.entries(), "2026-12-31")
+    advances_tie(ledger, "2026-12-31")
     assert ledger.balance("Liabilities:Payable:Provider:ada") == "420.00 Cr"
 
 
