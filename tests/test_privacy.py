@@ -190,7 +190,7 @@ def test_the_sound_ones_are_settled(taken_in: dict[str, str]) -> None:
     for decision in (
         *("DECISION_PAID_IN_FULL", "DECISION_SUSPENDED", "REMITTANCE_STATE_QUARANTINED"),
         *("STATEMENT_STATE_RECORDED", "STATEMENT_STATE_QUARANTINED"),
-        *("composite_key", "CLAIM_PAYMENT_NOT_WAITING"),
+        *("compared_count", "CLAIM_PAYMENT_NOT_WAITING"),
     ):
         assert decision in taken_in["answers"]
 
