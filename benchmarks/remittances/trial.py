@@ -131,7 +131,9 @@ def _at_once(other: Books, file: File) -> Iterator[str]:
     before = len(other.entries())
     answers = other.deliver_at_once(file, AT_ONCE)
     posted = len(other.entries()) - before
-    expected = {one.entry_number for got in answers[0].remittances for one in other.decisions(got.id)} - {0}
+    decided = [one for got in answers[0].remittances for one in other.decisions(got.id)]
+    expected = {one.entry_number for one in decided} - {0}
+    expected |= {move.entry_number for one in decided for move in one.moves}
     pairs = sum(len(one.provider_level) for one in file.remittances if one.state == "SETTLED")
     if sum(not answer.duplicate for answer in answers) != 1:
         yield f"{AT_ONCE} deliveries of {file.name} at once: not exactly one is the first"
