@@ -17,6 +17,7 @@ from test_command import connected, environment, running
 from reconciliation.v1 import bank_pb2 as bk
 from reconciliation.v1 import candidates_pb2 as cn
 from reconciliation.v1 import reconciliation_pb2 as pb
+from reconciliation.v1 import worklist_pb2 as wl
 from service.questions import QUESTIONS
 
 SECRETS = (
@@ -173,6 +174,10 @@ def asked(there: Ledger) -> Iterator[str]:
         yield str(there.reconciliation.GetRemittance(pb.GetRemittanceRequest(book=there.book, id=one.id)))
     for one in listed:
         yield from candidates(there, one.id)
+    items = there.worklist.ListItems(wl.ListItemsRequest(book=there.book)).items
+    yield from (
+        str(there.worklist.GetItem(wl.GetItemRequest(book=there.book, id=one.exception.id))) for one in items
+    )
     yield str(there.entries())
 
 
