@@ -27,7 +27,8 @@ from reconciliation.balancing import (
 from reconciliation.events import Adjustment, ClaimPayment, Procedure, ServiceLine
 from reconciliation.x12 import Segment, day, decimal
 
-_REMEMBERED = 2_048  # adjustments and procedures that are read once for all the times they come
+_REMEMBERED = 2_048  # CAS segments that are read once for all the times they come
+_LONGEST_REMEMBERED = 200  # characters of one of them, so that no file fills the memory
 # The REF qualifiers kept: claim and authorisation numbers. All others may identify the patient.
 REFERENCES = frozenset({"6R", "9A", "9C", "BB", "CE", "D9", "F8", "G1", "G3"})
 
@@ -247,8 +248,13 @@ class _Adjustments(NamedTuple):
     faults: tuple[tuple[int, Fault], ...]  # each with the number of its element
 
 
-@lru_cache(_REMEMBERED)
 def _adjustments(elements: tuple[str, ...], fraction_digits: int) -> _Adjustments:
+    """What a CAS says, remembered where it is as long as they are."""
+    is_usual = sum(map(len, elements)) <= _LONGEST_REMEMBERED
+    return (_remembered if is_usual else _read)(elements, fraction_digits)
+
+
+def _read(elements: tuple[str, ...], fraction_digits: int) -> _Adjustments:
     """Reason, amount, quantity, up to six times. An amount without a reason counts all the same."""
     cas, found, faults = Segment("CAS", elements, 0, ""), [], []
     for number in range(2, len(elements), 3):
@@ -265,7 +271,9 @@ def _adjustments(elements: tuple[str, ...], fraction_digits: int) -> _Adjustment
     return _Adjustments(tuple(found), None if faults else total, share, tuple(faults))
 
 
-@lru_cache(_REMEMBERED)
+_remembered = lru_cache(_REMEMBERED)(_read)
+
+
 def _procedure(parts: tuple[str, ...]) -> Procedure:
     """SVC01 or SVC06: qualifier, code, up to four modifiers; the description after them is not read."""
     if len(parts) == 1:

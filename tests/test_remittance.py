@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reconciliation.claim import _remembered
 from reconciliation.remittance import (
     Adjustment,
     ClaimPayment,
@@ -612,3 +613,14 @@ def test_closed_and_survey_agree() -> None:
     (opened,) = (event for event in events(SOUND) if isinstance(event, RemittanceOpened))
     found = only(SOUND)
     assert (found.header, found.totals, found.content_hash) == (opened.header, closed.totals, closed.content_hash)
+
+
+def test_a_long_cas_is_read_alike_and_not_remembered() -> None:
+    usual, long = (file(remittance(CLAIM, LINE.replace("CO*45", f"CO*45*15.00*{'7' * n}*253"))) for n in (1, 500))
+    before = _remembered.cache_info().currsize
+    [claim] = [event for event in events(long) if isinstance(event, ClaimPayment)]
+    [adjustment, *_] = claim.service_lines[0].adjustments
+    assert (adjustment.reason, adjustment.amount, adjustment.quantity) == ("45", Decimal("15.00"), None)
+    assert _remembered.cache_info().currsize - before <= 1  # the other CAS of the line
+    surveys(usual)
+    assert _remembered.cache_info().currsize > before
