@@ -20,6 +20,8 @@ from service.server import AddressRefused, parts
 log = structlog.get_logger()
 
 _AGAIN_SECONDS = 1.0
+_STOPPED = (0, -signal.SIGTERM)
+"""How a worker ends that is told to: in good order, or by the signal itself before it has served anybody."""
 
 
 @contextmanager
@@ -56,6 +58,8 @@ class _Workers:
             start_new_session=True,  # Ctrl-C is for the first process, which then stops them
         )
         self.running[number] = process
+        if self.stopping.is_set():  # all were told meanwhile, but for this one
+            process.send_signal(signal.SIGTERM)
         assert process.stdout is not None
         return bool(await process.stdout.readline())
 
@@ -64,7 +68,7 @@ class _Workers:
         while True:
             code = await self.running[number].wait()
             if self.stopping.is_set():
-                self.clean &= code == 0
+                self.clean &= code in _STOPPED
                 return
             log.warning("a worker ended", worker=number, exit_code=code)
             await asyncio.sleep(_AGAIN_SECONDS)

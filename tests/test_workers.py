@@ -125,6 +125,15 @@ def test_no_worker_outlives_the_first_process(database: str, tmp_path: Path) -> 
         eventually(lambda: all(map(gone, running)), "no worker is left behind")
 
 
+def test_a_worker_that_is_stopped_while_it_starts_is_no_failure(database: str, tmp_path: Path) -> None:
+    with together(database, tmp_path / "log") as (process, _):
+        killed, _ = workers_of(process)
+        os.kill(killed, signal.SIGKILL)
+        eventually(lambda: is_replaced(process, killed), "it is replaced")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE_SECONDS) == 0
+
+
 @pytest.mark.parametrize("wrong", [["--workers", "0"], ["--workers", "two"], ["--workers", "65"]])
 def test_how_many_is_a_number(wrong: list[str]) -> None:
     done = commands().run(["serve", *wrong], environment(""))
