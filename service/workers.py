@@ -20,8 +20,8 @@ from service.server import AddressRefused, parts
 log = structlog.get_logger()
 
 _AGAIN_SECONDS = 1.0
-_STOPPED = (0, -signal.SIGTERM)
-"""How a worker ends that is told to: in good order, or by the signal itself before it has served anybody."""
+_STOPPED = (0, -signal.SIGTERM, 128 + signal.SIGTERM)
+"""How a worker ends that is told to: in good order; while it starts, by the signal or by the exit code for it."""
 
 
 @contextmanager
