@@ -11,7 +11,6 @@ from ledger.accounts.store import existing_book
 from ledger.errors import (
     ClaimPaymentNotFound,
     ClaimPaymentNotWaiting,
-    ExceptionNotFound,
     ExceptionWithoutCandidates,
     NumberInvalid,
     PageInvalid,
@@ -28,6 +27,7 @@ from reconciliation.sent import sent_again
 from reconciliation.store import Delivery
 from reconciliation.v1 import candidates_pb2 as pb
 from reconciliation.v1.candidates_pb2_grpc import CandidatesServiceServicer
+from reconciliation.worklist import store as worklist
 
 
 class CandidatesServicer(CandidatesServiceServicer):
@@ -93,9 +93,7 @@ async def _row(
 ) -> Row[Any] | Proposed:
     """The claim payment that is asked about; of a deposit all that can be proposed."""
     if exception:
-        raised = await store.existing_exception(connection, book, exception)
-        if raised is None:
-            raise ExceptionNotFound(f"no exception {exception} in this book", id=exception)
+        raised = await worklist.existing(connection, book, exception)
         if raised.deposit and not raised.remittance:
             return await _of_deposit(connection, book, raised.deposit)
         if not raised.line:

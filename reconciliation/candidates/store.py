@@ -5,10 +5,8 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, select, text
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
-
-from reconciliation.schema import exceptions
 
 MOST_REMITTANCES = 100
 """Remittances of which a deposit may be a lump, the nearest first."""
@@ -31,12 +29,6 @@ _IN_TRANSIT = text("""
         AND (CAST(:payer AS text) IS NULL OR payer IS NULL OR payer = :payer)
     ORDER BY payer IS NULL, abs(payment_date - CAST(:day AS date)), id LIMIT :most
 """)
-
-
-async def existing_exception(connection: AsyncConnection, book: str, id_: UUID) -> Row[Any] | None:
-    """An exception, be it open or closed."""
-    wanted = select(exceptions).where(exceptions.c.book == book, exceptions.c.id == id_)
-    return (await connection.execute(wanted)).one_or_none()
 
 
 async def claim_payment(connection: AsyncConnection, book: str, remittance: UUID, line: int) -> Row[Any] | None:

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, and_, exists, func, insert, select, tuple_
+from sqlalchemy import ColumnElement, Row, and_, exists, func, insert, select, tuple_
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,33 +14,33 @@ from reconciliation.matches.hand_match import UNMATCHED, HandMatch, Part, State
 from reconciliation.matches.schema import claim_matches, match_limits
 from reconciliation.schema import claim_payments
 
+_TABLE = claim_matches.c
+
 
 async def under_key(connection: AsyncConnection, book: str, said_by: str, key: str) -> HandMatch | None:
     """What this caller said under this key."""
-    of = and_(claim_matches.c.book == book, claim_matches.c.said_by == said_by)
-    row = (await connection.execute(_words().where(of, claim_matches.c.idempotency_key == key))).one_or_none()
-    return None if row is None else hand_match(row)
+    return await _one(connection, book, _TABLE.said_by == said_by, _TABLE.idempotency_key == key)
 
 
 async def numbered(connection: AsyncConnection, book: str, number: int) -> HandMatch | None:
     """One word by its number."""
-    wanted = _words().where(claim_matches.c.book == book, claim_matches.c.number == number)
-    row = (await connection.execute(wanted)).one_or_none()
-    return None if row is None else hand_match(row)
+    return await _one(connection, book, _TABLE.number == number)
 
 
 async def decision(connection: AsyncConnection, book: str, proposal: int) -> HandMatch | None:
     """The word that decided on a proposal."""
-    wanted = _words().where(claim_matches.c.book == book, claim_matches.c.decides == proposal)
-    row = (await connection.execute(wanted)).one_or_none()
-    return None if row is None else hand_match(row)
+    return await _one(connection, book, _TABLE.decides == proposal)
 
 
 async def last(connection: AsyncConnection, book: str, remittance: UUID, line: int) -> HandMatch | None:
     """The word that counts on a claim payment."""
-    table = claim_matches.c
-    of = and_(table.book == book, table.remittance == remittance, table.line == line)
-    row = (await connection.execute(_words().where(of).order_by(table.number.desc()).limit(1))).one_or_none()
+    return await _one(connection, book, _TABLE.remittance == remittance, _TABLE.line == line)
+
+
+async def _one(connection: AsyncConnection, book: str, *conditions: ColumnElement[bool]) -> HandMatch | None:
+    """The latest word of which this is so."""
+    wanted = select(claim_matches).where(_TABLE.book == book, *conditions).order_by(_TABLE.number.desc()).limit(1)
+    row = (await connection.execute(wanted)).one_or_none()
     return None if row is None else hand_match(row)
 
 
@@ -48,7 +48,7 @@ async def find(
     connection: AsyncConnection, book: str, remittance: UUID | None, after: int, limit: int, *, waiting: bool
 ) -> list[HandMatch]:
     """Words by number: of one remittance or of all, or of them those that wait for a second person."""
-    wanted = _words().where(claim_matches.c.book == book, claim_matches.c.number > after)
+    wanted = select(claim_matches).where(claim_matches.c.book == book, claim_matches.c.number > after)
     if remittance is not None:
         wanted = wanted.where(claim_matches.c.remittance == remittance)
     if waiting:
@@ -57,10 +57,6 @@ async def find(
         wanted = wanted.where(claim_matches.c.state == State.PROPOSED, ~decided)
     rows = await connection.execute(wanted.order_by(claim_matches.c.number).limit(limit))
     return [hand_match(row) for row in rows]
-
-
-def _words() -> Select[Any]:
-    return select(claim_matches)
 
 
 async def unmatched(connection: AsyncConnection, book: str, places: Collection[Place]) -> set[Place]:

@@ -143,14 +143,14 @@ async def _post(chunk: Chunk, line: int, settlement: Settlement, paid: int, word
 
 async def _withdraw_denials(chunk: Chunk, line: int, word: HandMatch) -> None:
     """What the payment made of denials is as it was before. Raises DenialStateRefused."""
-    found = [one for part in word.parts if (one := await _withdrawn(chunk, line, part.claim, word))]
+    claims = [part.claim for part in word.parts]
+    denied = await denial_store.of_claims(chunk.connection, chunk.head.book, chunk.payment.payer, claims)
+    found = [one for claim in denied if (one := await _withdrawn(chunk, line, claim, word))]
     await denial_store.add(chunk.connection, chunk.head.book, found)
 
 
 async def _withdrawn(chunk: Chunk, line: int, claim: str, word: HandMatch) -> Denial | None:
     connection, book, payment = chunk.connection, chunk.head.book, chunk.payment
-    if claim not in await denial_store.of_claims(connection, book, payment.payer, [claim]):
-        return None
     rows = await denial_store.history(connection, book, claim, payment.payer)
     history = [denial_store.denial(row) for row in rows]
     unmatched = await store.unmatched(connection, book, {one.place for one in history if one.place})
