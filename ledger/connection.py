@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from psycopg import AsyncConnection, AsyncPipeline
 from psycopg.abc import PQGen
+from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 from sqlalchemy import Engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -39,11 +40,15 @@ KEPT_ALIVE: dict[str, int] = {
 class _Pipeline(AsyncPipeline):
     """A pipeline that sends its statements together when it ends, and ends with its Sync, as the protocol has it.
 
-    psycopg waits for the network with each statement, and sends a Flush behind the Sync. The first costs as many
-    rounds of the event loop as there are statements. The second PostgreSQL takes for a sign of life, and no longer
-    ends the transaction of a program that then stands still (idle_in_transaction_session_timeout): it would hold a
-    book for ever. So answers are there once the block has ended, and not before.
+    psycopg waits for the network with each statement, for an answer to BEGIN, and sends a Flush behind the Sync.
+    The first costs as many rounds of the event loop as there are statements, the second a round trip. The third is
+    for PostgreSQL a sign of life: it no longer ends the transaction of a program that then stands still
+    (idle_in_transaction_session_timeout), which would hold a book for ever. So answers are there once the block
+    has ended, and not before.
     """
+
+    begins = False
+    """Whether a transaction begins in it."""
 
     def _communicate_gen(self) -> PQGen[None]:
         while self.command_queue:
@@ -71,6 +76,16 @@ class DriverConnection(AsyncConnection[TupleRow]):
             self._pipeline = _Pipeline(self)
         async with super().pipeline() as begun:
             yield begun
+
+    def _start_query(self) -> PQGen[None]:
+        """Begins a transaction where there is none; in a pipeline with the message of its first statement."""
+        if not isinstance(self._pipeline, _Pipeline):
+            yield from super()._start_query()
+        elif not (
+            self.autocommit or self._pipeline.begins or self.pgconn.transaction_status != TransactionStatus.IDLE
+        ):
+            self._pipeline.begins = True
+            yield from self._exec_command(self._get_tx_start_command())
 
     async def wait(self, gen: PQGen[T], *limits: Any, **named: Any) -> T:
         """One answer of PostgreSQL. Raises OperationalError where the connection was hung up."""

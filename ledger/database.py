@@ -113,7 +113,8 @@ async def recording(database: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """
     async with _connected(database, "recording_seconds") as connection:
         yield connection
-        await _committed(connection)
+        async with committing(connection):
+            await connection.commit()
 
 
 @asynccontextmanager
@@ -135,19 +136,21 @@ async def _connected(database: AsyncEngine, patience: str) -> AsyncIterator[Asyn
         raise _unavailable() from failed
 
 
-async def _committed(connection: AsyncConnection) -> None:
-    """Commits. Raises OutcomeUnknown where the connection was lost meanwhile, or PostgreSQL warned.
+@asynccontextmanager
+async def committing(connection: AsyncConnection) -> AsyncIterator[None]:
+    """Around what commits. Raises OutcomeUnknown where the connection was lost meanwhile, or PostgreSQL warned.
 
     A wait for a synchronous replica that somebody cancels ends as a success with a warning, the only one that
     COMMIT has in these books: what is committed here may be gone after a fail-over.
     """
     try:
         async with _warnings(connection) as said:
-            await connection.commit()
-    except DBAPIError as lost:
-        if _is_lost(lost):
-            raise _unknown("the connection was lost at commit") from lost
-        raise
+            yield
+    except _FAILED as failed:
+        if _is_answered(failed):
+            raise
+        await connection.invalidate()  # what the driver itself was asked, SQLAlchemy does not know to be lost
+        raise _unknown("the connection was lost at commit") from failed
     if said:
         raise _unknown("it was committed, but may not have reached the synchronous replica")
 
@@ -176,6 +179,12 @@ def _unknown(why: str) -> OutcomeUnknown:
 def _is_lost(failed: Exception) -> bool:
     """Whether PostgreSQL did not answer, or ended the session, as it does with one that idles in a transaction."""
     return isinstance(failed, _LOST) or (isinstance(failed, DBAPIError) and failed.connection_invalidated)
+
+
+def _is_answered(failed: Exception) -> bool:
+    """Whether PostgreSQL said of a statement that it failed: then nothing of its transaction is recorded."""
+    diagnostic = getattr(getattr(failed, "orig", failed), "diag", None)
+    return diagnostic is not None and diagnostic.severity_nonlocalized == "ERROR"
 
 
 def _is_refusing_writes(failed: Exception) -> bool:

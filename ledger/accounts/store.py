@@ -29,6 +29,20 @@ _READ = text("""
 """)
 
 
+# One statement for any number: psycopg's executemany ends with a Flush, after which PostgreSQL waits without a
+# limit for a program that stands still, and here it holds the book.
+_INSERT = text("""
+    INSERT INTO accounts (
+        book, code, type, currency, normal_side, balance_limit, item_required, opened_by, opened_at
+    )
+    SELECT :book, opened.*, greatest((SELECT recorded_at FROM heads WHERE book = :book), clock_timestamp())
+    FROM unnest(
+        CAST(:codes AS text[]), CAST(:types AS text[]), CAST(:currencies AS text[]), CAST(:normal_sides AS text[]),
+        CAST(:balance_limits AS text[]), CAST(:item_required AS boolean[]), CAST(:opened_by AS text[])
+    ) AS opened
+""")
+
+
 def _now(book: object) -> ColumnElement[datetime]:
     """The database's time, or the last one that was recorded in the book where its clock was set back."""
     recorded = select(heads.c.recorded_at).where(heads.c.book == book).scalar_subquery()
@@ -97,21 +111,18 @@ async def read(connection: AsyncConnection, book: str, codes: Collection[str]) -
 
 async def insert(connection: AsyncConnection, book: str, opened: Sequence[Account]) -> None:
     """Writes new accounts."""
-    rows = [
-        {
-            "book": book,
-            "code": account.code,
-            "type": account.type,
-            "currency": account.currency,
-            "normal_side": account.normal_side,
-            "balance_limit": account.balance_limit,
-            "item_required": account.item_required,
-            "opened_by": account.opened_by,
-        }
-        for account in opened
-    ]
-    if rows:
-        await connection.execute(insert_into(accounts).values(opened_at=_now(book)), rows)
+    if not opened:
+        return
+    rows = {
+        "codes": [account.code for account in opened],
+        "types": [str(account.type) for account in opened],
+        "currencies": [account.currency for account in opened],
+        "normal_sides": [str(account.normal_side) for account in opened],
+        "balance_limits": [account.balance_limit and str(account.balance_limit) for account in opened],
+        "item_required": [account.item_required for account in opened],
+        "opened_by": [account.opened_by for account in opened],
+    }
+    await connection.execute(_INSERT, {"book": book, **rows})
 
 
 async def close(connection: AsyncConnection, book: str, code: str, actor: str, reason: str) -> Account:

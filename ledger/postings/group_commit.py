@@ -190,7 +190,7 @@ class _Queue:
             if posting.batch is None:
                 posting.batch = await journal.decided(connection, head, submissions, self._memory, posted)
             decided.set()
-            await journal.record(connection, posting.batch, posting.rows)
+            await journal.record(connection, posting.batch, posting.rows, then_commit=True)
         return posting.batch.outcomes
 
 

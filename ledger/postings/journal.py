@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from ledger.accounts import chart
 from ledger.accounts import store as accounts
 from ledger.approvals.store import limits_in_force
-from ledger.database import columns, driver, inserting, listed, reading, recording, taken_apart
+from ledger.database import columns, committing, driver, inserting, listed, reading, recording, taken_apart
 from ledger.errors import BookNotFound
 from ledger.periods.store import in_force
 from ledger.postings import store
@@ -158,22 +158,27 @@ async def foreseen(database: AsyncEngine, submissions: Sequence[Submission], mem
     return batch
 
 
-async def record(connection: AsyncConnection, batch: Batch, rows: Rows | None = None) -> None:
+async def record(
+    connection: AsyncConnection, batch: Batch, rows: Rows | None = None, *, then_commit: bool = False
+) -> None:
     """Writes what was decided, in a transaction that holds the head where the batch starts.
 
     In one go, and in the order that the guards ask for: the head, postings, entries; totals last. `rows` where
-    they were made already.
+    they were made already. `then_commit` sends COMMIT along, so that PostgreSQL is waited for once.
+    Raises OutcomeUnknown where it commits and the connection is lost meanwhile.
     """
     if not batch.entries:
         return
     rows = rows or written(batch)
     await accounts.insert(connection, batch.head.book, [*batch.opened.values()])
     below = await driver(connection)
-    async with below.pipeline():
+    async with committing(connection) if then_commit else nullcontext(), below.pipeline():
         await below.execute(_MOVE, rows.head)
         await store.insert(below, rows.postings, rows.entries)
         await below.execute(_ADD_BALANCES, rows.balances)
         await below.execute(_ADD_DAILY, rows.daily_totals)
+        if then_commit:
+            await below.execute("COMMIT", prepare=False)
 
 
 def written(batch: Batch) -> Rows:

@@ -1,11 +1,15 @@
 """A network between the server and PostgreSQL that delays, cuts and swallows, also exactly at COMMIT."""
 
 import asyncio
+import re
 from contextlib import suppress
 from enum import Enum
 
-COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
-"""A front end's simple query message that holds COMMIT."""
+COMMIT = re.compile(rb"(?:Q\x00\x00\x00\x0b|P\x00\x00\x00[\x00-\xff]\x00)COMMIT\x00")
+"""A front end's message that holds COMMIT: a simple query, or one to be parsed among others of a pipeline."""
+_OF_PIPELINES = (b"P", b"B", b"C", b"D", b"E")
+_ENDS = (b"S\x00\x00\x00\x04", b"H\x00\x00\x00\x04")
+"""Messages that belong to a pipeline, and those after which its answers are waited for (Sync, Flush)."""
 _PART = 65_536
 
 
@@ -111,7 +115,7 @@ class Proxy:
     async def _forth(self, connection: Connection, reader: asyncio.StreamReader) -> None:
         """What the server says."""
         with suppress(OSError):
-            while part := await self._passed(connection, reader):
+            while part := await self._at_once(connection, reader):
                 if await self._falls_silent(connection, part, Cut.BEFORE_COMMIT) or self._cut_before(part):
                     break
                 connection.cut_at_answer |= self._cut_after(part, Cut.AFTER_COMMIT)
@@ -133,6 +137,15 @@ class Proxy:
                 await connection.front.drain()
         connection.cut()
 
+    async def _at_once(self, connection: Connection, reader: asyncio.StreamReader) -> bytes:
+        """What comes next; all of a pipeline where something is to happen at a COMMIT: none of it arrives then."""
+        part = await self._passed(connection, reader)
+        while part[:1] in _OF_PIPELINES and not part.endswith(_ENDS) and (self.armed or self.silent_at):
+            if not (more := await self._passed(connection, reader)):
+                break
+            part += more
+        return part
+
     async def _passed(self, connection: Connection, reader: asyncio.StreamReader) -> bytes:
         part = await reader.read(_PART)
         if self.delay:
@@ -145,7 +158,7 @@ class Proxy:
 
     async def _falls_silent(self, connection: Connection, part: bytes, where: Cut) -> bool:
         """Whether the connection was silent from this COMMIT on; returns when it is cut."""
-        if self.silent_at is not where or COMMIT not in part:
+        if self.silent_at is not where or not COMMIT.search(part):
             return False
         self.silent_at = None
         connection.is_silent = True
@@ -154,14 +167,14 @@ class Proxy:
 
     def _cut_before(self, part: bytes) -> bool:
         if self.armed is Cut.IN_THE_MIDDLE:
-            if COMMIT in part:  # it came to that too early: not in the middle any more
+            if COMMIT.search(part):  # it came to that too early: not in the middle any more
                 self.armed = None
                 return False
             return self._reached()
         return self._cut_after(part, Cut.BEFORE_COMMIT)
 
     def _cut_after(self, part: bytes, where: Cut) -> bool:
-        return self.armed is where and COMMIT in part and self._reached()
+        return self.armed is where and COMMIT.search(part) is not None and self._reached()
 
     def _reached(self) -> bool:
         """Whether the point is reached at which to cut; it is then cut no more."""
