@@ -213,8 +213,9 @@ class Draft:
         if account is None:
             raise AccountNotFound(f"no account {posting.account}", account=posting.account)
         folded = account.code.lower()
-        before = {code.lower(): code for code in opened} | self._folded
-        refuse_ambiguous(account.code, before if folded in before else self._facts.folded)
+        now = {code.lower(): code for code in opened}
+        known = next((codes for codes in (now, self._folded) if folded in codes), self._facts.folded)
+        refuse_ambiguous(account.code, known)
         return account
 
     def _added(
