@@ -89,6 +89,13 @@ WORTH = {
     "a part of what is open": (wanted("0", paid=80_00), booked(), 51, "composite_key"),
     "more than is open": (wanted("0", paid=120_00), booked(), 46, "composite_key"),
     "nothing open": (wanted("0"), booked(owed=0), 43, "composite_key"),
+    "answered before": (wanted("0", answered={ID: "denied on 2026-04-20"}), booked(), 49, "composite_key"),
+    "a reversal of an answer": (
+        wanted("0", is_reversal=True, answered={ID: "paid_in_full on 2026-04-20"}),
+        booked(owed=0),
+        43,
+        "composite_key",
+    ),
     "another payer's": (wanted(), booked(payer="CIGNA"), 68, "claim_id"),
     "a reversal of what is settled": (wanted("0", is_reversal=True), booked(owed=0), 43, "composite_key"),
     "a payer that nobody knows, of that name": (
@@ -228,6 +235,23 @@ def test_without_an_id_the_score_does_not_tell_twins_apart_and_says_so(books: Le
         ("SL000099999", 55, 1),
         ("SL000077777", 45, 0),
     ]
+
+
+def test_of_twins_the_one_without_an_answer_comes_first(books: Ledger) -> None:
+    """The payer has denied one of two that are wholly open; where that is taken back nothing tells them apart."""
+    whole = {"cas": "CO-29 150.00", "control": "PCN-D"}
+    deliver(books, file(remittance("0.00", "DENIED", claim("SL000012345", "150.00", "0.00", **whole))), books.book)
+    raised = suspended(books, "0")
+    answer = asked(books, raised.id)
+    assert [(one.claim, one.score, one.tied_count) for one in answer.candidates][:2] == [
+        ("SL000099999", 55, 0),
+        ("SL000012345", 49, 0),
+    ]
+    told = [(one.fact, one.detail) for one in answer.candidates[1].evidence if one.points < 0]
+    assert told == [("answered before", "denied on 2026-06-05")]
+    back = claim("SL000012345", "-150.00", "0.00", "CO-29 -150.00", status="22", control="PCN-D")
+    deliver(books, file(remittance("0.00", "BACK", back)), books.book)
+    assert [one.tied_count for one in asked(books, raised.id).candidates][:2] == [1, 1]
 
 
 def test_another_charge_another_day_and_a_missing_day_are_found_all_the_same(books: Ledger) -> None:

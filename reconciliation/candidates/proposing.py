@@ -1,7 +1,7 @@
 """Proposals for one claim payment or one deposit: what is known is gathered, compared and combined."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -9,6 +9,7 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.accounts import store as accounts
+from ledger.postings.item import Item
 from reconciliation.candidates import gathering, store
 from reconciliation.candidates.combining import Combinations, Part, combined
 from reconciliation.candidates.gathering import Paid
@@ -29,9 +30,20 @@ async def proposed(connection: AsyncConnection, book: str, paid: Paid) -> Propos
     """Claims that a claim payment may be about, and combinations of open claims that it may be a lump of."""
     sought = await gathering.sought(connection, book, paid)
     items = await gathering.items(connection, book, sought, paid.day)
+    sought = replace(sought, answered=await _answered(connection, book, sought, items))
     candidates = ranked(sought, items)
     total = 0 if sought.is_reversal else sought.paid
     return Proposed(sought, candidates, len(items), combined(_open(sought, candidates), total))
+
+
+async def _answered(
+    connection: AsyncConnection, book: str, sought: Sought, items: Sequence[Item]
+) -> Mapping[str, str]:
+    """What the payer has said of these claims before, in words."""
+    if sought.payer is None:
+        return {}
+    found = await store.answered(connection, book, sought.payer, [item.name for item in items])
+    return {claim: f"{row.decision} on {row.day or 'a day unknown'}" for claim, row in found.items()}
 
 
 def _open(sought: Sought, candidates: Sequence[Candidate]) -> list[Part]:

@@ -7,8 +7,8 @@ line's reference), 20 for the day of service, 15 for the charge, 12 for what is 
 side does not say earns nothing, so that a payment without an id reaches 55 at most.
 """
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 
@@ -24,6 +24,8 @@ FOR_NAME, FOR_DAY, FOR_CHARGE, FOR_OPEN, FOR_PROCEDURE = 45, 20, 15, 12, 8
 """Points for what agrees wholly."""
 _OTHER_PAYER = 20
 """Points off where the claim was never billed to this payer."""
+_ANSWERED = 6
+"""Points off where the payer has answered the claim already: of two that are open, it pays the other one."""
 _OTHER_NAME = 10
 """Points off, at most, where the payer is not known and its name is not like this one."""
 LEAST_SCORE = 15
@@ -62,6 +64,7 @@ class Sought:
 
     `payer` is None where nobody has said whose `payer_name` is. `of_control_number` are claims that this payer
     settled under the same number (CLP07) before, `of_lines` those of the sessions that its lines name (REF*6R).
+    `answered` are claims on which this payer has decided already, and nobody took it back, with what it said.
     `is_reversal` where it takes back what was paid: amounts are without their sign then, too.
     """
 
@@ -75,6 +78,7 @@ class Sought:
     codes: frozenset[str]
     of_control_number: frozenset[str] = frozenset()
     of_lines: frozenset[str] = frozenset()
+    answered: Mapping[str, str] = field(default_factory=dict)
     is_reversal: bool = False
 
 
@@ -108,7 +112,13 @@ def tied(candidates: Collection[Candidate], with_: Candidate) -> int:
 def scored(sought: Sought, item: Item) -> Candidate:
     """One claim compared with what is sought."""
     rule, named = _named(sought, item.name)
-    facts = (_day(sought, item), _charge(sought, item), _procedure(sought, item), _open(sought, item))
+    facts = (
+        _day(sought, item),
+        _charge(sought, item),
+        _procedure(sought, item),
+        _open(sought, item),
+        _answered(sought, item),
+    )
     evidence = [one for one in (*named, *facts, _payer(sought, item)) if one]
     score = max(0, min(100, sum(one.points for one in evidence)))
     return Candidate(item, rule or _rule_of(evidence), score, tuple(evidence), owed(sought, item))
@@ -238,6 +248,13 @@ def _open(sought: Sought, item: Item) -> Evidence | None:
         return Evidence("open amount", Agreement.AGREES, told, FOR_OPEN)
     over = sought.paid > open_
     return Evidence("open amount", Agreement.NEAR, told, FOR_OPEN // 4 if over else FOR_OPEN * 2 // 3)
+
+
+def _answered(sought: Sought, item: Item) -> Evidence | None:
+    """Whether the payer has answered this claim before; a reversal takes back just such an answer."""
+    if sought.is_reversal or item.name not in sought.answered:
+        return None
+    return Evidence("answered before", Agreement.DIFFERS, sought.answered[item.name], -_ANSWERED)
 
 
 def _payer(sought: Sought, item: Item) -> Evidence | None:

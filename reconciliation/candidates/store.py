@@ -1,6 +1,6 @@
 """What proposals are asked about: claim payments in suspense, and deposits with something unapplied."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -20,6 +20,18 @@ _CLAIM_PAYMENT = text("""
     JOIN deliveries AS d ON d.book = r.book AND d.sha256 = r.sha256
     WHERE c.book = :book AND c.remittance = :remittance AND c.line = :line
 """)
+# What stands of a payer's answers to these claims, the last of each.
+_ANSWERED = text("""
+    SELECT DISTINCT ON (c.claim) c.claim, c.decision, r.payment_date AS day
+    FROM claim_payments AS c JOIN remittances AS r ON r.book = c.book AND r.id = c.remittance
+    WHERE c.book = :book AND c.claim = ANY(CAST(:claims AS text[])) AND r.payer = :payer
+        AND c.decision NOT IN ('suspended', 'noted', 'reversed')
+        AND NOT EXISTS (
+            SELECT FROM claim_payments AS later
+            WHERE later.book = c.book AND later.reverses_remittance = c.remittance AND later.reverses_line = c.line
+        )
+    ORDER BY c.claim, r.payment_date DESC, c.remittance, c.line
+""")
 # As reconciliation/bank/proposals.py looks for one that waits for exactly the amount, by the same index.
 _IN_TRANSIT = text("""
     SELECT id, payment_date, clearing, paid - applied AS waiting FROM remittances
@@ -35,6 +47,14 @@ async def claim_payment(connection: AsyncConnection, book: str, remittance: UUID
     """A claim payment with its remittance and the delivery that brought it."""
     asked = {"book": book, "remittance": remittance, "line": line}
     return (await connection.execute(_CLAIM_PAYMENT, asked)).one_or_none()
+
+
+async def answered(
+    connection: AsyncConnection, book: str, payer: str, claims: Collection[str]
+) -> Mapping[str, Row[Any]]:
+    """Which of these claims a payer has answered: what was decided then (`decision`), and the `day` of payment."""
+    rows = await connection.execute(_ANSWERED, {"book": book, "payer": payer, "claims": [*claims]})
+    return {row.claim: row for row in rows}
 
 
 async def in_transit(
