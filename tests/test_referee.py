@@ -136,6 +136,20 @@ def test_the_clerk_is_stopped_by_a_twin_and_by_a_second_claim_that_fits() -> Non
     assert told(made, replace(plain, claim_id="NOBODYS")).look == "UNKNOWN_CLAIM"
 
 
+def test_the_clerk_reads_line_by_line() -> None:
+    """A claim with the same days and procedures, but each procedure on the other's day, does not fit."""
+    made = world(1, 400, Rates(twins=0))
+    claim = next(one for one in made.claims if len({v.day for v in one.sessions}) == 2 == len(one.sessions))
+    first, second = claim.sessions
+    own = (replace(first, code="90837"), replace(second, code="90834"))
+    crossed = (replace(own[0], day=second.day), replace(own[1], day=first.day))
+    one, other = replace(claim, sessions=own), replace(claim, id="OTHER", sessions=crossed)
+    sent = replace(answer(one), claim_id="0")
+    plain = replace(sent, lines=tuple(replace(line, reference="") for line in sent.lines))
+    assert told(replace(made, claims=(one, other)), plain).claim is one
+    assert told(replace(made, claims=(one, replace(one, id="TWIN"))), plain).look == "AMBIGUOUS_CLAIM"
+
+
 def test_the_accountant_balances_whatever_happens(small: Case) -> None:
     for file in small.files:
         for sent in file.remittances:

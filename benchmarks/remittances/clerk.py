@@ -1,8 +1,8 @@
 """What somebody careful can tell of a payment from the file and the books alone, without knowing the truth.
 
 The clerk goes by our id, by our session's name on a line, by the id in other letters or cut short, and where there
-is no id by payer, day, procedure and charge together. A fact that contradicts, or a second claim that fits as
-well, stops the clerk: then somebody must ask the payer.
+is no id by payer, charge, and the day and procedure of a line together. A fact that contradicts, or a second claim
+that fits as well, stops the clerk: then somebody must ask the payer.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ def told(world: World, answer: Answer) -> Verdict:
         return Verdict(None, "AMBIGUOUS_CLAIM")
     if echoed:
         return _judged(answer, world.by_id[echoed.pop()])
-    alike = [claim for claim in _that_day(world, answer) if _fits(answer, claim) and _spelled(answer, claim)]
+    alike = [claim for claim in _that_day(world, answer) if _alike(answer, claim) and _spelled(answer, claim)]
     if len(alike) == 1:
         return Verdict(alike[0])
     return Verdict(None, "AMBIGUOUS_CLAIM" if alike else "UNKNOWN_CLAIM")
@@ -47,7 +47,7 @@ def _of_id(world: World, answer: Answer, named: Claim) -> Verdict:
         return Verdict(None, "CLAIM_MISMATCH")
     if verdict.claim is None or _references(answer):
         return verdict
-    longer = [claim for claim in _that_day(world, answer) if _cut(answer, claim) and _fits(answer, claim)]
+    longer = [claim for claim in _that_day(world, answer) if _cut(answer, claim) and _alike(answer, claim)]
     return Verdict(None, "AMBIGUOUS_CLAIM") if longer else verdict
 
 
@@ -74,6 +74,13 @@ def _fits(answer: Answer, claim: Claim) -> bool:
         and bool(codes & {one.code for one in claim.sessions})
         and bool({line.day for line in answer.lines} & {one.day for one in claim.sessions})
     )
+
+
+def _alike(answer: Answer, claim: Claim) -> bool:
+    """The same, and some line has the day and the procedure of one session: lines are read one by one."""
+    visits = {(one.day, one.code) for one in claim.sessions}
+    lines = {(line.day, code) for line in answer.lines for code in (line.code, line.original)}
+    return _fits(answer, claim) and bool(visits & lines)
 
 
 def _spelled(answer: Answer, claim: Claim) -> bool:
