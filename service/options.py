@@ -1,21 +1,21 @@
 """Options that commands share."""
 
-from decimal import Decimal, InvalidOperation
 from typing import Annotated
 
 import typer
 
+from ledger import money
 from ledger.errors import AmountInvalid
-from ledger.money import Amount, exact
+from ledger.money import Amount
 
 Book = Annotated[str | None, typer.Option(help="The book to work on. Where it is left out: LEDGER_BOOK, or main.")]
 
 
 def amount(option: str, value: str, currency: str) -> Amount:
-    """An amount such as 50.00. Raises AmountInvalid or AmountTooPrecise."""
+    """An amount in plain digits, such as 50.00. Raises AmountInvalid, AmountTooPrecise or CurrencyUnknown."""
     try:
-        return exact(Decimal(value), currency)
-    except InvalidOperation:
+        return money.amount(value, currency)
+    except AmountInvalid:
         raise AmountInvalid(f"{option} is an amount such as 50.00, not {value[:20]!r}", field=option) from None
 
 

@@ -9,7 +9,6 @@ import typer
 from rich.text import Text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ledger.money import amount
 from ledger.reads import Reads
 from ledger.v1 import money_pb2, write_offs_pb2
 from ledger.write_offs.servicer import WriteOffsServicer
@@ -18,7 +17,7 @@ from reconciliation.v1 import reconciliation_pb2
 from reconciliation.v1 import worklist_pb2 as pb
 from reconciliation.worklist.servicer import WorklistServicer
 from service.calling import CONTEXT, called
-from service.options import Book
+from service.options import Book, amount
 from service.paying import money, table, word
 from service.printing import print_table, printable
 
@@ -183,7 +182,7 @@ def set_cap(
 
     Example: ledger worklist set-cap 5.00 --reason "a letter costs more"
     """
-    units = amount(most, currency).minor_units
+    units = amount("most", most, currency).minor_units
 
     async def work(database: AsyncEngine, chosen: str) -> write_offs_pb2.SetWriteOffCapResponse:
         cap = money_pb2.Money(currency_code=currency, minor_units=units)
@@ -229,7 +228,7 @@ def _narrowed(
     if reason is not None:
         found["reason"] = reconciliation_pb2.ExceptionReason.Value(f"EXCEPTION_REASON_{reason.upper()}")
     if least:
-        units = amount(least, currency).minor_units
+        units = amount("--least", least, currency).minor_units
         found["least"] = money_pb2.Money(currency_code=currency, minor_units=units)
     return found
 

@@ -554,7 +554,9 @@ def test_the_commands(ledger: Ledger, called: Called) -> None:
     for _ in range(2):
         assert said("set", waits, "C1", *reason, "--idempotency-key", "k")[0].split("\t")[0] == "5"
     assert len(said("list")) == 5
-    assert "claims is an amount such as 50.00" in said("set", waits, "C1=x", "C2=40.00", *reason, code=1)[-1]
+    for unread in ("x", "6e1", "+60", "60,00"):
+        last = said("set", waits, f"C1={unread}", "C2=40.00", *reason, code=1)[-1]
+        assert f"claims is an amount such as 50.00, not '{unread}'" in last
     assert "line is the number of a claim payment" in said("set", f"{NOWHERE}:x", "C1", *reason, code=1)[-1]
     assert f"no exception {NOWHERE}" in said("set", NOWHERE, "C1", *reason, code=1)[-1]
     assert stands(ledger, waits.removesuffix(":1")) == "paid_in_full C1 by_hand"
