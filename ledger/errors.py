@@ -536,3 +536,27 @@ class MatchProposed(NotAllowedNow):
 
 class MatchProposalNotFound(NotThere):
     """No such proposal waits for a second person."""
+
+
+class ClaimPaymentNotReversal(NotAllowedNow):
+    """It takes nothing back: its CLP02 is not 22."""
+
+
+class OriginalNotPosted(NotAllowedNow):
+    """What is to be taken back has no claim: it waits in suspense, posts nothing, or is a reversal itself."""
+
+
+class OriginalTakenBack(NotAllowedNow):
+    """What is to be taken back was taken back before, by a reversal or by hand."""
+
+
+class OriginalOfAnotherPayer(NotAllowedNow):
+    """What is to be taken back was another payer's."""
+
+
+class ReversalAmountsDiffer(NotAllowedNow):
+    """A reversal takes back exactly what was paid and charged, or nothing."""
+
+
+class ClaimMovedMeanwhile(NotAllowedNow):
+    """The claim of what a reversal took back went on since: it cannot be as it was before."""

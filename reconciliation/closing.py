@@ -32,6 +32,18 @@ _CLOSE = text("""
         AND r.book = x.book AND r.id = x.remittance AND r.payer = :payer
     RETURNING x.id, x.claim
 """)
+_CLOSED_BY = text("""
+    SELECT x.id, x.amount, x.detail
+    FROM exception_events AS e
+    JOIN exceptions AS x ON x.book = e.book AND x.id = e.exception
+    WHERE e.book = :book AND e.entry_number = ANY(CAST(:numbers AS bigint[])) AND e.change = 'settled'
+        AND x.claim = ANY(CAST(:claims AS text[])) AND x.reason = ANY(CAST(:reasons AS text[]))
+        AND x.closed_at IS NOT NULL AND NOT EXISTS (
+            SELECT FROM exception_events AS later
+            WHERE later.book = e.book AND later.exception = e.exception AND later.version > e.version
+        )
+    ORDER BY x.id
+""")
 _CLAIMS = text("""
     SELECT DISTINCT claim FROM exceptions
     WHERE book = :book AND closed_at IS NULL AND claim IS NOT NULL AND reason = ANY(CAST(:reasons AS text[]))
@@ -49,6 +61,14 @@ async def close_settled(chunk: Chunk) -> None:
     """Closes what is settled on the claims of a chunk, as its payments leave them."""
     if chunk.payer_known:
         await close(chunk.connection, chunk.head.book, chunk.payment.payer, chunk.items)
+
+
+async def open_again(chunk: Chunk, undone: Collection[int]) -> None:
+    """What these entries had closed on the claims of a chunk is open again, once they are undone."""
+    asked = {"book": chunk.head.book, "claims": [*chunk.items], "reasons": [*_OPEN, *_OVER], "numbers": [*undone]}
+    rows = (await chunk.connection.execute(_CLOSED_BY, asked)).all()
+    raised = [row._asdict() for row in rows]
+    await worklist.open_again(chunk.connection, chunk.head.book, raised, chunk.actor)
 
 
 class Sweep:

@@ -17,7 +17,7 @@ from ledger.postings.rules import without_zeros
 
 FORWARDS = frozenset({"19", "20", "21"})
 """CLP02 of a payer that has sent the claim on to the next one."""
-FORWARDED, APPLIED, TAKEN_BACK = "forwarded", "applied", "taken_back"
+FORWARDED, APPLIED, TAKEN_BACK, GIVEN_BACK = "forwarded", "applied", "taken_back", "given_back"
 """What can move beside a claim payment's own entry."""
 _OF_PATIENT = (chart.PATIENT_RECEIVABLE, chart.PATIENT_REFUNDS)
 

@@ -92,12 +92,11 @@ async def _taking(
     if not claims:
         return found
     rows = (await connection.execute(_TAKING, {"book": book, "claims": [*claims]})).all()
-    numbers = {row.entry_number for row in rows}
-    undone = await journal.reversals(connection, book, numbers)
-    posted = await books.numbered(connection, book, numbers - undone.keys())
+    stands = await journal.standing_by(connection, book, {row.entry_number for row in rows})
+    posted = await books.numbered(connection, book, {*stands, *stands.values()})
     for row in rows:
-        if (entry := posted.get(row.entry_number)) and not entry.entry.reverses:
-            found[row.claim].append((row.payer, entry.entry))
+        if row.entry_number in stands and not posted[row.entry_number].entry.reverses:
+            found[row.claim].append((row.payer, posted[stands[row.entry_number]].entry))
     return found
 
 

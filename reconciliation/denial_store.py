@@ -1,11 +1,11 @@
 """Where denials and the policies on them are kept. Rows are added, and nothing of them changes."""
 
 from collections.abc import Collection
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, insert, select, text
+from sqlalchemy import Row, and_, insert, select, text, tuple_
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -73,6 +73,22 @@ async def all_open(connection: AsyncConnection, book: str, claims: Collection[st
     """Every denial, of these claims or of all, that is neither paid after all nor absorbed."""
     rows = await latest(connection, book, OPEN, ("", ""), 1_000_000, claims)
     return [denial(row) for row in rows]
+
+
+async def denied_since(
+    connection: AsyncConnection,
+    book: str,
+    payer: str,
+    claims: Collection[str],
+    moment: datetime,
+    but: tuple[UUID, int],
+) -> list[str]:
+    """Those of the claims on whose denial by this payer another claim payment has said something since."""
+    table = denials.c
+    of = (table.book == book, table.payer == payer, table.claim.in_(claims), table.said_at > moment)
+    other = and_(table.remittance.is_not(None), tuple_(table.remittance, table.line) != but)
+    rows = await connection.execute(select(table.claim).where(*of, other).distinct().order_by(table.claim))
+    return list(rows.scalars())
 
 
 async def add(connection: AsyncConnection, book: str, found: Collection[Denial]) -> None:

@@ -125,8 +125,7 @@ def withdrawn(history: Sequence[Denial], place: Place, unmatched: Collection[Pla
             state=last.state,
             to=State.WITHDRAWN,
         )
-    first = next(one.version for one in made if one.place == place)
-    before = [one for one in history if one.version < first and one.place not in unmatched]
+    before = [one for one in history if one.version < made[-1].version and one.place not in unmatched]
     return before[-1] if before else replace(last, state=State.WITHDRAWN, remittance=None, line=None)
 
 

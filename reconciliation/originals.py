@@ -10,14 +10,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.postings import journal
 from ledger.postings import store as books
+from ledger.postings.entry import PostedEntry
 from reconciliation import store
-from reconciliation.coverage import TAKEN_BACK, Move
+from reconciliation.coverage import GIVEN_BACK, TAKEN_BACK, Move
 from reconciliation.payment import Original
 from reconciliation.reasons import Decision
 
 _MOVES = text("""
     SELECT remittance, line, move, payer, entry_number FROM claim_moves
-    WHERE book = :book AND remittance = ANY(CAST(:remittances AS uuid[])) AND move <> :but
+    WHERE book = :book AND remittance = ANY(CAST(:remittances AS uuid[])) AND move <> ALL(CAST(:but AS text[]))
+    ORDER BY entry_number
+""")
+_OF_LINE = text("""
+    SELECT move, payer, entry_number FROM claim_moves
+    WHERE book = :book AND remittance = :remittance AND line = :line AND move <> :but
     ORDER BY entry_number
 """)
 
@@ -31,40 +37,66 @@ async def originals(
 
 
 async def as_posted(connection: AsyncConnection, book: str, rows: Sequence[Row[Any]]) -> list[Original]:
-    """Claim payments with all that was posted for them, but for those whose entry somebody has reversed."""
-    numbers = [row.entry_number for row in rows if row.entry_number]
-    undone = await journal.reversals(connection, book, numbers)
-    posted = await books.numbered(connection, book, numbers)
+    """Claim payments with all that stands for them, but for those whose entry somebody has reversed.
+
+    What a reversal took back and has given back stands by the entry that did so.
+    """
+    stands = await journal.standing_by(connection, book, [row.entry_number for row in rows if row.entry_number])
+    posted = await books.numbered(connection, book, stands.values())
     moved = await _moved(connection, book, {row.remittance for row in rows})
     return [
-        Original(
-            remittance=str(row.remittance),
-            line=row.line,
-            claim=row.claim,
-            charge=row.charge,
-            paid=row.paid or 0,
-            entry_number=row.entry_number,
-            entry=posted[row.entry_number].entry if row.entry_number else None,
-            suspended=row.decision == Decision.SUSPENDED,
-            moves=tuple(moved[row.remittance, row.line]),
+        _original(
+            row, posted[stands[row.entry_number]] if row.entry_number else None, moved[row.remittance, row.line]
         )
         for row in rows
-        if row.entry_number not in undone
+        if row.entry_number is None or row.entry_number in stands
     ]
+
+
+async def as_taken(connection: AsyncConnection, book: str, row: Row[Any]) -> Original | None:
+    """A reversal with all that it posted, what it took back among it; None where somebody has reversed its entry.
+
+    Only what nothing has undone is its own: what stands again by another entry is the original's.
+    """
+    asked = {"book": book, "remittance": row.remittance, "line": row.line, "but": GIVEN_BACK}
+    moves = (await connection.execute(_OF_LINE, asked)).all()
+    numbers = {one.entry_number for one in (row, *moves) if one.entry_number}
+    undone = await journal.reversals(connection, book, numbers)
+    if row.entry_number in undone:
+        return None
+    posted = await books.numbered(connection, book, numbers - undone.keys())
+    moved = [
+        (one.entry_number, Move(one.move, one.payer, posted[one.entry_number].entry))
+        for one in moves
+        if one.entry_number in posted
+    ]
+    return _original(row, posted[row.entry_number] if row.entry_number else None, moved)
+
+
+def _original(row: Row[Any], stands: PostedEntry | None, moves: Sequence[tuple[int, Move]]) -> Original:
+    return Original(
+        remittance=str(row.remittance),
+        line=row.line,
+        claim=row.claim,
+        charge=row.charge,
+        paid=row.paid or 0,
+        entry_number=stands.number if stands else None,
+        entry=stands.entry if stands else None,
+        suspended=row.decision == Decision.SUSPENDED,
+        moves=tuple(moves),
+    )
 
 
 async def _moved(
     connection: AsyncConnection, book: str, remittances: Collection[UUID]
 ) -> dict[tuple[UUID, int], list[tuple[int, Move]]]:
     """What was posted beside the claim payments of these remittances and not undone since."""
-    asked = {"book": book, "remittances": [*remittances], "but": TAKEN_BACK}
+    asked = {"book": book, "remittances": [*remittances], "but": [TAKEN_BACK, GIVEN_BACK]}
     rows: Sequence[Row[Any]] = (await connection.execute(_MOVES, asked)).all() if remittances else ()
-    numbers = [row.entry_number for row in rows]
-    undone = await journal.reversals(connection, book, numbers)
-    posted = await books.numbered(connection, book, numbers)
+    stands = await journal.standing_by(connection, book, [row.entry_number for row in rows])
+    posted = await books.numbered(connection, book, stands.values())
     found: dict[tuple[UUID, int], list[tuple[int, Move]]] = defaultdict(list)
     for row in rows:
-        if row.entry_number not in undone:
-            move = Move(row.move, row.payer, posted[row.entry_number].entry)
-            found[row.remittance, row.line].append((row.entry_number, move))
+        if number := stands.get(row.entry_number):
+            found[row.remittance, row.line].append((number, Move(row.move, row.payer, posted[number].entry)))
     return found

@@ -58,10 +58,10 @@ async def match_again(chunk: Chunk, claims: Sequence[ClaimPayment]) -> dict[str,
 
 
 async def still_suspended(chunk: Chunk, numbers: Sequence[int]) -> dict[int, PostedEntry]:
-    """The entries that suspended the money, but for those that somebody has reversed."""
-    undone = await journal.reversals(chunk.connection, chunk.head.book, numbers)
-    left = [number for number in numbers if number not in undone]
-    return await books.numbered(chunk.connection, chunk.head.book, left)
+    """The entries by which the money waits, by those that suspended it, but for what somebody has reversed."""
+    stands = await journal.standing_by(chunk.connection, chunk.head.book, numbers)
+    posted = await books.numbered(chunk.connection, chunk.head.book, stands.values())
+    return {number: posted[by] for number, by in stands.items()}
 
 
 def _settled(

@@ -11,7 +11,7 @@ from decimal import Decimal
 from ledger.postings.entry import JournalEntry, Kind
 from ledger.postings.item import Item
 from reconciliation.amounts import minor_units
-from reconciliation.coverage import APPLIED, TAKEN_BACK, Move, applied
+from reconciliation.coverage import APPLIED, GIVEN_BACK, TAKEN_BACK, Move, applied
 from reconciliation.patients import EVENED, evened
 from reconciliation.payment import REVERSAL, Original, Payment, Settlement, after, paid_of, suspended
 from reconciliation.reasons import Decision, ExceptionReason
@@ -86,6 +86,15 @@ def taken_back(payment: Payment, original: Original, items: Mapping[str, Item]) 
     )
 
 
+def given_back(payment: Payment, taken: Original) -> Settlement:
+    """The decision that a reversal took nothing of this back: all that it posted is undone, the last of it first.
+
+    `taken` is the reversal with what it posted. Nothing meets anything after that: the claim stands as before it.
+    """
+    moves = [_moved_back(payment, number, move, GIVEN_BACK) for number, move in reversed(taken.moves)]
+    return Settlement(Decision.SUSPENDED, _undone(payment, taken), moves=tuple(moves))
+
+
 def _negates(charge: int | None, original: int | None) -> bool:
     return charge is None or original is None or charge == -original
 
@@ -119,7 +128,7 @@ def _moves(
     return tuple(moves)
 
 
-def _moved_back(payment: Payment, number: int, move: Move) -> Move:
+def _moved_back(payment: Payment, number: int, move: Move, name: str = TAKEN_BACK) -> Move:
     entry = replace(
         move.entry,
         kind=Kind.PAYMENT_REVERSED,
@@ -128,4 +137,4 @@ def _moved_back(payment: Payment, number: int, move: Move) -> Move:
         dimensions=payment.about(move.entry.dimensions),
         reverses=number,
     )
-    return Move(TAKEN_BACK, move.payer, entry)
+    return Move(name, move.payer, entry)

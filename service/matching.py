@@ -66,6 +66,38 @@ def set_match(
     _print([called("match set", book, work)])
 
 
+@commands.command("reversal")
+def reverse(
+    payment: _Payment,
+    original: Annotated[str, typer.Argument(help="REMITTANCE:LINE of the payment that it takes back.")],
+    reason: _Reason,
+    book: Book = None,
+    idempotency_key: _Key = "",
+) -> None:
+    """Say which payment a reversal in suspense takes back. Above the limit it waits for a second person.
+
+    Example: ledger match reversal 0a3c1c57-6f0e-5d53-9a06-0f5f4f0f4a11 5e0c94f6-6f0c-5d0f-8a54-0d6d2b0f0b6e:7
+    --reason "the payer's clerk told us by phone"
+    """
+    if (taken := claim_payment(original)) is None:
+        raise typer.BadParameter(f"REMITTANCE:LINE is wanted, not {original}", param_hint="ORIGINAL")
+
+    async def work(database: AsyncEngine, chosen: str) -> pb.ClaimMatch:
+        remittance, line = await _place(database, chosen, payment)
+        request = pb.MatchReversalRequest(
+            book=chosen,
+            remittance=remittance,
+            line=line,
+            original_remittance=taken[0],
+            original_line=taken[1],
+            reason=reason,
+            idempotency_key=idempotency_key or str(uuid4()),
+        )
+        return (await _service(database).MatchReversal(request, CONTEXT)).match
+
+    _print([called("match reversal", book, work)])
+
+
 @commands.command()
 def undo(payment: _Payment, reason: _Reason, book: Book = None, idempotency_key: _Key = "") -> None:
     """Say that a match was wrong, be it a rule's or a person's: its money waits in suspense again.
@@ -201,6 +233,8 @@ def _amount(option: str, value: str, currency: str) -> money_pb2.Money:
 def _print(found: Iterable[pb.ClaimMatch]) -> None:
     for one in found:
         parts = " ".join(f"{part.claim} {money(part.amount)}" for part in one.parts)
+        if one.original_remittance:
+            parts += f" of {one.original_remittance}:{one.original_line}"
         who = f"{one.said_by} on {one.proposed_by}'s proposal" if one.proposed_by else one.said_by
         entry = f"entry {one.entry_number}" if one.entry_number else "no entry"
         place, state = f"{one.remittance}:{one.line}", word(pb.MatchState, one.state)

@@ -142,6 +142,7 @@ RIGHTS: dict[str, Right] = {
     "/reconciliation.v1.CoverageService/ListCovers": _REPORTS,
     "/reconciliation.v1.CoverageService/ForwardClaim": _DECIDES,
     "/reconciliation.v1.MatchesService/MatchClaimPayment": _DECIDES,
+    "/reconciliation.v1.MatchesService/MatchReversal": _DECIDES,
     "/reconciliation.v1.MatchesService/ApproveMatch": _APPROVES,
     "/reconciliation.v1.MatchesService/DeclineMatch": _LIMITS,
     "/reconciliation.v1.MatchesService/UnmatchClaimPayment": _DECIDES,

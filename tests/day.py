@@ -66,6 +66,9 @@ _UNKNOWN = file(
     remittance("100.00", "EFT7", claim("C-?", "150.00", "100.00", _SHARE, control="P7", day="2026-04-09"))
 )
 _DENIED = file(remittance("0.00", "NON6", claim(DENIED, "150.00", "0.00", "CO-29 150.00", control="P6")))
+_REFUSAL_TAKEN_BACK = file(
+    remittance("0.00", "NON7", claim(DENIED, "-150.00", "0.00", "CO-29 -150.00", status="22", control="P8"))
+)
 _TOLD = account(
     moved("200.00", "EFT1", reference="B1"),
     moved("50.00", reference="B2"),
@@ -201,11 +204,14 @@ def allowance_posted(books: Ledger) -> None:
 
 
 def flows_followed(books: Ledger) -> None:
-    """A reversal before its payment, a second payer, a denial and its policy, codes, payees, charges."""
+    """Reversals too early and by hand, a second payer, a denial and its policy, codes, payees, charges."""
     about = {"book": books.book, "reason": "as it is"}
     deliver(books, _TOO_EARLY, books.book)
     deliver(books, _ITS_PAYMENT, books.book)
-    deliver(books, _DENIED, books.book)
+    [refusal] = deliver(books, _DENIED, books.book).remittances
+    [waits] = deliver(books, _REFUSAL_TAKEN_BACK, books.book).remittances
+    of = {"remittance": waits.id, "line": 1, "original_remittance": refusal.id, "original_line": 1}
+    books.matches.MatchReversal(mt.MatchReversalRequest(idempotency_key="third", **of, **about))
     books.coverage.RecordCover(cv.RecordCoverRequest(claim=EARLY, payer="CIGNA", rank=2, **about))
     forwarding = cv.ForwardClaimRequest(
         claim=EARLY, with_patient_share=True, idempotency_key=key(), effective_date="2026-06-30", **about

@@ -167,6 +167,7 @@ TABLE = """
     GetCashInTransit     . f a u .
     GetUnappliedCash     . f a u .
     MatchClaimPayment    . f . . .
+    MatchReversal        . f . . .
     ApproveMatch         . . a . .
     DeclineMatch         . f a . .
     UnmatchClaimPayment  . f . . .

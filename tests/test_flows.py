@@ -214,6 +214,16 @@ FOUND = {
     "claim_payment_as_said": """
         UPDATE claim_payments SET rule = 'by_hand' WHERE book = %(book)s
     """,
+    "reversal_takes_back_as_said": """
+        WITH said AS (
+            UPDATE claim_payments SET rule = 'by_hand' WHERE book = %(book)s
+            RETURNING remittance, line, paid, entry_number
+        )
+        INSERT INTO claim_matches
+        SELECT %(book)s, 1, remittance, line, 'matched', '{C1}', ARRAY[paid], paid, 'USD', NULL, NULL, NULL,
+            'said', 'mallory', now(), '', entry_number, remittance, line
+        FROM said
+    """,
 }
 
 

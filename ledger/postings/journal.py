@@ -296,3 +296,16 @@ async def reversals(connection: AsyncConnection, book: str, numbers: Collection[
         return {}
     rows = await connection.execute(_REVERSALS, {"book": book, "numbers": [*numbers]})
     return {row.reverses: row.number for row in rows}
+
+
+async def standing_by(connection: AsyncConnection, book: str, numbers: Collection[int]) -> dict[int, int]:
+    """By which entry each of these stands: its own, or the one that undid its reversal.
+
+    Entries that were reversed and not done again are left out.
+    """
+    found = {number: number for number in numbers}
+    while undone := await reversals(connection, book, {*found.values()}):
+        again = await reversals(connection, book, undone.values())
+        last = {number: again.get(undone[one], 0) if one in undone else one for number, one in found.items()}
+        found = {number: one for number, one in last.items() if one}
+    return found

@@ -45,6 +45,13 @@ _TOUCHED = text("""
     )
 """)
 
+_MOVED = text("""
+    SELECT item, account, max(entry_number) AS entry_number FROM postings
+    WHERE book = :book AND item = ANY(CAST(:items AS text[])) AND entry_number > :number
+    GROUP BY item, account HAVING sum(amount) <> 0
+    ORDER BY item, account
+""")
+
 
 @dataclass(frozen=True, slots=True)
 class OpenItem:
@@ -101,6 +108,14 @@ async def last_of_items(
     """The number, kind and actor of the last entry on an account that names each of these items."""
     rows = await connection.execute(_LAST, {"book": book, "account": account, "items": [*items]})
     return {row.item: row for row in rows}
+
+
+async def moved_since(
+    connection: AsyncConnection, book: str, number: int, items: Collection[str]
+) -> Sequence[Row[Any]]:
+    """Where these items amount to something else than right after an entry, with the last entry there."""
+    asked = {"book": book, "items": [*items], "number": number}
+    return (await connection.execute(_MOVED, asked)).all()
 
 
 async def touched_since(

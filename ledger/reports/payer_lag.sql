@@ -7,11 +7,24 @@
 -- Of those that were paid so far, half are paid within p50 days, and so on; each is a number of days that occurred. Beside
 -- them stand the claims that were never paid and on which something is open, for a young month always looks quick: what it
 -- waits for longest is not among its payments yet. A session that was reversed did not take place, and a payment that was
--- undone, by the payer or by hand, was none: such a claim counts with the next, or waits.
+-- undone, by the payer or by hand, was none: such a claim counts with the next, or waits. One that stands again, since what
+-- had taken it back was another's, counts from its own day.
 -- All that is open in a currency, whole minor units (cents), is Assets:Receivable:Insurer. A claim belongs to the month of
 -- its first session, or of its first posting where it has none. The days are effective dates.
-WITH acts AS (
-    -- An entry and what undid it are one act.
+WITH RECURSIVE again AS (
+    -- What undid something that undid an entry, down to that entry.
+    SELECT r.number, o.reverses AS act
+    FROM entry_reversals AS r
+    JOIN entry_reversals AS o ON o.book = r.book AND o.number = r.reverses
+    WHERE r.book = :'book'
+    UNION ALL
+    SELECT a.number, o.reverses
+    FROM again AS a
+    JOIN entry_reversals AS o ON o.book = :'book' AND o.number = a.act
+), done_again AS (
+    SELECT number, min(act) AS act FROM again GROUP BY number
+), acts AS (
+    -- An entry, what undid it, and what undid that are one act.
     SELECT
         p.account,
         coalesce(p.item, '') AS claim,
@@ -20,16 +33,17 @@ WITH acts AS (
         min(e.kind) FILTER (WHERE e.reverses IS NULL) AS kind,
         min(e.effective_date) AS effective_date,
         min(e.service_date) AS service_date,
-        bool_or(e.reverses IS NULL) AND bool_or(e.reverses IS NOT NULL) AS is_undone
+        bool_or(e.reverses IS NULL) AND count(DISTINCT e.number) % 2 = 0 AS is_undone
     FROM postings AS p
     JOIN entries AS e ON e.book = p.book AND e.number = p.entry_number
+    LEFT JOIN done_again AS d ON d.number = e.number
     WHERE p.book = :'book' AND p.effective_date <= CAST(:'as_of' AS date)
         AND p.entry_number <= CAST(:'as_known_at' AS bigint)
         AND (
             p.account = 'Assets:Receivable:Insurer'
             OR (p.account > 'Assets:Receivable:Insurer:' AND p.account < 'Assets:Receivable:Insurer;')
         )
-    GROUP BY p.account, p.item, p.currency, coalesce(e.reverses, e.number)
+    GROUP BY p.account, p.item, p.currency, coalesce(d.act, e.reverses, e.number)
 ), payers AS MATERIALIZED (
     -- The payer as the first session on its account names it: one look into an index for each account.
     SELECT a.code AS account, named.payer

@@ -325,6 +325,30 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """A proposal is decided on first, FAILED_PRECONDITION: {"number": "3", "proposed_by": …}."""
     REASON_MATCH_PROPOSAL_NOT_FOUND: _Reason.ValueType  # 231
     """No such proposal waits, NOT_FOUND: {"number": "3"}."""
+    REASON_CLAIM_PAYMENT_NOT_REVERSAL: _Reason.ValueType  # 232
+    """--- reversals matched by hand ---
+
+    It takes nothing back, FAILED_PRECONDITION: {"line": "7", "status": "1"}.
+    """
+    REASON_ORIGINAL_NOT_POSTED: _Reason.ValueType  # 233
+    """Nothing is posted for a claim by the payment that is to be taken back, FAILED_PRECONDITION: {"remittance": …,
+    "line": "7", "decision": "suspended", "status": "1"}.
+    """
+    REASON_ORIGINAL_TAKEN_BACK: _Reason.ValueType  # 234
+    """It was taken back before, FAILED_PRECONDITION: {"remittance": …, "line": "7", "taken_back_by": …}: REMITTANCE:LINE,
+    or the number of the entry by which a person reversed what it had posted.
+    """
+    REASON_ORIGINAL_OF_ANOTHER_PAYER: _Reason.ValueType  # 235
+    """Another payer's payment, FAILED_PRECONDITION: {"payer": "AETNA", "original_payer": "CIGNA"}."""
+    REASON_REVERSAL_AMOUNTS_DIFFER: _Reason.ValueType  # 236
+    """Not the same amounts with their signs exchanged, FAILED_PRECONDITION: {"paid": "-90.00", "charge": "-150.00",
+    "original_paid": "100.00", "original_charge": "150.00", "currency": "USD", "original_currency": "USD"}. A charge
+    that was not sent is empty.
+    """
+    REASON_CLAIM_MOVED_MEANWHILE: _Reason.ValueType  # 237
+    """What a reversal took back cannot stand again as it was, for the claim went on since, FAILED_PRECONDITION:
+    {"claim": "C1", "entry_number": "12"}: the last entry on it, 0 where a denial or an exception came without one.
+    """
     REASON_EXCEPTION_NOT_FOUND: _Reason.ValueType  # 200
     """--- proposed matches ---
 
@@ -659,6 +683,30 @@ REASON_MATCH_PROPOSED: Reason.ValueType  # 230
 """A proposal is decided on first, FAILED_PRECONDITION: {"number": "3", "proposed_by": …}."""
 REASON_MATCH_PROPOSAL_NOT_FOUND: Reason.ValueType  # 231
 """No such proposal waits, NOT_FOUND: {"number": "3"}."""
+REASON_CLAIM_PAYMENT_NOT_REVERSAL: Reason.ValueType  # 232
+"""--- reversals matched by hand ---
+
+It takes nothing back, FAILED_PRECONDITION: {"line": "7", "status": "1"}.
+"""
+REASON_ORIGINAL_NOT_POSTED: Reason.ValueType  # 233
+"""Nothing is posted for a claim by the payment that is to be taken back, FAILED_PRECONDITION: {"remittance": …,
+"line": "7", "decision": "suspended", "status": "1"}.
+"""
+REASON_ORIGINAL_TAKEN_BACK: Reason.ValueType  # 234
+"""It was taken back before, FAILED_PRECONDITION: {"remittance": …, "line": "7", "taken_back_by": …}: REMITTANCE:LINE,
+or the number of the entry by which a person reversed what it had posted.
+"""
+REASON_ORIGINAL_OF_ANOTHER_PAYER: Reason.ValueType  # 235
+"""Another payer's payment, FAILED_PRECONDITION: {"payer": "AETNA", "original_payer": "CIGNA"}."""
+REASON_REVERSAL_AMOUNTS_DIFFER: Reason.ValueType  # 236
+"""Not the same amounts with their signs exchanged, FAILED_PRECONDITION: {"paid": "-90.00", "charge": "-150.00",
+"original_paid": "100.00", "original_charge": "150.00", "currency": "USD", "original_currency": "USD"}. A charge
+that was not sent is empty.
+"""
+REASON_CLAIM_MOVED_MEANWHILE: Reason.ValueType  # 237
+"""What a reversal took back cannot stand again as it was, for the claim went on since, FAILED_PRECONDITION:
+{"claim": "C1", "entry_number": "12"}: the last entry on it, 0 where a denial or an exception came without one.
+"""
 REASON_EXCEPTION_NOT_FOUND: Reason.ValueType  # 200
 """--- proposed matches ---
 

@@ -6,23 +6,17 @@ it is decided by the rules that settle the mail, and posted out of suspense with
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger.accounts.store import existing_book
 from ledger.database import reading
 from ledger.errors import (
     ClaimNotFound,
-    ClaimPaymentNotFound,
-    ClaimPaymentNotWaiting,
     CurrenciesMixed,
     MatchProposalNotFound,
     MatchRefused,
-    RemittanceNotFound,
-    RemittanceNotSettled,
 )
 from ledger.money import Amount
 from ledger.postings import journal
@@ -32,7 +26,7 @@ from reconciliation import covering
 from reconciliation import store as mail
 from reconciliation.chunk import Chunk, Decided, chunk_of
 from reconciliation.files import Files
-from reconciliation.matches import store
+from reconciliation.matches import reversing, store
 from reconciliation.matches.hand_match import (
     BY_HAND,
     HandMatch,
@@ -43,13 +37,13 @@ from reconciliation.matches.hand_match import (
     refuse_parts,
     refuse_proposed,
 )
+from reconciliation.matches.place import Place, known_payer, not_waiting, place_of, refuse_not_waiting, sent_of
 from reconciliation.matches.split import split
 from reconciliation.matching import Match, billed
 from reconciliation.payment import REVERSAL, Payment, Settlement
 from reconciliation.reasons import Decision, RemittanceState
 from reconciliation.rematch import Found, out_of_suspense, record, still_suspended
 from reconciliation.remittance import ClaimPayment
-from reconciliation.sent import sent_again
 from reconciliation.settlement import settle
 
 
@@ -72,7 +66,7 @@ async def match(database: AsyncEngine, files: Files, book: str, asked: Asked) ->
     CurrenciesMixed, MatchPartsDiffer, MatchProposed, MatchRefused, IdempotencyKeyReused, FileKeyUnknown or
     FileDamaged.
     """
-    sent = await _sent(database, files, book, asked.remittance, asked.line)
+    sent = await sent_of(database, files, book, asked.remittance, asked.line)
     async with journal.posting(database, book) as (connection, head):
         place = await place_of(connection, book, asked.remittance, asked.line)
         word = _worded(asked, place)
@@ -80,12 +74,13 @@ async def match(database: AsyncEngine, files: Files, book: str, asked: Asked) ->
             refuse_other_request(earlier, word)
             return earlier, True
         refuse_proposed(await store.last(connection, book, asked.remittance, asked.line))
-        _refuse_not_waiting(place)
+        _refuse_reversal(place)
+        refuse_not_waiting(place)
         refuse_parts(word.parts, place.claim_payment.paid or 0, word.currency)
         found = await _found(connection, head, place, sent, word)
         limit = (await store.limits(connection, book)).get(word.currency)
         word = replace(word, limit=limit.amount if limit else None)
-        if word.limit is not None and word.amount > word.limit:
+        if word.above_limit:
             return await store.add(connection, head, replace(word, state=State.PROPOSED)), False
         return await _recorded(found, word), False
 
@@ -95,21 +90,24 @@ async def approve(
 ) -> HandMatch:
     """A second person agrees: what was proposed is posted.
 
-    Raises MatchProposalNotFound, MakerIsChecker, and what `match` raises of the claims as they stand now.
+    Raises MatchProposalNotFound, MakerIsChecker, and what `match` or `reversing.match_reversal` raises as things
+    stand now.
     """
     async with reading(database) as connection:
         await existing_book(connection, book)
         proposed = await store.numbered(connection, book, number)
     if proposed is None:
         raise MatchProposalNotFound(f"no match {number} waits for a second person", number=number)
-    sent = await _sent(database, files, book, proposed.remittance, proposed.line)
+    sent = await sent_of(database, files, book, proposed.remittance, proposed.line)
     async with journal.posting(database, book) as (connection, head):
         if earlier := await _decided(connection, book, number, State.MATCHED, actor):
             return earlier
         last = await store.last(connection, book, proposed.remittance, proposed.line)
         word = refuse_decision(last, number, actor, approves=True).decided(State.MATCHED, actor, reason)
         place = await place_of(connection, book, word.remittance, word.line)
-        _refuse_not_waiting(place)
+        if word.original:
+            return await reversing.approved(connection, head, place, sent, word)
+        refuse_not_waiting(place)
         return await _recorded(await _found(connection, head, place, sent, word), word)
 
 
@@ -132,40 +130,6 @@ async def _decided(
     return earlier if earlier and (earlier.state, earlier.said_by) == (state, actor) else None
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A claim payment as it stands, and its remittance."""
-
-    remittance: Row[Any]
-    claim_payment: Row[Any]
-
-
-async def place_of(connection: AsyncConnection, book: str, remittance: UUID, line: int) -> Place:
-    """Raises RemittanceNotFound, RemittanceNotSettled or ClaimPaymentNotFound."""
-    row = await mail.existing(connection, book, remittance)
-    if row is None:
-        raise RemittanceNotFound(f"no remittance {remittance} in this book", id=remittance)
-    if row.state != RemittanceState.SETTLED:
-        told = f"remittance {remittance} is {row.state}, and nothing of it can be matched"
-        raise RemittanceNotSettled(told, id=remittance, state=row.state)
-    found = await mail.existing_claim_payment(connection, book, remittance, line)
-    if found is None:
-        raise ClaimPaymentNotFound(
-            f"remittance {remittance} has no claim payment {line}", remittance=remittance, line=line
-        )
-    return Place(row, found)
-
-
-async def _sent(database: AsyncEngine, files: Files, book: str, remittance: UUID, line: int) -> ClaimPayment:
-    """The claim payment as the payer sent it."""
-    async with reading(database) as connection:
-        await existing_book(connection, book)
-        place = await place_of(connection, book, remittance, line)
-        delivery = await mail.delivered(connection, book, place.remittance.sha256)
-    assert delivery is not None
-    return await sent_again(database, files, delivery, place.remittance.position, line)
-
-
 def _worded(asked: Asked, place: Place) -> HandMatch:
     """What is asked for, in the remittance's own currency. Raises CurrenciesMixed."""
     all_of_it = Amount(place.claim_payment.paid or 0, place.remittance.currency)
@@ -186,39 +150,23 @@ def _worded(asked: Asked, place: Place) -> HandMatch:
     )
 
 
-def _refuse_not_waiting(place: Place) -> None:
+def _refuse_reversal(place: Place) -> None:
+    """A reversal takes a payment back, and is none of a claim. Raises ClaimPaymentNotWaiting."""
     row = place.claim_payment
-    if row.decision == Decision.SUSPENDED and row.status != REVERSAL and not row.taken_back:
-        return
-    stands = "taken back by a later one" if row.taken_back else f"{row.decision}, claim {row.claim or 'none'}"
-    raise ClaimPaymentNotWaiting(
-        f"claim payment {row.line} does not wait to be matched: it is {stands}",
-        line=row.line,
-        decision=row.decision,
-        claim=row.claim or "",
-        rule=row.rule,
-    )
+    if row.status == REVERSAL:
+        raise not_waiting(row, f"claim payment {row.line} is a reversal: say which payment it takes back")
 
 
 async def _found(
     connection: AsyncConnection, head: Head, place: Place, sent: ClaimPayment, word: HandMatch
 ) -> tuple[Chunk, Found]:
     """What the books make of the words. Raises ClaimNotFound, ClaimPaymentNotWaiting or MatchRefused."""
-    row, payer = place.claim_payment, place.remittance.payer
-    if payer is None:
-        told = f"the payer of remittance {word.remittance} is unknown: say first who it is"
-        raise MatchRefused(told, claim=word.parts[0].claim, payer="")
+    row, payer = place.claim_payment, known_payer(place, word.parts[0].claim)
     chunk = await chunk_of(connection, head, place.remittance, payer, word.said_by)
     await _read(chunk, [part.claim for part in word.parts])
     entries = await still_suspended(chunk, [row.entry_number] if row.entry_number else [])
     if row.entry_number and row.entry_number not in entries:
-        raise ClaimPaymentNotWaiting(
-            f"entry {row.entry_number}, under which the money waited, was reversed",
-            line=row.line,
-            decision=row.decision,
-            claim="",
-            rule=row.rule,
-        )
+        raise not_waiting(row, f"entry {row.entry_number}, under which the money waited, was reversed")
     payment = chunk.payment
     if row.entry_number:
         payment = out_of_suspense(payment, sent, entries[row.entry_number].entry)

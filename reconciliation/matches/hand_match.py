@@ -48,10 +48,11 @@ class Part:
 class HandMatch:
     """One word on a claim payment, numbered within its book.
 
-    `parts` is what it is matched to, proposed to be, or was until it was unmatched. `limit` is what one person
-    might match alone then, None where there was none. `decides` is the number of the proposal that this word
-    approves or declines, and `proposed_by` whose it was. `entry_number` is what was posted for it; None where no
-    money moved.
+    `parts` is what it is matched to, proposed to be, or was until it was unmatched. Of a reversal, `original` is
+    the payment that it takes back, and the one part that payment's claim with what is taken back, below zero.
+    `limit` is what one person might match alone then, None where there was none. `decides` is the number of the
+    proposal that this word approves or declines, and `proposed_by` whose it was. `entry_number` is what was posted
+    for it; None where no money moved.
     """
 
     remittance: UUID
@@ -68,11 +69,17 @@ class HandMatch:
     entry_number: int | None = None
     number: int = 0
     said_at: datetime | None = None
+    original: tuple[UUID, int] | None = None
 
     @property
     def amount(self) -> int:
         """All of its parts."""
         return sum(part.amount for part in self.parts)
+
+    @property
+    def above_limit(self) -> bool:
+        """Whether a second person is needed, be it paid or taken back."""
+        return self.limit is not None and abs(self.amount) > self.limit
 
     def decided(self, state: State, said_by: str, reason: str) -> "HandMatch":
         """The word that approves or declines this proposal."""
@@ -116,7 +123,11 @@ def _compared(earlier: HandMatch, asked: HandMatch) -> Sequence[tuple[str, objec
         ("line", earlier.line, asked.line),
         ("reason", earlier.reason, asked.reason),
     ]
-    return compared if unmatched else [*compared, ("parts", set(earlier.parts), set(asked.parts))]
+    if unmatched:
+        return compared
+    if earlier.original or asked.original:  # whose claim that payment is may have changed since
+        return [*compared, ("original", earlier.original, asked.original)]
+    return [*compared, ("parts", set(earlier.parts), set(asked.parts))]
 
 
 def refuse_parts(parts: Sequence[Part], paid: int, currency: str) -> None:

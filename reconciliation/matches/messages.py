@@ -7,7 +7,7 @@ from sqlalchemy import Row
 from ledger import caller, fields, wire
 from ledger.errors import AmountInvalid, ChoiceInvalid, FieldMissing, NumberInvalid
 from ledger.money import LARGEST, Amount
-from reconciliation.matches import deciding, undoing
+from reconciliation.matches import deciding, reversing, undoing
 from reconciliation.matches.hand_match import MOST_PARTS, HandMatch, State
 from reconciliation.v1 import matches_pb2 as pb
 
@@ -34,6 +34,21 @@ def matching(request: pb.MatchClaimPaymentRequest) -> deciding.Asked:
     )
 
 
+def taking_back(request: pb.MatchReversalRequest) -> reversing.Asked:
+    """What is asked for. Raises an Invalid refusal for the first wrong field."""
+    return reversing.Asked(
+        remittance=fields.uuid("remittance", request.remittance),
+        line=_line(request.line),
+        original=(
+            fields.uuid("original_remittance", request.original_remittance),
+            _line(request.original_line, "original_line"),
+        ),
+        reason=fields.required("reason", request.reason, fields.TEXT_LENGTH),
+        idempotency_key=fields.required("idempotency_key", request.idempotency_key, fields.KEY_LENGTH),
+        said_by=caller.actor.get(),
+    )
+
+
 def _amount(part: pb.MatchPart) -> Amount | None:
     found = wire.optional_amount("amount", part)
     if found is not None and abs(found.minor_units) > LARGEST:
@@ -53,9 +68,9 @@ def unmatching(request: pb.UnmatchClaimPaymentRequest) -> undoing.Asked:
     )
 
 
-def _line(value: int) -> int:
+def _line(value: int, field: str = "line") -> int:
     if not 0 < value <= _LARGEST_LINE:
-        raise NumberInvalid(f"line is the number of a claim payment, not {value}", field="line", value=value)
+        raise NumberInvalid(f"{field} is the number of a claim payment, not {value}", field=field, value=value)
     return value
 
 
@@ -77,6 +92,8 @@ def match(word: HandMatch) -> pb.ClaimMatch:
         proposed_by=word.proposed_by or "",
         decides=word.decides or 0,
         entry_number=word.entry_number or 0,
+        original_remittance=str(word.original[0]) if word.original else "",
+        original_line=word.original[1] if word.original else 0,
     )
 
 

@@ -39,4 +39,6 @@ claim_matches = Table(
     column("said_at", _moment),
     column("idempotency_key", Text),
     column("entry_number", BigInteger, null=True),
+    column("original_remittance", Uuid, null=True),
+    column("original_line", Integer),
 )

@@ -9,7 +9,7 @@ from ledger.postings import journal
 from ledger.reads import Reads
 from ledger.wire import Context
 from reconciliation.files import Files
-from reconciliation.matches import deciding, messages, store, undoing
+from reconciliation.matches import deciding, messages, reversing, store, undoing
 from reconciliation.v1 import matches_pb2 as pb
 from reconciliation.v1.matches_pb2_grpc import MatchesServiceServicer
 
@@ -30,6 +30,12 @@ class MatchesServicer(MatchesServiceServicer):
         book, asked = fields.book_name(request.book), messages.matching(request)
         word, replayed = await deciding.match(self._database, self._files, book, asked)
         return pb.MatchClaimPaymentResponse(match=messages.match(word), replayed=replayed)
+
+    async def MatchReversal(self, request: pb.MatchReversalRequest, context: Context) -> pb.MatchReversalResponse:
+        """A person says what a reversal takes back. Raises what `reversing.match_reversal` raises."""
+        book, asked = fields.book_name(request.book), messages.taking_back(request)
+        word, replayed = await reversing.match_reversal(self._database, self._files, book, asked)
+        return pb.MatchReversalResponse(match=messages.match(word), replayed=replayed)
 
     async def ApproveMatch(self, request: pb.ApproveMatchRequest, context: Context) -> pb.ApproveMatchResponse:
         """A second person agrees. Raises what `deciding.approve` raises."""

@@ -68,6 +68,14 @@ async def unmatched(connection: AsyncConnection, book: str, places: Collection[P
     return {(str(row.remittance), row.line) for row in rows}
 
 
+async def taken_back_by(connection: AsyncConnection, book: str, remittance: UUID, line: int) -> str:
+    """REMITTANCE:LINE of the reversal that takes a claim payment back."""
+    table = claim_payments.c
+    of = (table.book == book, table.reverses_remittance == remittance, table.reverses_line == line)
+    row = (await connection.execute(select(table.remittance, table.line).where(*of))).one()
+    return f"{row.remittance}:{row.line}"
+
+
 async def add(connection: AsyncConnection, head: Head, word: HandMatch) -> HandMatch:
     """Writes a word as the book's next one, while the head is held."""
     table = claim_matches.c
@@ -91,6 +99,8 @@ async def add(connection: AsyncConnection, head: Head, word: HandMatch) -> HandM
         "said_at": head.recorded_at,
         "idempotency_key": word.idempotency_key,
         "entry_number": word.entry_number,
+        "original_remittance": word.original[0] if word.original else None,
+        "original_line": word.original[1] if word.original else 0,
     }
     row = (await connection.execute(insert(claim_matches).values(values).returning(*claim_matches.c))).one()
     return hand_match(row)
@@ -113,6 +123,7 @@ def hand_match(row: Row[Any]) -> HandMatch:
         entry_number=row.entry_number,
         number=row.number,
         said_at=row.said_at,
+        original=(row.original_remittance, row.original_line) if row.original_remittance else None,
     )
 
 

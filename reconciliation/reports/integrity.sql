@@ -78,6 +78,21 @@ FULL JOIN (SELECT * FROM claim_payments WHERE rule IN ('by_hand', 'unmatched')) 
 WHERE (m.state, m.entry_number) IS DISTINCT FROM
     (CASE c.rule WHEN 'by_hand' THEN 'matched' ELSE c.rule END, c.entry_number)
 UNION ALL
+-- A reversal of which a person has said what it takes back takes back that, and nothing once that was said to be wrong.
+SELECT 'reversal_takes_back_as_said', c.book, c.remittance || ' ' || c.line,
+    coalesce(m.original_remittance || ' ' || m.original_line, 'nothing'),
+    coalesce(c.reverses_remittance || ' ' || c.reverses_line, 'nothing')
+FROM (
+    SELECT DISTINCT ON (book, remittance, line)
+        book, remittance, line,
+        CASE state WHEN 'matched' THEN original_remittance END AS original_remittance,
+        CASE state WHEN 'matched' THEN nullif(original_line, 0) END AS original_line
+    FROM claim_matches WHERE state IN ('matched', 'unmatched')
+    ORDER BY book, remittance, line, number DESC
+) AS m
+JOIN claim_payments AS c ON c.book = m.book AND c.remittance = m.remittance AND c.line = m.line
+WHERE (m.original_remittance, m.original_line) IS DISTINCT FROM (c.reverses_remittance, c.reverses_line)
+UNION ALL
 -- What is closed is what its history ends with.
 SELECT 'closed_as_its_history_says', x.book, CAST(x.id AS text), coalesce(last.change, 'opened'),
     CASE WHEN x.closed_at IS NULL THEN 'open' ELSE 'closed' END

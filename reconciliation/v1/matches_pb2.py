@@ -26,49 +26,53 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from ledger.v1 import money_pb2 as ledger_dot_v1_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1freconciliation/v1/matches.proto\x12\x11reconciliation.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15ledger/v1/money.proto\"<\n\tMatchPart\x12\r\n\x05\x63laim\x18\x01 \x01(\t\x12 \n\x06\x61mount\x18\x02 \x01(\x0b\x32\x10.ledger.v1.Money\"\xc5\x02\n\nClaimMatch\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\x12\n\nremittance\x18\x02 \x01(\t\x12\x0c\n\x04line\x18\x03 \x01(\x05\x12,\n\x05state\x18\x04 \x01(\x0e\x32\x1d.reconciliation.v1.MatchState\x12+\n\x05parts\x18\x05 \x03(\x0b\x32\x1c.reconciliation.v1.MatchPart\x12 \n\x06\x61mount\x18\x06 \x01(\x0b\x32\x10.ledger.v1.Money\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\x0f\n\x07said_by\x18\x08 \x01(\t\x12+\n\x07said_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bproposed_by\x18\n \x01(\t\x12\x0f\n\x07\x64\x65\x63ides\x18\x0b \x01(\x03\x12\x14\n\x0c\x65ntry_number\x18\x0c \x01(\x03\"\xa0\x01\n\x18MatchClaimPaymentRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x12\n\nremittance\x18\x02 \x01(\t\x12\x0c\n\x04line\x18\x03 \x01(\x05\x12+\n\x05parts\x18\x04 \x03(\x0b\x32\x1c.reconciliation.v1.MatchPart\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x06 \x01(\t\"[\n\x19MatchClaimPaymentResponse\x12,\n\x05match\x18\x01 \x01(\x0b\x32\x1d.reconciliation.v1.ClaimMatch\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"C\n\x13\x41pproveMatchRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x03\x12\x0e\n\x06reason\x18\x03 \x01(\t\"D\n\x14\x41pproveMatchResponse\x12,\n\x05match\x18\x01 \x01(\x0b\x32\x1d.reconciliation.v1.ClaimMatch\"C\n\x13\x44\x65\x63lineMatchRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x03\x12\x0e\n\x06reason\x18\x03 \x01(\t\"D\n\x14\x44\x65\x63lineMatchResponse\x12,\n\x05match\x18\x01 \x01(\x0b\x32\x1d.reconciliation.v1.ClaimMatch\"u\n\x1aUnmatchClaimPaymentRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x12\n\nremittance\x18\x02 \x01(\t\x12\x0c\n\x04line\x18\x03 \x01(\x05\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x05 \x01(\t\"]\n\x1bUnmatchClaimPaymentResponse\x12,\n\x05match\x18\x01 \x01(\x0b\x32\x1d.reconciliation.v1.ClaimMatch\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"s\n\x12ListMatchesRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x12\n\nremittance\x18\x02 \x01(\t\x12\x14\n\x0cwaiting_only\x18\x03 \x01(\x08\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"^\n\x13ListMatchesResponse\x12.\n\x07matches\x18\x01 \x03(\x0b\x32\x1d.reconciliation.v1.ClaimMatch\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x9d\x01\n\nMatchLimit\x12\x10\n\x08\x63urrency\x18\x01 \x01(\t\x12 \n\x06\x61mount\x18\x02 \x01(\x0b\x32\x10.ledger.v1.Money\x12\x0f\n\x07version\x18\x03 \x01(\x05\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0e\n\x06set_by\x18\x05 \x01(\t\x12*\n\x06set_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"h\n\x14SetMatchLimitRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x10\n\x08\x63urrency\x18\x02 \x01(\t\x12 \n\x06\x61mount\x18\x03 \x01(\x0b\x32\x10.ledger.v1.Money\x12\x0e\n\x06reason\x18\x04 \x01(\t\"E\n\x15SetMatchLimitResponse\x12,\n\x05limit\x18\x01 \x01(\x0b\x32\x1d.reconciliation.v1.MatchLimit\"&\n\x16ListMatchLimitsRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\"H\n\x17ListMatchLimitsResponse\x12-\n\x06limits\x18\x01 \x03(\x0b\x32\x1d.reconciliation.v1.MatchLimit*\x91\x01\n\nMatchState\x12\x1b\n\x17MATCH_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14MATCH_STATE_PROPOSED\x10\x01\x12\x17\n\x13MATCH_STATE_MATCHED\x10\x02\x12\x18\n\x14MATCH_STATE_DECLINED\x10\x03\x12\x19\n\x15MATCH_STATE_UNMATCHED\x10\x04\x32\xe4\x05\n\x0eMatchesService\x12n\n\x11MatchClaimPayment\x12+.reconciliation.v1.MatchClaimPaymentRequest\x1a,.reconciliation.v1.MatchClaimPaymentResponse\x12_\n\x0c\x41pproveMatch\x12&.reconciliation.v1.ApproveMatchRequest\x1a\'.reconciliation.v1.ApproveMatchResponse\x12_\n\x0c\x44\x65\x63lineMatch\x12&.reconciliation.v1.DeclineMatchRequest\x1a\'.reconciliation.v1.DeclineMatchResponse\x12t\n\x13UnmatchClaimPayment\x12-.reconciliation.v1.UnmatchClaimPaymentRequest\x1a..reconciliation.v1.UnmatchClaimPaymentResponse\x12\\\n\x0bListMatches\x12%.reconciliation.v1.ListMatchesRequest\x1a&.reconciliation.v1.ListMatchesResponse\x12\x62\n\rSetMatchLimit\x12\'.reconciliation.v1.SetMatchLimitRequest\x1a(.reconciliation.v1.SetMatchLimitResponse\x12h\n\x0fListMatchLimits\x12).reconciliation.v1.ListMatchLimitsRequest\x1a*.reconciliation.v1.ListMatchLimitsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1freconciliation/v1/matches.proto\x12\x11reconciliation.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15ledger/v1/money.proto\"<\n\tMatchPart\x12\r\n\x05\x63laim\x18\x01 \x01(\t\x12 \n\x06\x61mount\x18\x02 \x01(\x0b\x32\x10.ledger.v1.Money\"\xf9\x02\n\nClaimMatch\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\x12\n\nremittance\x18\x02 \x01(\t\x12\x0c\n\x04line\x18\x03 \x01(\x05\x12,\n\x05state\x18\x04 \x01(\x0e\x32\x1d.reconciliation.v1.MatchState\x12+\n\x05parts\x18\x05 \x03(\x0b\x32\x1c.reconciliation.v1.MatchPart\x12 \n\x06\x61mount\x18\x06 \x01(\x0b\x32\x10.ledger.v1.Money\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\x0f\n\x07said_by\x18\x08 \x01(\t\x12+\n\x07said_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bproposed_by\x18\n \x01(\t\x12\x0f\n\x07\x64\x65\x63ides\x18\x0b \x01(\x03\x12\x14\n\x0c\x65ntry_number\x18\x0c \x01(\x03\x12\x1b\n\x13original_remittance\x18\r \x01(\t\x12\x15\n\roriginal_line\x18\x0e \x01(\x05\"\xa0\x01\n\x18MatchClaimPaymentRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x12\n\nremittance\x18\x02 \x01(\t\x12\x0c\n\x04line\x18\x03 \x01(\x05\x12+\n\x05parts\x18\x04 \x03(\x0b\x32\x1c.reconciliation.v1.MatchPart\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x06 \x01(\t\"[\n\x19MatchClaimPaymentResponse\x12,\n\x05match\x18\x01 \x01(\x0b\x32\x1d.reconciliation.v1.ClaimMatch\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"\xa3\x01\n\x14MatchReversalRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x12\n\nremittance\x18\x02 \x01(\t\x12\x0c\n\x04line\x18\x03 \x01(\x05\x12\x1b\n\x13original_remittance\x18\x04 \x01(\t\x12\x15\n\roriginal_line\x18\x05 \x01(\x05\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x07 \x01(\t\"W\n\x15MatchReversalResponse\x12,\n\x05match\x18\x01 \x01(\x0b\x32\x1d.reconciliation.v1.ClaimMatch\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"C\n\x13\x41pproveMatchRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x03\x12\x0e\n\x06reason\x18\x03 \x01(\t\"D\n\x14\x41pproveMatchResponse\x12,\n\x05match\x18\x01 \x01(\x0b\x32\x1d.reconciliation.v1.ClaimMatch\"C\n\x13\x44\x65\x63lineMatchRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x03\x12\x0e\n\x06reason\x18\x03 \x01(\t\"D\n\x14\x44\x65\x63lineMatchResponse\x12,\n\x05match\x18\x01 \x01(\x0b\x32\x1d.reconciliation.v1.ClaimMatch\"u\n\x1aUnmatchClaimPaymentRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x12\n\nremittance\x18\x02 \x01(\t\x12\x0c\n\x04line\x18\x03 \x01(\x05\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x05 \x01(\t\"]\n\x1bUnmatchClaimPaymentResponse\x12,\n\x05match\x18\x01 \x01(\x0b\x32\x1d.reconciliation.v1.ClaimMatch\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"s\n\x12ListMatchesRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x12\n\nremittance\x18\x02 \x01(\t\x12\x14\n\x0cwaiting_only\x18\x03 \x01(\x08\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"^\n\x13ListMatchesResponse\x12.\n\x07matches\x18\x01 \x03(\x0b\x32\x1d.reconciliation.v1.ClaimMatch\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x9d\x01\n\nMatchLimit\x12\x10\n\x08\x63urrency\x18\x01 \x01(\t\x12 \n\x06\x61mount\x18\x02 \x01(\x0b\x32\x10.ledger.v1.Money\x12\x0f\n\x07version\x18\x03 \x01(\x05\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0e\n\x06set_by\x18\x05 \x01(\t\x12*\n\x06set_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"h\n\x14SetMatchLimitRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x10\n\x08\x63urrency\x18\x02 \x01(\t\x12 \n\x06\x61mount\x18\x03 \x01(\x0b\x32\x10.ledger.v1.Money\x12\x0e\n\x06reason\x18\x04 \x01(\t\"E\n\x15SetMatchLimitResponse\x12,\n\x05limit\x18\x01 \x01(\x0b\x32\x1d.reconciliation.v1.MatchLimit\"&\n\x16ListMatchLimitsRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\"H\n\x17ListMatchLimitsResponse\x12-\n\x06limits\x18\x01 \x03(\x0b\x32\x1d.reconciliation.v1.MatchLimit*\x91\x01\n\nMatchState\x12\x1b\n\x17MATCH_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14MATCH_STATE_PROPOSED\x10\x01\x12\x17\n\x13MATCH_STATE_MATCHED\x10\x02\x12\x18\n\x14MATCH_STATE_DECLINED\x10\x03\x12\x19\n\x15MATCH_STATE_UNMATCHED\x10\x04\x32\xc8\x06\n\x0eMatchesService\x12n\n\x11MatchClaimPayment\x12+.reconciliation.v1.MatchClaimPaymentRequest\x1a,.reconciliation.v1.MatchClaimPaymentResponse\x12\x62\n\rMatchReversal\x12\'.reconciliation.v1.MatchReversalRequest\x1a(.reconciliation.v1.MatchReversalResponse\x12_\n\x0c\x41pproveMatch\x12&.reconciliation.v1.ApproveMatchRequest\x1a\'.reconciliation.v1.ApproveMatchResponse\x12_\n\x0c\x44\x65\x63lineMatch\x12&.reconciliation.v1.DeclineMatchRequest\x1a\'.reconciliation.v1.DeclineMatchResponse\x12t\n\x13UnmatchClaimPayment\x12-.reconciliation.v1.UnmatchClaimPaymentRequest\x1a..reconciliation.v1.UnmatchClaimPaymentResponse\x12\\\n\x0bListMatches\x12%.reconciliation.v1.ListMatchesRequest\x1a&.reconciliation.v1.ListMatchesResponse\x12\x62\n\rSetMatchLimit\x12\'.reconciliation.v1.SetMatchLimitRequest\x1a(.reconciliation.v1.SetMatchLimitResponse\x12h\n\x0fListMatchLimits\x12).reconciliation.v1.ListMatchLimitsRequest\x1a*.reconciliation.v1.ListMatchLimitsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'reconciliation.v1.matches_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MATCHSTATE']._serialized_start=1913
-  _globals['_MATCHSTATE']._serialized_end=2058
+  _globals['_MATCHSTATE']._serialized_start=2220
+  _globals['_MATCHSTATE']._serialized_end=2365
   _globals['_MATCHPART']._serialized_start=110
   _globals['_MATCHPART']._serialized_end=170
   _globals['_CLAIMMATCH']._serialized_start=173
-  _globals['_CLAIMMATCH']._serialized_end=498
-  _globals['_MATCHCLAIMPAYMENTREQUEST']._serialized_start=501
-  _globals['_MATCHCLAIMPAYMENTREQUEST']._serialized_end=661
-  _globals['_MATCHCLAIMPAYMENTRESPONSE']._serialized_start=663
-  _globals['_MATCHCLAIMPAYMENTRESPONSE']._serialized_end=754
-  _globals['_APPROVEMATCHREQUEST']._serialized_start=756
-  _globals['_APPROVEMATCHREQUEST']._serialized_end=823
-  _globals['_APPROVEMATCHRESPONSE']._serialized_start=825
-  _globals['_APPROVEMATCHRESPONSE']._serialized_end=893
-  _globals['_DECLINEMATCHREQUEST']._serialized_start=895
-  _globals['_DECLINEMATCHREQUEST']._serialized_end=962
-  _globals['_DECLINEMATCHRESPONSE']._serialized_start=964
-  _globals['_DECLINEMATCHRESPONSE']._serialized_end=1032
-  _globals['_UNMATCHCLAIMPAYMENTREQUEST']._serialized_start=1034
-  _globals['_UNMATCHCLAIMPAYMENTREQUEST']._serialized_end=1151
-  _globals['_UNMATCHCLAIMPAYMENTRESPONSE']._serialized_start=1153
-  _globals['_UNMATCHCLAIMPAYMENTRESPONSE']._serialized_end=1246
-  _globals['_LISTMATCHESREQUEST']._serialized_start=1248
-  _globals['_LISTMATCHESREQUEST']._serialized_end=1363
-  _globals['_LISTMATCHESRESPONSE']._serialized_start=1365
-  _globals['_LISTMATCHESRESPONSE']._serialized_end=1459
-  _globals['_MATCHLIMIT']._serialized_start=1462
-  _globals['_MATCHLIMIT']._serialized_end=1619
-  _globals['_SETMATCHLIMITREQUEST']._serialized_start=1621
-  _globals['_SETMATCHLIMITREQUEST']._serialized_end=1725
-  _globals['_SETMATCHLIMITRESPONSE']._serialized_start=1727
-  _globals['_SETMATCHLIMITRESPONSE']._serialized_end=1796
-  _globals['_LISTMATCHLIMITSREQUEST']._serialized_start=1798
-  _globals['_LISTMATCHLIMITSREQUEST']._serialized_end=1836
-  _globals['_LISTMATCHLIMITSRESPONSE']._serialized_start=1838
-  _globals['_LISTMATCHLIMITSRESPONSE']._serialized_end=1910
-  _globals['_MATCHESSERVICE']._serialized_start=2061
-  _globals['_MATCHESSERVICE']._serialized_end=2801
+  _globals['_CLAIMMATCH']._serialized_end=550
+  _globals['_MATCHCLAIMPAYMENTREQUEST']._serialized_start=553
+  _globals['_MATCHCLAIMPAYMENTREQUEST']._serialized_end=713
+  _globals['_MATCHCLAIMPAYMENTRESPONSE']._serialized_start=715
+  _globals['_MATCHCLAIMPAYMENTRESPONSE']._serialized_end=806
+  _globals['_MATCHREVERSALREQUEST']._serialized_start=809
+  _globals['_MATCHREVERSALREQUEST']._serialized_end=972
+  _globals['_MATCHREVERSALRESPONSE']._serialized_start=974
+  _globals['_MATCHREVERSALRESPONSE']._serialized_end=1061
+  _globals['_APPROVEMATCHREQUEST']._serialized_start=1063
+  _globals['_APPROVEMATCHREQUEST']._serialized_end=1130
+  _globals['_APPROVEMATCHRESPONSE']._serialized_start=1132
+  _globals['_APPROVEMATCHRESPONSE']._serialized_end=1200
+  _globals['_DECLINEMATCHREQUEST']._serialized_start=1202
+  _globals['_DECLINEMATCHREQUEST']._serialized_end=1269
+  _globals['_DECLINEMATCHRESPONSE']._serialized_start=1271
+  _globals['_DECLINEMATCHRESPONSE']._serialized_end=1339
+  _globals['_UNMATCHCLAIMPAYMENTREQUEST']._serialized_start=1341
+  _globals['_UNMATCHCLAIMPAYMENTREQUEST']._serialized_end=1458
+  _globals['_UNMATCHCLAIMPAYMENTRESPONSE']._serialized_start=1460
+  _globals['_UNMATCHCLAIMPAYMENTRESPONSE']._serialized_end=1553
+  _globals['_LISTMATCHESREQUEST']._serialized_start=1555
+  _globals['_LISTMATCHESREQUEST']._serialized_end=1670
+  _globals['_LISTMATCHESRESPONSE']._serialized_start=1672
+  _globals['_LISTMATCHESRESPONSE']._serialized_end=1766
+  _globals['_MATCHLIMIT']._serialized_start=1769
+  _globals['_MATCHLIMIT']._serialized_end=1926
+  _globals['_SETMATCHLIMITREQUEST']._serialized_start=1928
+  _globals['_SETMATCHLIMITREQUEST']._serialized_end=2032
+  _globals['_SETMATCHLIMITRESPONSE']._serialized_start=2034
+  _globals['_SETMATCHLIMITRESPONSE']._serialized_end=2103
+  _globals['_LISTMATCHLIMITSREQUEST']._serialized_start=2105
+  _globals['_LISTMATCHLIMITSREQUEST']._serialized_end=2143
+  _globals['_LISTMATCHLIMITSRESPONSE']._serialized_start=2145
+  _globals['_LISTMATCHLIMITSRESPONSE']._serialized_end=2217
+  _globals['_MATCHESSERVICE']._serialized_start=2368
+  _globals['_MATCHESSERVICE']._serialized_end=3208
 # @@protoc_insertion_point(module_scope)

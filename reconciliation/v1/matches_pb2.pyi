@@ -87,6 +87,8 @@ class ClaimMatch(_message.Message):
     PROPOSED_BY_FIELD_NUMBER: _builtins.int
     DECIDES_FIELD_NUMBER: _builtins.int
     ENTRY_NUMBER_FIELD_NUMBER: _builtins.int
+    ORIGINAL_REMITTANCE_FIELD_NUMBER: _builtins.int
+    ORIGINAL_LINE_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     remittance: _builtins.str
     line: _builtins.int
@@ -99,6 +101,11 @@ class ClaimMatch(_message.Message):
     """The number of the proposal that this word approves or declines."""
     entry_number: _builtins.int
     """What was posted: out of suspense, or back into it. 0 where no money moved."""
+    original_remittance: _builtins.str
+    """Of a reversal: the payment that it takes back, is proposed to take back, or took back until it was unmatched. Its
+    one part is the claim of that payment, with the amount that is taken back, below zero.
+    """
+    original_line: _builtins.int
     @_builtins.property
     def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___MatchPart]:
         """What it is matched to, is proposed to be, or was until it was unmatched. After an unmatch without a claim: none."""
@@ -124,10 +131,12 @@ class ClaimMatch(_message.Message):
         proposed_by: _builtins.str = ...,
         decides: _builtins.int = ...,
         entry_number: _builtins.int = ...,
+        original_remittance: _builtins.str = ...,
+        original_line: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "said_at", b"said_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "decides", b"decides", "entry_number", b"entry_number", "line", b"line", "number", b"number", "parts", b"parts", "proposed_by", b"proposed_by", "reason", b"reason", "remittance", b"remittance", "said_at", b"said_at", "said_by", b"said_by", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "decides", b"decides", "entry_number", b"entry_number", "line", b"line", "number", b"number", "original_line", b"original_line", "original_remittance", b"original_remittance", "parts", b"parts", "proposed_by", b"proposed_by", "reason", b"reason", "remittance", b"remittance", "said_at", b"said_at", "said_by", b"said_by", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -194,6 +203,69 @@ class MatchClaimPaymentResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___MatchClaimPaymentResponse: _TypeAlias = MatchClaimPaymentResponse  # noqa: Y015
+
+@_typing.final
+class MatchReversalRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOOK_FIELD_NUMBER: _builtins.int
+    REMITTANCE_FIELD_NUMBER: _builtins.int
+    LINE_FIELD_NUMBER: _builtins.int
+    ORIGINAL_REMITTANCE_FIELD_NUMBER: _builtins.int
+    ORIGINAL_LINE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    book: _builtins.str
+    remittance: _builtins.str
+    line: _builtins.int
+    """The number of the reversal within its remittance (GetRemittance)."""
+    original_remittance: _builtins.str
+    """The payment that it takes back: its remittance, and its number there."""
+    original_line: _builtins.int
+    reason: _builtins.str
+    idempotency_key: _builtins.str
+    def __init__(
+        self,
+        *,
+        book: _builtins.str = ...,
+        remittance: _builtins.str = ...,
+        line: _builtins.int = ...,
+        original_remittance: _builtins.str = ...,
+        original_line: _builtins.int = ...,
+        reason: _builtins.str = ...,
+        idempotency_key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["book", b"book", "idempotency_key", b"idempotency_key", "line", b"line", "original_line", b"original_line", "original_remittance", b"original_remittance", "reason", b"reason", "remittance", b"remittance"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MatchReversalRequest: _TypeAlias = MatchReversalRequest  # noqa: Y015
+
+@_typing.final
+class MatchReversalResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MATCH_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    replayed: _builtins.bool
+    """The same was said before under this key."""
+    @_builtins.property
+    def match(self) -> Global___ClaimMatch: ...
+    def __init__(
+        self,
+        *,
+        match: Global___ClaimMatch | None = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["match", b"match"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["match", b"match", "replayed", b"replayed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MatchReversalResponse: _TypeAlias = MatchReversalResponse  # noqa: Y015
 
 @_typing.final
 class ApproveMatchRequest(_message.Message):

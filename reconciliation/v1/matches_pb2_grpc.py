@@ -41,6 +41,11 @@ class MatchesServiceStub:
                 request_serializer=reconciliation_dot_v1_dot_matches__pb2.MatchClaimPaymentRequest.SerializeToString,
                 response_deserializer=reconciliation_dot_v1_dot_matches__pb2.MatchClaimPaymentResponse.FromString,
                 _registered_method=True)
+        self.MatchReversal = channel.unary_unary(
+                '/reconciliation.v1.MatchesService/MatchReversal',
+                request_serializer=reconciliation_dot_v1_dot_matches__pb2.MatchReversalRequest.SerializeToString,
+                response_deserializer=reconciliation_dot_v1_dot_matches__pb2.MatchReversalResponse.FromString,
+                _registered_method=True)
         self.ApproveMatch = channel.unary_unary(
                 '/reconciliation.v1.MatchesService/ApproveMatch',
                 request_serializer=reconciliation_dot_v1_dot_matches__pb2.ApproveMatchRequest.SerializeToString,
@@ -86,6 +91,13 @@ class MatchesServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def MatchReversal(self, request, context):
+        """The reversal takes back this payment. Above the book's limit, whatever its sign, it is proposed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ApproveMatch(self, request, context):
         """A second person agrees: what was proposed is posted.
         """
@@ -102,7 +114,7 @@ class MatchesServiceServicer:
 
     def UnmatchClaimPayment(self, request, context):
         """The match was wrong, be it a rule's or a person's: all that it posted is undone, and the money waits in suspense
-        again. No rule matches it from then on.
+        again. No rule matches it from then on. What a reversal took back stands again as it was.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -136,6 +148,11 @@ def add_MatchesServiceServicer_to_server(servicer, server):
                     servicer.MatchClaimPayment,
                     request_deserializer=reconciliation_dot_v1_dot_matches__pb2.MatchClaimPaymentRequest.FromString,
                     response_serializer=reconciliation_dot_v1_dot_matches__pb2.MatchClaimPaymentResponse.SerializeToString,
+            ),
+            'MatchReversal': grpc.unary_unary_rpc_method_handler(
+                    servicer.MatchReversal,
+                    request_deserializer=reconciliation_dot_v1_dot_matches__pb2.MatchReversalRequest.FromString,
+                    response_serializer=reconciliation_dot_v1_dot_matches__pb2.MatchReversalResponse.SerializeToString,
             ),
             'ApproveMatch': grpc.unary_unary_rpc_method_handler(
                     servicer.ApproveMatch,
@@ -197,6 +214,33 @@ class MatchesService:
             '/reconciliation.v1.MatchesService/MatchClaimPayment',
             reconciliation_dot_v1_dot_matches__pb2.MatchClaimPaymentRequest.SerializeToString,
             reconciliation_dot_v1_dot_matches__pb2.MatchClaimPaymentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MatchReversal(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reconciliation.v1.MatchesService/MatchReversal',
+            reconciliation_dot_v1_dot_matches__pb2.MatchReversalRequest.SerializeToString,
+            reconciliation_dot_v1_dot_matches__pb2.MatchReversalResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,13 +39,15 @@ class MatchesServiceStub:
     """The claim payment pays this claim, or these claims in parts. Above the book's limit it is proposed, and posted once
     a second person approves.
     """
+    MatchReversal: _grpc.UnaryUnaryMultiCallable[_matches_pb2.MatchReversalRequest, _matches_pb2.MatchReversalResponse]
+    """The reversal takes back this payment. Above the book's limit, whatever its sign, it is proposed."""
     ApproveMatch: _grpc.UnaryUnaryMultiCallable[_matches_pb2.ApproveMatchRequest, _matches_pb2.ApproveMatchResponse]
     """A second person agrees: what was proposed is posted."""
     DeclineMatch: _grpc.UnaryUnaryMultiCallable[_matches_pb2.DeclineMatchRequest, _matches_pb2.DeclineMatchResponse]
     """What was proposed is not posted. Whoever has proposed it may take it back so."""
     UnmatchClaimPayment: _grpc.UnaryUnaryMultiCallable[_matches_pb2.UnmatchClaimPaymentRequest, _matches_pb2.UnmatchClaimPaymentResponse]
     """The match was wrong, be it a rule's or a person's: all that it posted is undone, and the money waits in suspense
-    again. No rule matches it from then on.
+    again. No rule matches it from then on. What a reversal took back stands again as it was.
     """
     ListMatches: _grpc.UnaryUnaryMultiCallable[_matches_pb2.ListMatchesRequest, _matches_pb2.ListMatchesResponse]
     """What was said, oldest first."""
@@ -65,13 +67,15 @@ class MatchesServiceAsyncStub(MatchesServiceStub):
     """The claim payment pays this claim, or these claims in parts. Above the book's limit it is proposed, and posted once
     a second person approves.
     """
+    MatchReversal: _aio.UnaryUnaryMultiCallable[_matches_pb2.MatchReversalRequest, _matches_pb2.MatchReversalResponse]  # type: ignore[assignment]
+    """The reversal takes back this payment. Above the book's limit, whatever its sign, it is proposed."""
     ApproveMatch: _aio.UnaryUnaryMultiCallable[_matches_pb2.ApproveMatchRequest, _matches_pb2.ApproveMatchResponse]  # type: ignore[assignment]
     """A second person agrees: what was proposed is posted."""
     DeclineMatch: _aio.UnaryUnaryMultiCallable[_matches_pb2.DeclineMatchRequest, _matches_pb2.DeclineMatchResponse]  # type: ignore[assignment]
     """What was proposed is not posted. Whoever has proposed it may take it back so."""
     UnmatchClaimPayment: _aio.UnaryUnaryMultiCallable[_matches_pb2.UnmatchClaimPaymentRequest, _matches_pb2.UnmatchClaimPaymentResponse]  # type: ignore[assignment]
     """The match was wrong, be it a rule's or a person's: all that it posted is undone, and the money waits in suspense
-    again. No rule matches it from then on.
+    again. No rule matches it from then on. What a reversal took back stands again as it was.
     """
     ListMatches: _aio.UnaryUnaryMultiCallable[_matches_pb2.ListMatchesRequest, _matches_pb2.ListMatchesResponse]  # type: ignore[assignment]
     """What was said, oldest first."""
@@ -96,6 +100,14 @@ class MatchesServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def MatchReversal(
+        self,
+        request: _matches_pb2.MatchReversalRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_matches_pb2.MatchReversalResponse, _abc.Awaitable[_matches_pb2.MatchReversalResponse]]:
+        """The reversal takes back this payment. Above the book's limit, whatever its sign, it is proposed."""
+
+    @_abc_1.abstractmethod
     def ApproveMatch(
         self,
         request: _matches_pb2.ApproveMatchRequest,
@@ -118,7 +130,7 @@ class MatchesServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_matches_pb2.UnmatchClaimPaymentResponse, _abc.Awaitable[_matches_pb2.UnmatchClaimPaymentResponse]]:
         """The match was wrong, be it a rule's or a person's: all that it posted is undone, and the money waits in suspense
-        again. No rule matches it from then on.
+        again. No rule matches it from then on. What a reversal took back stands again as it was.
         """
 
     @_abc_1.abstractmethod

@@ -384,6 +384,7 @@ class ClaimMove(_message.Message):
     move: _builtins.str
     """forwarded: left to the next payer. applied: an overpayment set against what is open. evened: what the
     patient owes against what is owed back. taken_back: undone with the payment that it came with.
+    given_back: what a reversal had moved, undone once a person has said that it took back another payment.
     """
     payer: _builtins.str
     """The next payer, or the one who had paid too much."""
