@@ -91,10 +91,21 @@ def _table(found: pb.ListCandidatesResponse) -> Table:
         table.add_column(heading, justify="right" if justify == "right" else "left", overflow="fold")
     table.add_column("what speaks for it", overflow="fold")
     for one in found.candidates:
-        told = "\n".join(f"{_SIGNS[each.agreement]} {each.fact}: {each.detail}" for each in one.evidence)
+        told = "\n".join([*_evidence(one), *map(_original, one.originals)])
         cells = (str(one.score), printable(one.claim), one.rule, _money(one.open))
         table.add_row(*map(Text, cells), Text("\n".join(map(printable, told.splitlines()))))
     return table
+
+
+def _evidence(one: pb.Candidate) -> Iterator[str]:
+    for each in one.evidence:
+        yield f"{_SIGNS[each.agreement]} {each.fact}: {each.detail}"
+
+
+def _original(one: pb.Original) -> str:
+    return (
+        f"may take back {one.remittance}:{one.line}, {_money(one.paid)} on {one.payment_date}, trace {one.trace}"
+    )
 
 
 def _combinations(found: pb.ListCandidatesResponse) -> Iterator[str]:

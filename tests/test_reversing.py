@@ -40,6 +40,7 @@ from tying import advances_tie
 from ledger.v1 import periods_pb2 as pe
 from ledger.v1 import postings_pb2 as po
 from ledger.v1 import reports_pb2 as rp
+from reconciliation.v1 import candidates_pb2 as ca
 from reconciliation.v1 import coverage_pb2 as cv
 from reconciliation.v1 import matches_pb2 as pb
 
@@ -689,6 +690,37 @@ def test_a_reversal_that_waits_has_nothing_to_give_back(books: Ledger) -> None:
     assert (found.reason, found.facts) == ("CLAIM_PAYMENT_NOT_MATCHED", {"line": "1", "decision": "suspended"})
 
 
+# --- what is proposed ---------------------------------------------------------------------------------
+
+
+def proposed(books: Ledger, waits: str) -> dict[str, list[str]]:
+    """By claim, which payments the reversal may take back."""
+    asked = ca.ListCandidatesRequest(book=books.book, remittance=waits, line=1)
+    found = books.candidates.ListCandidates(asked).candidates
+    return {one.claim: [f"{each.remittance}:{each.line}" for each in one.originals] for one in found}
+
+
+def test_the_payments_that_it_may_take_back_are_proposed(books: Ledger) -> None:
+    """Those of its payer and its amounts that stand, the latest first; what is proposed is taken."""
+    early = paid(books, "100.00", SHARE)
+    late = mailed(books, "100.00", claim("C1", "150.00", "100.00", SHARE, control="P2"), day="2026-06-20")
+    mailed(books, "90.00", claim("C2", "150.00", "90.00", "CO-45 40.00, PR-3 20.00", control="P3"))
+    waits, taking = taken(books), taken(books)
+    assert proposed(books, waits) == {"C1": [f"{late}:1", f"{early}:1"], "C2": [], "C3": []}
+    took_back(books, taking, late)
+    assert proposed(books, waits)["C1"] == [f"{early}:1"]
+    unmatched(books, taking)
+    unmatched(books, early)
+    assert proposed(books, waits)["C1"] == [f"{late}:1"]
+    took_back(books, waits, late)
+    assert stands(books, waits) == "reversed C1 by_hand"
+
+
+def test_a_payment_is_proposed_none_that_it_may_take_back(books: Ledger) -> None:
+    paid(books, "100.00", SHARE)
+    assert proposed(books, mailed(books, "100.00", garbled()))["C1"] == []
+
+
 # --- on the command line ------------------------------------------------------------------------------
 
 
@@ -704,6 +736,8 @@ def test_the_command(ledger: Ledger, called: Called) -> None:
 
     reason = ("--reason", "the clerk said so")
     assert "REMITTANCE:LINE" in said("reversal", waits, "C1", *reason, code=2)
+    _, text = called("candidates", waits, database_url=ledger.url)
+    assert f"may take back {original}, 100.00 USD on 2026-06-05" in " ".join(text.replace("│", " ").split())
     line = said("reversal", waits, original, *reason).split("\t")
     assert line[:4] == ["1", "matched", waits, f"C1 -100.00 USD of {original}"]
     assert "was taken back before" in said("reversal", f"{taken(ledger)}:1", original, *reason, code=1)

@@ -1,6 +1,9 @@
 """Between proposals and the wire's messages."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Row
 
 from ledger import wire
 from ledger.money import Amount
@@ -45,6 +48,18 @@ def _candidate(one: Candidate, found: Proposed, currency: str) -> pb.Candidate:
         tied_count=tied(found.candidates, one),
         open=_money(one.open, currency),
         payer=one.item.dimensions.payer or "",
+        originals=[_original(row, currency) for row in found.originals.get(one.claim, ())],
+    )
+
+
+def _original(row: Row[Any], currency: str) -> pb.Original:
+    return pb.Original(
+        remittance=str(row.remittance),
+        line=row.line,
+        paid=_money(row.paid, currency),
+        charge=None if row.charge is None else _money(row.charge, currency),
+        payment_date=wire.day(row.payment_date),
+        trace=row.trace,
     )
 
 

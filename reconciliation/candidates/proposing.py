@@ -1,7 +1,7 @@
 """Proposals for one claim payment or one deposit: what is known is gathered, compared and combined."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
@@ -18,12 +18,16 @@ from reconciliation.candidates.scoring import Candidate, Sought, owed, ranked
 
 @dataclass(frozen=True, slots=True)
 class Proposed:
-    """What may be meant: claims with their scores, how many were compared, and lumps that add up."""
+    """What may be meant: claims with their scores, how many were compared, and lumps that add up.
+
+    `originals` are the payments, by claim, that a reversal may take back.
+    """
 
     sought: Sought
     candidates: Sequence[Candidate]
     compared: int
     combinations: Combinations
+    originals: Mapping[str, Sequence[Row[Any]]] = field(default_factory=dict)
 
 
 async def proposed(connection: AsyncConnection, book: str, paid: Paid) -> Proposed:
@@ -33,7 +37,10 @@ async def proposed(connection: AsyncConnection, book: str, paid: Paid) -> Propos
     sought = replace(sought, answered=await _answered(connection, book, sought, items))
     candidates = ranked(sought, items)
     total = 0 if sought.is_reversal else sought.paid
-    return Proposed(sought, candidates, len(items), combined(_open(sought, candidates), total))
+    lumps = combined(_open(sought, candidates), total)
+    claims = [one.claim for one in candidates] if sought.is_reversal else []
+    originals = await store.originals(connection, book, claims, sought) if claims else {}
+    return Proposed(sought, candidates, len(items), lumps, originals)
 
 
 async def _answered(

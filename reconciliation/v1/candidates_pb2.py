@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from ledger.v1 import money_pb2 as ledger_dot_v1_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"reconciliation/v1/candidates.proto\x12\x11reconciliation.v1\x1a\x15ledger/v1/money.proto\"\x81\x01\n\x15ListCandidatesRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x11\n\texception\x18\x02 \x01(\t\x12\x12\n\nremittance\x18\x03 \x01(\t\x12\x0c\n\x04line\x18\x04 \x01(\x05\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\"\xa2\x02\n\x16ListCandidatesResponse\x12\x30\n\ncandidates\x18\x01 \x03(\x0b\x32\x1c.reconciliation.v1.Candidate\x12\x16\n\x0e\x63ompared_count\x18\x02 \x01(\x05\x12\x34\n\x0c\x63ombinations\x18\x03 \x03(\x0b\x32\x1e.reconciliation.v1.Combination\x12\x19\n\x11\x63ombination_count\x18\x04 \x01(\x03\x12\"\n\x1a\x63ombination_count_is_least\x18\x05 \x01(\x08\x12\x30\n\x06sought\x18\x06 \x01(\x0b\x32 .reconciliation.v1.SoughtPayment\x12\x17\n\x0fnext_page_token\x18\x07 \x01(\t\"\xb9\x01\n\rSoughtPayment\x12\r\n\x05payer\x18\x01 \x01(\t\x12\x12\n\npayer_name\x18\x02 \x01(\t\x12\x15\n\rclaim_as_sent\x18\x03 \x01(\t\x12 \n\x06\x63harge\x18\x04 \x01(\x0b\x32\x10.ledger.v1.Money\x12\x1e\n\x04paid\x18\x05 \x01(\x0b\x32\x10.ledger.v1.Money\x12\x15\n\rservice_dates\x18\x06 \x03(\t\x12\x15\n\rservice_codes\x18\x07 \x03(\t\"\xa9\x01\n\tCandidate\x12\r\n\x05\x63laim\x18\x01 \x01(\t\x12\x0c\n\x04rule\x18\x02 \x01(\t\x12\r\n\x05score\x18\x03 \x01(\x05\x12-\n\x08\x65vidence\x18\x04 \x03(\x0b\x32\x1b.reconciliation.v1.Evidence\x12\x12\n\ntied_count\x18\x05 \x01(\x05\x12\x1e\n\x04open\x18\x06 \x01(\x0b\x32\x10.ledger.v1.Money\x12\r\n\x05payer\x18\x07 \x01(\t\"i\n\x08\x45vidence\x12\x0c\n\x04\x66\x61\x63t\x18\x01 \x01(\t\x12/\n\tagreement\x18\x02 \x01(\x0e\x32\x1c.reconciliation.v1.Agreement\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\x12\x0e\n\x06points\x18\x04 \x01(\x05\"K\n\x0b\x43ombination\x12\x0c\n\x04rule\x18\x01 \x01(\t\x12.\n\x05parts\x18\x02 \x03(\x0b\x32\x1f.reconciliation.v1.CombinedPart\"K\n\x0c\x43ombinedPart\x12\x0c\n\x04name\x18\x01 \x01(\t\x12 \n\x06\x61mount\x18\x02 \x01(\x0b\x32\x10.ledger.v1.Money\x12\x0b\n\x03\x64\x61y\x18\x03 \x01(\t*g\n\tAgreement\x12\x19\n\x15\x41GREEMENT_UNSPECIFIED\x10\x00\x12\x14\n\x10\x41GREEMENT_AGREES\x10\x01\x12\x12\n\x0e\x41GREEMENT_NEAR\x10\x02\x12\x15\n\x11\x41GREEMENT_DIFFERS\x10\x03\x32z\n\x11\x43\x61ndidatesService\x12\x65\n\x0eListCandidates\x12(.reconciliation.v1.ListCandidatesRequest\x1a).reconciliation.v1.ListCandidatesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"reconciliation/v1/candidates.proto\x12\x11reconciliation.v1\x1a\x15ledger/v1/money.proto\"\x81\x01\n\x15ListCandidatesRequest\x12\x0c\n\x04\x62ook\x18\x01 \x01(\t\x12\x11\n\texception\x18\x02 \x01(\t\x12\x12\n\nremittance\x18\x03 \x01(\t\x12\x0c\n\x04line\x18\x04 \x01(\x05\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\"\xa2\x02\n\x16ListCandidatesResponse\x12\x30\n\ncandidates\x18\x01 \x03(\x0b\x32\x1c.reconciliation.v1.Candidate\x12\x16\n\x0e\x63ompared_count\x18\x02 \x01(\x05\x12\x34\n\x0c\x63ombinations\x18\x03 \x03(\x0b\x32\x1e.reconciliation.v1.Combination\x12\x19\n\x11\x63ombination_count\x18\x04 \x01(\x03\x12\"\n\x1a\x63ombination_count_is_least\x18\x05 \x01(\x08\x12\x30\n\x06sought\x18\x06 \x01(\x0b\x32 .reconciliation.v1.SoughtPayment\x12\x17\n\x0fnext_page_token\x18\x07 \x01(\t\"\xb9\x01\n\rSoughtPayment\x12\r\n\x05payer\x18\x01 \x01(\t\x12\x12\n\npayer_name\x18\x02 \x01(\t\x12\x15\n\rclaim_as_sent\x18\x03 \x01(\t\x12 \n\x06\x63harge\x18\x04 \x01(\x0b\x32\x10.ledger.v1.Money\x12\x1e\n\x04paid\x18\x05 \x01(\x0b\x32\x10.ledger.v1.Money\x12\x15\n\rservice_dates\x18\x06 \x03(\t\x12\x15\n\rservice_codes\x18\x07 \x03(\t\"\xd9\x01\n\tCandidate\x12\r\n\x05\x63laim\x18\x01 \x01(\t\x12\x0c\n\x04rule\x18\x02 \x01(\t\x12\r\n\x05score\x18\x03 \x01(\x05\x12-\n\x08\x65vidence\x18\x04 \x03(\x0b\x32\x1b.reconciliation.v1.Evidence\x12\x12\n\ntied_count\x18\x05 \x01(\x05\x12\x1e\n\x04open\x18\x06 \x01(\x0b\x32\x10.ledger.v1.Money\x12\r\n\x05payer\x18\x07 \x01(\t\x12.\n\toriginals\x18\x08 \x03(\x0b\x32\x1b.reconciliation.v1.Original\"\x93\x01\n\x08Original\x12\x12\n\nremittance\x18\x01 \x01(\t\x12\x0c\n\x04line\x18\x02 \x01(\x05\x12\x1e\n\x04paid\x18\x03 \x01(\x0b\x32\x10.ledger.v1.Money\x12 \n\x06\x63harge\x18\x04 \x01(\x0b\x32\x10.ledger.v1.Money\x12\x14\n\x0cpayment_date\x18\x05 \x01(\t\x12\r\n\x05trace\x18\x06 \x01(\t\"i\n\x08\x45vidence\x12\x0c\n\x04\x66\x61\x63t\x18\x01 \x01(\t\x12/\n\tagreement\x18\x02 \x01(\x0e\x32\x1c.reconciliation.v1.Agreement\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\x12\x0e\n\x06points\x18\x04 \x01(\x05\"K\n\x0b\x43ombination\x12\x0c\n\x04rule\x18\x01 \x01(\t\x12.\n\x05parts\x18\x02 \x03(\x0b\x32\x1f.reconciliation.v1.CombinedPart\"K\n\x0c\x43ombinedPart\x12\x0c\n\x04name\x18\x01 \x01(\t\x12 \n\x06\x61mount\x18\x02 \x01(\x0b\x32\x10.ledger.v1.Money\x12\x0b\n\x03\x64\x61y\x18\x03 \x01(\t*g\n\tAgreement\x12\x19\n\x15\x41GREEMENT_UNSPECIFIED\x10\x00\x12\x14\n\x10\x41GREEMENT_AGREES\x10\x01\x12\x12\n\x0e\x41GREEMENT_NEAR\x10\x02\x12\x15\n\x11\x41GREEMENT_DIFFERS\x10\x03\x32z\n\x11\x43\x61ndidatesService\x12\x65\n\x0eListCandidates\x12(.reconciliation.v1.ListCandidatesRequest\x1a).reconciliation.v1.ListCandidatesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'reconciliation.v1.candidates_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_AGREEMENT']._serialized_start=1126
-  _globals['_AGREEMENT']._serialized_end=1229
+  _globals['_AGREEMENT']._serialized_start=1324
+  _globals['_AGREEMENT']._serialized_end=1427
   _globals['_LISTCANDIDATESREQUEST']._serialized_start=81
   _globals['_LISTCANDIDATESREQUEST']._serialized_end=210
   _globals['_LISTCANDIDATESRESPONSE']._serialized_start=213
@@ -41,13 +41,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SOUGHTPAYMENT']._serialized_start=506
   _globals['_SOUGHTPAYMENT']._serialized_end=691
   _globals['_CANDIDATE']._serialized_start=694
-  _globals['_CANDIDATE']._serialized_end=863
-  _globals['_EVIDENCE']._serialized_start=865
-  _globals['_EVIDENCE']._serialized_end=970
-  _globals['_COMBINATION']._serialized_start=972
-  _globals['_COMBINATION']._serialized_end=1047
-  _globals['_COMBINEDPART']._serialized_start=1049
-  _globals['_COMBINEDPART']._serialized_end=1124
-  _globals['_CANDIDATESSERVICE']._serialized_start=1231
-  _globals['_CANDIDATESSERVICE']._serialized_end=1353
+  _globals['_CANDIDATE']._serialized_end=911
+  _globals['_ORIGINAL']._serialized_start=914
+  _globals['_ORIGINAL']._serialized_end=1061
+  _globals['_EVIDENCE']._serialized_start=1063
+  _globals['_EVIDENCE']._serialized_end=1168
+  _globals['_COMBINATION']._serialized_start=1170
+  _globals['_COMBINATION']._serialized_end=1245
+  _globals['_COMBINEDPART']._serialized_start=1247
+  _globals['_COMBINEDPART']._serialized_end=1322
+  _globals['_CANDIDATESSERVICE']._serialized_start=1429
+  _globals['_CANDIDATESSERVICE']._serialized_end=1551
 # @@protoc_insertion_point(module_scope)

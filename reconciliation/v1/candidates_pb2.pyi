@@ -190,6 +190,7 @@ class Candidate(_message.Message):
     TIED_COUNT_FIELD_NUMBER: _builtins.int
     OPEN_FIELD_NUMBER: _builtins.int
     PAYER_FIELD_NUMBER: _builtins.int
+    ORIGINALS_FIELD_NUMBER: _builtins.int
     claim: _builtins.str
     rule: _builtins.str
     """By what it was found: payer_control_number, claim_id, line_reference, claim_id_respelled, claim_id_similar,
@@ -209,6 +210,12 @@ class Candidate(_message.Message):
     def open(self) -> _money_pb2.Money:
         """What the payer still owes on it."""
 
+    @_builtins.property
+    def originals(self) -> _containers.RepeatedCompositeFieldContainer[Global___Original]:
+        """Where a reversal is asked about: payments for the claim by the same payer that it may take back, the latest first.
+        Their amounts are its own without the sign, and nothing has taken them back. They earn no points.
+        """
+
     def __init__(
         self,
         *,
@@ -219,14 +226,57 @@ class Candidate(_message.Message):
         tied_count: _builtins.int = ...,
         open: _money_pb2.Money | None = ...,
         payer: _builtins.str = ...,
+        originals: _abc.Iterable[Global___Original] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["open", b"open"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim", b"claim", "evidence", b"evidence", "open", b"open", "payer", b"payer", "rule", b"rule", "score", b"score", "tied_count", b"tied_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim", b"claim", "evidence", b"evidence", "open", b"open", "originals", b"originals", "payer", b"payer", "rule", b"rule", "score", b"score", "tied_count", b"tied_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Candidate: _TypeAlias = Candidate  # noqa: Y015
+
+@_typing.final
+class Original(_message.Message):
+    """A claim payment that a reversal may take back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REMITTANCE_FIELD_NUMBER: _builtins.int
+    LINE_FIELD_NUMBER: _builtins.int
+    PAID_FIELD_NUMBER: _builtins.int
+    CHARGE_FIELD_NUMBER: _builtins.int
+    PAYMENT_DATE_FIELD_NUMBER: _builtins.int
+    TRACE_FIELD_NUMBER: _builtins.int
+    remittance: _builtins.str
+    line: _builtins.int
+    payment_date: _builtins.str
+    """YYYY-MM-DD."""
+    trace: _builtins.str
+    """TRN02."""
+    @_builtins.property
+    def paid(self) -> _money_pb2.Money: ...
+    @_builtins.property
+    def charge(self) -> _money_pb2.Money:
+        """CLP03; absent where none was sent."""
+
+    def __init__(
+        self,
+        *,
+        remittance: _builtins.str = ...,
+        line: _builtins.int = ...,
+        paid: _money_pb2.Money | None = ...,
+        charge: _money_pb2.Money | None = ...,
+        payment_date: _builtins.str = ...,
+        trace: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["charge", b"charge", "paid", b"paid"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge", b"charge", "line", b"line", "paid", b"paid", "payment_date", b"payment_date", "remittance", b"remittance", "trace", b"trace"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Original: _TypeAlias = Original  # noqa: Y015
 
 @_typing.final
 class Evidence(_message.Message):
