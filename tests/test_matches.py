@@ -17,6 +17,7 @@ from tying import advances_tie
 
 from ledger.v1 import periods_pb2 as pe
 from reconciliation.v1 import coverage_pb2 as cv
+from reconciliation.v1 import denials_pb2 as dn
 from reconciliation.v1 import matches_pb2 as pb
 from reconciliation.v1 import reconciliation_pb2 as rc
 
@@ -429,6 +430,31 @@ def test_a_denial_that_was_another_claims_is_withdrawn(books: Ledger) -> None:
     absorbed(books, "C2")
     found = refused(books.matches.UnmatchClaimPayment, undoing(books, first))
     assert (found.reason, found.facts["state"]) == ("DENIAL_STATE_REFUSED", "absorbed")
+
+
+def test_a_denial_that_came_between_two_matches_stands(books: Ledger) -> None:
+    """The payment was this claim's, then not, then again, and then not; meanwhile another payment denied it."""
+    denial = claim("C1", "150.00", "0.00", "CO-29 150.00", control="P1", status="4")
+    wrong = mailed(books, "0.00", denial)
+    unmatched(books, wrong)
+    mailed(books, "0.00", claim("C1", "150.00", "0.00", "CO-50 150.00", control="P3", status="4"))
+    matched(books, wrong, "C1")
+    unmatched(books, wrong)
+    assert life(books) == ["denied 100", "withdrawn 100", "denied 100", "denied 100", "denied 100"]
+    asked = dn.GetDenialRequest(book=books.book, claim="C1", payer="AETNA")
+    assert list(books.denials.GetDenial(asked).history[-1].codes) == ["CO-50"]
+
+
+def test_what_the_wrong_match_had_closed_is_open_again(books: Ledger) -> None:
+    """A claim that was paid too little, and by mistake the rest."""
+    little = claim("C1", "150.00", "60.00", "CO-45 30.00, PR-3 20.00, OA-23 40.00", control="P1")
+    mailed(books, "60.00", little)
+    assert exceptions(books) == ["short_paid C1"]
+    rest = mailed(books, "40.00", garbled("40.00", "PR-3 20.00", charge="60.00", control="P2"))
+    matched(books, rest, "C1")
+    assert exceptions(books) == []
+    unmatched(books, rest)
+    assert exceptions(books) == ["short_paid C1", "unknown_claim "]
 
 
 def test_an_absorbed_denial_keeps_its_payment(books: Ledger) -> None:

@@ -113,6 +113,7 @@ async def _undone(
     why = f"{row.claim or 'split'} by {row.rule}; {word.said_by} said it was wrong: {word.reason}"
     number = await _suspended_again(chunk, row, settlement, f"was matched to {why}", word)
     await _withdraw_denials(chunk, row.line, word)
+    await closing.open_again(chunk, entry_numbers(original))
     await closing.close_settled(chunk)
     back = {"posted": -original.paid, "suspended": original.paid}
     written = await _written(chunk, replace(word, entry_number=number), back)
