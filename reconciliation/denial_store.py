@@ -5,12 +5,12 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, and_, insert, select, text, tuple_
+from sqlalchemy import Row, insert, select, text
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.errors import DenialNotFound, DenialPolicyNotFound
-from reconciliation.denials import OPEN, Denial, Policy, State
+from reconciliation.denials import OPEN, Denial, Place, Policy, State
 from reconciliation.schema import denial_policies, denials
 
 _LATEST = text("""
@@ -25,6 +25,20 @@ _LATEST = text("""
     WHERE (CAST(:states AS text[]) IS NULL OR state = ANY(CAST(:states AS text[])))
         AND (CAST(:claims AS text[]) IS NULL OR claim = ANY(CAST(:claims AS text[])))
     ORDER BY claim, payer LIMIT :most
+""")
+
+_DECIDED_SINCE = text("""
+    SELECT DISTINCT d.claim
+    FROM denials AS d
+    JOIN claim_payments AS c ON c.book = d.book AND c.remittance = d.remittance AND c.line = d.line
+    WHERE d.book = :book AND d.payer = :payer AND d.claim = ANY(CAST(:claims AS text[]))
+        AND d.said_at > CAST(:moment AS timestamptz) AND (d.remittance, d.line) <> (:remittance, :line)
+        AND c.rule <> 'unmatched' AND NOT EXISTS (
+            SELECT FROM denials AS b
+            WHERE b.book = d.book AND b.claim = d.claim AND b.payer = d.payer
+                AND b.remittance = d.remittance AND b.line = d.line AND b.said_at <= CAST(:moment AS timestamptz)
+        )
+    ORDER BY d.claim
 """)
 
 
@@ -75,19 +89,15 @@ async def all_open(connection: AsyncConnection, book: str, claims: Collection[st
     return [denial(row) for row in rows]
 
 
-async def denied_since(
-    connection: AsyncConnection,
-    book: str,
-    payer: str,
-    claims: Collection[str],
-    moment: datetime,
-    but: tuple[UUID, int],
+async def decided_since(
+    connection: AsyncConnection, book: str, payer: str, claims: Collection[str], moment: datetime, but: Place
 ) -> list[str]:
-    """Those of the claims on whose denial by this payer another claim payment has said something since."""
-    table = denials.c
-    of = (table.book == book, table.payer == payer, table.claim.in_(claims), table.said_at > moment)
-    other = and_(table.remittance.is_not(None), tuple_(table.remittance, table.line) != but)
-    rows = await connection.execute(select(table.claim).where(*of, other).distinct().order_by(table.claim))
+    """Those of the claims on whose denial by this payer another claim payment than one has decided since.
+
+    One that was taken from the claim again is none, nor is what stands again since before.
+    """
+    asked = {"book": book, "payer": payer, "claims": [*claims], "moment": moment}
+    rows = await connection.execute(_DECIDED_SINCE, asked | {"remittance": UUID(but[0]), "line": but[1]})
     return list(rows.scalars())
 
 

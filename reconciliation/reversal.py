@@ -87,7 +87,7 @@ def taken_back(payment: Payment, original: Original, items: Mapping[str, Item]) 
 
 
 def given_back(payment: Payment, taken: Original) -> Settlement:
-    """The decision that a reversal took nothing of this back: all that it posted is undone, the last of it first.
+    """The decision that a reversal took back the wrong payment: all that it posted is undone.
 
     `taken` is the reversal with what it posted. Nothing meets anything after that: the claim stands as before it.
     """

@@ -202,16 +202,20 @@ CIGNA = Payer("CIGNA", "62308", "1999999998")
 
 
 def test_what_the_payer_left_to_the_next_is_left_to_it_again(server: Ledger) -> None:
-    """The second payer's payment is decided by what the first has left, which was taken back and stands again."""
+    """A word of the first payer on the patient's share is held against what the second has taken over of it."""
     for_patient = ("85.00", "CO-45 30.00, PR-3 35.00")
     books, first = history(server, *for_patient, status="19")
     never, _ = history(server, *for_patient, status="19")
     waits = taken(books, *for_patient)
     taken(never, *for_patient)
-    took_back(books, waits, first)
-    unmatched(books, waits)
+    for _ in range(2):
+        took_back(books, waits, first)
+        unmatched(books, waits)
     for one in (books, never):
-        mailed(one, "15.00", claim("C1", "150.00", "15.00", "OA-23 135.00", control="S1", status="2"), payer=CIGNA)
+        more = claim("C1", "150.00", "5.00", "CO-45 115.00, PR-3 30.00", control="P5")
+        mailed(one, "5.00", more)
+        second = claim("C1", "150.00", "15.00", "OA-23 135.00", control="S1", status="2")
+        mailed(one, "15.00", second, payer=CIGNA)
         taken(one, *for_patient, control="P1")
     alike(books, never)
 
@@ -337,9 +341,36 @@ def test_a_denial_since_stands_in_the_way(books: Ledger) -> None:
     """It was decided while the claim was open, and posts nothing."""
     original, waits = paid(books, "100.00", SHARE), taken(books)
     took_back(books, waits, original)
-    mailed(books, "0.00", claim("C1", "150.00", "0.00", "CO-29 150.00", control="P4", status="4"))
+    denial = mailed(books, "0.00", claim("C1", "150.00", "0.00", "CO-29 150.00", control="P4", status="4"))
     found = refused(books.matches.UnmatchClaimPayment, undoing(books, waits))
     assert (found.reason, found.facts) == ("CLAIM_MOVED_MEANWHILE", {"claim": "C1", "entry_number": "0"})
+    unmatched(books, denial)
+    unmatched(books, waits)
+    assert (books.balance(OWED), life(books)) == ("200.00 Dr", ["denied 100", "withdrawn 100"])
+
+
+def test_a_loss_since_stands_in_the_way(books: Ledger) -> None:
+    """What was denied, paid after all and taken back is given up: no payment stands beside that."""
+    mailed(books, "0.00", claim("C1", "150.00", "0.00", "CO-29 150.00", control="P0", status="4"))
+    original, waits = paid(books, "100.00", SHARE), taken(books)
+    took_back(books, waits, original)
+    assert life(books) == ["denied 100", "overturned 0", "taken_back 100"]
+    absorbed(books)
+    found = refused(books.matches.UnmatchClaimPayment, undoing(books, waits))
+    assert (found.reason, found.facts["claim"]) == ("CLAIM_MOVED_MEANWHILE", "C1")
+    assert books.balance("Expenses:DenialsAbsorbed") == "100.00 Dr"
+
+
+def test_a_denial_from_before_does_not_stand_in_the_way(books: Ledger) -> None:
+    """Of another payment, or of the one that was taken back, even where it was said again since."""
+    refusing = ("60.00", "CO-45 30.00, PR-3 20.00, CO-97 40.00")
+    original, waits = paid(books, *refusing), taken(books, *refusing)
+    took_back(books, waits, original)
+    later = mailed(books, "0.00", claim("C1", "150.00", "0.00", "CO-29 150.00", control="P4", status="4"))
+    unmatched(books, later)
+    assert life(books) == ["denied 40", "denied 100", "denied 100"]
+    unmatched(books, waits)
+    assert books.balance(OWED) == "240.00 Dr"
 
 
 def test_a_patient_may_pay_meanwhile(books: Ledger) -> None:
@@ -356,7 +387,7 @@ def test_a_patient_may_pay_meanwhile(books: Ledger) -> None:
 
 
 def test_an_absorbed_denial_that_was_paid_after_all(books: Ledger) -> None:
-    """Recovered, taken back, absorbed again: the loss is taken back before the reversal is unmatched."""
+    """Recovered, the loss is ours again once that is taken back, and recovered again once it was not."""
     mailed(books, "0.00", claim("C1", "150.00", "0.00", "CO-29 150.00", control="P0", status="4"))
     absorbed(books)
     original = paid(books, "100.00", SHARE)
@@ -377,11 +408,12 @@ def test_a_correction_that_came_before_its_reversal(books: Ledger) -> None:
     before = balances(books), exceptions(books)
     assert before[1] == ["overpaid C1"]
     waits = taken(books)
-    took_back(books, waits, original)
-    assert (books.balance(OWED), exceptions(books)) == ("200.00 Dr", [])
-    unmatched(books, waits)
-    assert exceptions(books) == ["overpaid C1", UNKNOWN]
-    assert balances(books) == before[0] | {WAITS: "100.00 Dr", "clearing": "100.00 Dr"}
+    for _ in range(2):
+        took_back(books, waits, original)
+        assert (books.balance(OWED), exceptions(books)) == ("200.00 Dr", [])
+        unmatched(books, waits)
+        assert exceptions(books) == ["overpaid C1", UNKNOWN]
+        assert balances(books) == before[0] | {WAITS: "100.00 Dr", "clearing": "100.00 Dr"}
 
 
 # --- who may, and once --------------------------------------------------------------------------------

@@ -141,7 +141,7 @@ async def _given_back(connection: AsyncConnection, head: Head, place: Place, wor
     await _withdraw_denials(chunk, row.line, word)
     await closing.open_again(chunk, entry_numbers(taken))
     await closing.close_settled(chunk)
-    # What was taken back out of suspense waits there again, beside the reversal: as much as was posted is not.
+    # A reversal of what had no claim was counted as suspended all the time: against the other, that waits again.
     back = {} if waited_too else {"posted": -taken.paid, "suspended": taken.paid}
     written = await _written(chunk, replace(word, entry_number=number), back)
     reason = ExceptionReason.REVERSAL_WITHOUT_ORIGINAL
@@ -169,8 +169,8 @@ async def _refuse_moved(chunk: Chunk, taken: Original) -> None:
             told = f"claim {row.item} went on since, with entry {row.entry_number}: that is undone first"
             raise ClaimMovedMeanwhile(told, claim=row.item, entry_number=row.entry_number)
     last = (await books.numbered(connection, book, [max(numbers)]))[max(numbers)]
-    payer, place = chunk.payment.payer, (chunk.remittance, taken.line)
-    for claim in await denial_store.denied_since(connection, book, payer, claims, last.recorded_at, place):
+    payer, place = chunk.payment.payer, (taken.remittance, taken.line)
+    for claim in await denial_store.decided_since(connection, book, payer, claims, last.recorded_at, place):
         told = f"{payer} has decided on claim {claim} since: that is undone first"
         raise ClaimMovedMeanwhile(told, claim=claim, entry_number=0)
 
