@@ -22,7 +22,7 @@ from service.paying import money, word
 from service.printing import printable
 
 commands = typer.Typer(
-    help="Say which claims a payment in suspense is for, or that a match was wrong.",
+    help="Say which claims a payment in suspense is for, what a reversal takes back, or that a match was wrong.",
     epilog="A payment is named by its exception, or as REMITTANCE:LINE. Repeating a command under its own "
     "--idempotency-key does nothing twice.",
     no_args_is_help=True,
