@@ -201,6 +201,18 @@ def test_unmatched_it_is_as_if_it_had_never_been_matched(
 CIGNA = Payer("CIGNA", "62308", "1999999998")
 
 
+def test_one_that_had_waited_for_its_payment_is_unmatched(server: Ledger) -> None:
+    """A rule took the payment back as soon as it came: it stands, and the reversal waits, as if it had not."""
+    books, never = opened(server), opened(server)
+    found, waits = taken(books, control="P1"), taken(never)
+    for one in (books, never):
+        paid(one, "100.00", SHARE)
+    assert stands(books, found) == "reversed C1 posted_remittance_line"
+    unmatched(books, found)
+    assert posted_and_waiting(books, found) == posted_and_waiting(never, waits)
+    alike(books, never)
+
+
 def test_what_the_payer_left_to_the_next_is_left_to_it_again(server: Ledger) -> None:
     """A word of the first payer on the patient's share is held against what the second has taken over of it."""
     for_patient = ("85.00", "CO-45 30.00, PR-3 35.00")
