@@ -7,18 +7,20 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from ledger.accounts import chart
-from ledger.money import Amount
+from ledger.money import LARGEST, Amount
 from ledger.postings.entry import Dimensions, JournalEntry, Kind, Posting
 from ledger.postings.item import Item
 from ledger.postings.rules import without_zeros
 from reconciliation.amounts import minor_units
 from reconciliation.code_tables import SHIPPED, Codes
+from reconciliation.codes import Bucket
 from reconciliation.coverage import Move
 from reconciliation.reasons import Decision, ExceptionReason
 from reconciliation.remittance import Adjustment, ClaimPayment
 
 REVERSAL = "22"
 """CLP02 of a payment that is taken back."""
+_BUCKETS = [bucket.value for bucket in Bucket]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,28 @@ def adjustments(claim_payment: ClaimPayment) -> list[Adjustment]:
     """Every CAS of the claim and of its lines."""
     lines = (adjustment for line in claim_payment.service_lines for adjustment in line.adjustments)
     return [*claim_payment.adjustments, *lines]
+
+
+def by_bucket(payment: Payment, claim_payment: ClaimPayment) -> dict[Bucket, int]:
+    """Every CAS cent that can be read, in the bucket that its code means for this payment."""
+    sums = dict.fromkeys(Bucket, 0)
+    for adjustment in adjustments(claim_payment):
+        bucket = payment.codes.bucket(adjustment.group, adjustment.reason)
+        sums[bucket] += minor_units(adjustment.amount, payment.currency)
+    return sums
+
+
+def adjusted(payment: Payment, claim_payment: ClaimPayment) -> dict[str, int | None]:
+    """The same as columns of `claim_payments`.
+
+    All of them are unknown where any of it cannot be read, or is more in a bucket than the books hold.
+    """
+    if claim_payment.problems:
+        return dict.fromkeys(_BUCKETS)
+    sums = by_bucket(payment, claim_payment).values()
+    if any(abs(amount) > LARGEST for amount in sums):
+        return dict.fromkeys(_BUCKETS)
+    return dict(zip(_BUCKETS, sums, strict=True))
 
 
 def suspended(

@@ -7,15 +7,24 @@ from ledger.accounts import chart
 from ledger.reads import Reads
 from ledger.reports import report
 from ledger.reports.report import NOTHING, Question, Report, Tie, columns
+from reconciliation.codes import Bucket
 
 REMITTANCE_SUMMARY = Question(
     name="remittance-summary",
     package="reconciliation.reports",
     columns=columns(
         "payer month currency remittance_count:count duplicate_count:count claim_count:count received:money "
-        "posted:money suspended:money quarantined:money waiting:money settling:money provider_level:money"
+        "posted:money suspended:money quarantined:money waiting:money settling:money provider_level:money "
+        "charged:money contractual:money patient:money denial:money other_payer:money suspense:money "
+        "sorted_paid:money unsorted_count:count unsorted_paid:money claims_paid:money difference:money"
     ),
-    ties=(Tie("received", others=("posted", "suspended", "quarantined", "waiting", "settling")),),
+    ties=(
+        Tie("received", others=("posted", "suspended", "quarantined", "waiting", "settling")),
+        Tie("charged", others=(*(bucket.value for bucket in Bucket), "sorted_paid")),
+        Tie("claims_paid", others=("sorted_paid", "unsorted_paid")),
+        Tie("claims_paid", others=("posted", "suspended", "provider_level")),
+        Tie("difference"),
+    ),
 )
 RATE_GROUPS = ("payer", "month", "rule")
 AUTOMATIC_RATE = Question(

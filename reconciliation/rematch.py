@@ -17,7 +17,7 @@ from reconciliation import awaiting, closing, covering, denying, store
 from reconciliation.amounts import minor_units
 from reconciliation.chunk import Chunk, Decided, entries_of, known_of, move_rows, post, raised_rows
 from reconciliation.matching import Match, match
-from reconciliation.payment import Payment, Settlement
+from reconciliation.payment import Payment, Settlement, adjusted
 from reconciliation.reasons import Decision
 from reconciliation.remittance import ClaimPayment
 from reconciliation.settlement import settle
@@ -91,7 +91,7 @@ async def record(chunk: Chunk, found: Sequence[Found]) -> dict[str, int]:
     Returns what this adds to the remittance's columns posted and suspended.
     """
     numbers = await post(chunk, [entry for one in found for entry in entries_of(one.settlement, one.key)])
-    rows = [_row(one, numbers.get(one.key)) for one in found]
+    rows = [_row(one, numbers.get(one.key)) | adjusted(chunk.payment, one.sent) for one in found]
     await store.decide_again(chunk.connection, chunk.head.book, chunk.remittance, rows, chunk.actor)
     raised = [row for one in found for row in raised_rows(chunk, one.sent, one.settlement)]
     await store.add_exceptions(chunk.connection, raised, chunk.actor)

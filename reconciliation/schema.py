@@ -113,6 +113,11 @@ claim_payments = Table(
     column("entry_number", BigInteger, null=True),
     column("reverses_remittance", Uuid, null=True),
     column("reverses_line", Integer, null=True),
+    column("contractual", BigInteger, null=True),
+    column("patient", BigInteger, null=True),
+    column("denial", BigInteger, null=True),
+    column("other_payer", BigInteger, null=True),
+    column("suspense", BigInteger, null=True),
 )
 
 provider_level_adjustments = Table(

@@ -22,6 +22,7 @@ from reconciliation import covering, messages, parties, store
 from reconciliation.files import Files, record_read
 from reconciliation.incoming import received
 from reconciliation.ingest import ingest
+from reconciliation.payer import identify
 from reconciliation.questions import (
     AUTOMATIC_RATE,
     REMITTANCE_SUMMARY,
@@ -145,7 +146,7 @@ class ReconciliationServicer(ReconciliationServiceServicer):
         identifiers = [fields.required("identifiers", one) for one in request.identifiers]
         reason = fields.required("reason", request.reason, fields.TEXT_LENGTH)
         async with journal.posting(self._database, book) as (connection, _):
-            await store.identify(connection, book, payer, identifiers, caller.actor.get(), reason)
+            await identify(connection, book, payer, identifiers, caller.actor.get(), reason)
         return pb.IdentifyPayerResponse()
 
     async def IdentifyPayee(self, request: pb.IdentifyPayeeRequest, context: Context) -> pb.IdentifyPayeeResponse:

@@ -17,7 +17,6 @@ from ledger.accounts import chart
 from ledger.money import plain
 from ledger.postings.entry import Kind
 from ledger.postings.item import Item
-from reconciliation.amounts import minor_units
 from reconciliation.codes import CLAIM_STATUSES, Bucket
 from reconciliation.coverage import (
     ALONE,
@@ -32,7 +31,7 @@ from reconciliation.coverage import (
 )
 from reconciliation.matching import Match, Mismatch
 from reconciliation.patients import EVENED, evened
-from reconciliation.payment import Payment, Raised, Settlement, adjustments, after, paid_of, suspended
+from reconciliation.payment import Payment, Raised, Settlement, adjustments, after, by_bucket, paid_of, suspended
 from reconciliation.reasons import Decision, ExceptionReason
 from reconciliation.remittance import ClaimPayment
 
@@ -141,7 +140,7 @@ def _adjudicated(payment: Payment, claim_payment: ClaimPayment, item: Item, cove
         item=item,
         receivable=chart.receivable(payment.payer),
         paid=paid_of(payment, claim_payment),
-        buckets=_buckets(payment, claim_payment),
+        buckets=by_bucket(payment, claim_payment),
         share=item.patient_share + coverage.beyond(payment.payer),
     )
     if at.denied:
@@ -267,14 +266,6 @@ def _denied(at: _Adjudication, claim_payment: ClaimPayment, payment: Payment) ->
         return ()
     detail = f"claim {at.item.name} was denied with {plain(open_, payment.currency)} open: {_codes(claim_payment)}"
     return (Raised(ExceptionReason.DENIED, open_, detail),)
-
-
-def _buckets(payment: Payment, claim_payment: ClaimPayment) -> Mapping[Bucket, int]:
-    sums: dict[Bucket, int] = defaultdict(int)
-    for adjustment in adjustments(claim_payment):
-        bucket = payment.codes.bucket(adjustment.group, adjustment.reason)
-        sums[bucket] += minor_units(adjustment.amount, payment.currency)
-    return sums
 
 
 def _codes(claim_payment: ClaimPayment) -> str:

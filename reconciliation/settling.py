@@ -16,7 +16,7 @@ from reconciliation.coverage import FORWARDS, Coverage
 from reconciliation.matching import Known, Match, Mismatch, match
 from reconciliation.originals import originals
 from reconciliation.payer import known_as
-from reconciliation.payment import REVERSAL, Original, Settlement
+from reconciliation.payment import REVERSAL, Original, Settlement, adjusted
 from reconciliation.reasons import ExceptionReason
 from reconciliation.remittance import ClaimPayment, ProviderLevelAdjustment
 from reconciliation.reversal import after_their_payments, reverse
@@ -156,4 +156,5 @@ def _row(chunk: Chunk, decided: Decided, number: int | None) -> dict[str, Any]:
         "entry_number": number,
         "reverses_remittance": UUID(original.remittance) if original else None,
         "reverses_line": original.line if original else None,
+        **adjusted(chunk.payment, sent),
     }

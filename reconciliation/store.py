@@ -7,33 +7,23 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, Table, and_, exists, func, select, text, update
-from sqlalchemy.dialects.postgresql import distinct_on, insert
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.database import columns, insert_keyed, inserting
 from ledger.errors import TextInvalid
+from reconciliation.codes import Bucket
 from reconciliation.reasons import Decision, RemittanceState
 from reconciliation.schema import (
     claim_payments,
     deliveries,
     exceptions,
-    payer_identifiers,
     provider_level_adjustments,
     remittances,
 )
 from reconciliation.worklist import store as worklist
 
 _INSERT_CLAIM_PAYMENTS = inserting(claim_payments)
-_IDENTIFY = text("""
-    INSERT INTO payer_identifiers (book, identifier, payer, identified_by, version, reason)
-    SELECT :book, said.identifier, :payer, :actor, coalesce(last.version, 0) + 1, :reason
-    FROM (SELECT DISTINCT identifier FROM unnest(CAST(:identifiers AS text[])) AS identifier) AS said
-    LEFT JOIN LATERAL (
-        SELECT version, payer FROM payer_identifiers AS p
-        WHERE p.book = :book AND p.identifier = said.identifier ORDER BY version DESC LIMIT 1
-    ) AS last ON true
-    WHERE last.payer IS DISTINCT FROM :payer
-""")
 _CONTROL_NUMBERS = text("""
     SELECT DISTINCT c.payer_control_number, c.claim
     FROM claim_payments AS c JOIN remittances AS r ON r.book = c.book AND r.id = c.remittance
@@ -92,7 +82,12 @@ _WAITING = text("""
 """)
 _DECIDE_AGAIN = text("""
     UPDATE claim_payments
-    SET decision = :decision, claim = :claim, rule = :rule, evidence = :evidence, entry_number = :entry_number
+    SET decision = :decision, claim = :claim, rule = :rule, evidence = :evidence, entry_number = :entry_number,
+        contractual = coalesce(CAST(:contractual AS bigint), contractual),
+        patient = coalesce(CAST(:patient AS bigint), patient),
+        denial = coalesce(CAST(:denial AS bigint), denial),
+        other_payer = coalesce(CAST(:other_payer AS bigint), other_payer),
+        suspense = coalesce(CAST(:suspense AS bigint), suspense)
     WHERE book = :book AND remittance = :remittance AND line = :line
 """)
 _CLOSE_EXCEPTION = text("""
@@ -277,9 +272,13 @@ async def waiting(
 async def decide_again(
     connection: AsyncConnection, book: str, remittance: UUID, rows: Sequence[dict[str, Any]], actor: str
 ) -> None:
-    """Changes the decisions on claim payments that waited, and closes what was raised on their lines."""
+    """Changes the decisions on claim payments that waited, and closes what was raised on their lines.
+
+    What was adjusted stays in its buckets where a row does not say it.
+    """
+    as_they_are = {"book": book, "remittance": remittance, **dict.fromkeys(bucket.value for bucket in Bucket)}
     for row in rows:
-        await connection.execute(_DECIDE_AGAIN, {"book": book, "remittance": remittance, **row})
+        await connection.execute(_DECIDE_AGAIN, as_they_are | row)
         of_line = {"book": book, "remittance": remittance, "line": row["line"]}
         closed = (await connection.execute(_CLOSE_LINE, of_line)).scalars().all()
         said = f"decided again: {row['decision']}, claim {row['claim']}"
@@ -348,26 +347,6 @@ async def originals(
         "claim_as_sent": claim_as_sent,
     }
     return list((await connection.execute(_ORIGINALS, asked)).all())
-
-
-async def payers_of(connection: AsyncConnection, book: str, identifiers: Collection[str]) -> set[str]:
-    """The payers for which these identifiers stand, as it was said last."""
-    table = payer_identifiers.c
-    said = select(table.identifier, table.payer).ext(distinct_on(table.identifier))
-    last = said.where(table.book == book, table.identifier.in_(identifiers))
-    rows = await connection.execute(last.order_by(table.identifier, table.version.desc()))
-    return {row.payer for row in rows}
-
-
-async def identify(
-    connection: AsyncConnection, book: str, payer: str, identifiers: Collection[str], actor: str, reason: str
-) -> None:
-    """Says for which payer identifiers stand, from now on, while the head of the book is held.
-
-    What was said before stays; what is said already is not said again.
-    """
-    asked = {"book": book, "payer": payer, "identifiers": [*identifiers], "actor": actor, "reason": reason}
-    await connection.execute(_IDENTIFY, asked)
 
 
 async def find_claim_payments(

@@ -149,6 +149,7 @@ CHECKS: dict[str, Row] = {
     "claim_payers_reason_check": {"reason": ""},
     "claim_payers_said_by_check": {"said_by": ""},
     "claim_payers_version_check": {"version": 0},
+    "adjusted_to_what_was_paid": {"contractual": 1},
     "claim_payments_line_check": {"line": 0},
     "codes_code_check": {"code": ""},
     "codes_group": {"code_group": ""},

@@ -7,7 +7,7 @@ from test_approvals import by
 
 from ledger.database import engine, reading
 from ledger.v1 import accounts_pb2 as ac
-from reconciliation import store
+from reconciliation import payer
 from reconciliation.v1 import reconciliation_pb2 as pb
 
 
@@ -63,6 +63,6 @@ async def payers_of(books: Ledger, *identifiers: str) -> set[str]:
     database = engine(books.url)
     try:
         async with reading(database) as connection:
-            return await store.payers_of(connection, books.book, identifiers)
+            return await payer.payers_of(connection, books.book, identifiers)
     finally:
         await database.dispose()

@@ -343,6 +343,9 @@ def check_summaries(books: Ledger, remittances: list[pb.Remittance]) -> None:
     for row in summed.rows:
         parts = (row.posted, row.suspended, row.quarantined, row.waiting, row.settling)
         assert sum(part.minor_units for part in parts) == row.received.minor_units
+        check_adjusted(row)
+    paid = sum(each.paid.minor_units for one in told for each in payments_of(books, one))
+    assert sum(row.claims_paid.minor_units for row in summed.rows) == paid
     rated = books.reconciliation.GetAutomaticRate(pb.GetAutomaticRateRequest(as_of="2030-01-01", **about(books)))
     payments = [payment for one in told for payment in payments_of(books, one)]
     assert sum(row.payment_count for row in rated.rows) == len(payments)
@@ -351,6 +354,15 @@ def check_summaries(books: Ledger, remittances: list[pb.Remittance]) -> None:
     for row in rated.rows:
         assert row.untouched_count + row.looked_at_count == row.payment_count
         assert row.untouched_paid.minor_units + row.looked_at_paid.minor_units == row.paid.minor_units
+
+
+def check_adjusted(row: pb.RemittanceSummaryRow) -> None:
+    """Charged less what is in the buckets is what was paid, of all but what could not be read."""
+    buckets = (row.contractual, row.patient, row.denial, row.other_payer, row.suspense)
+    less = sum(bucket.minor_units for bucket in buckets)
+    assert row.charged.minor_units - less == row.sorted_paid.minor_units
+    assert row.sorted_paid.minor_units + row.unsorted_paid.minor_units == row.claims_paid.minor_units
+    assert row.difference.minor_units == 0
 
 
 def payments_of(books: Ledger, remittance: pb.Remittance) -> Iterator[pb.ClaimPayment]:

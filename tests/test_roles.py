@@ -50,7 +50,10 @@ PROGRAM = {
     "delivery_parts": "si",
     "file_reads": "si",
     "remittances": "si state payer posted suspended settled_claim_count reason code_revision clearing applied",
-    "claim_payments": "si claim decision rule evidence entry_number reverses_remittance reverses_line",
+    "claim_payments": (
+        "si claim decision rule evidence entry_number reverses_remittance reverses_line"
+        " contractual patient denial other_payer suspense"
+    ),
     "provider_level_adjustments": "si",
     "exceptions": "si closed_at",
     "exception_events": "si",

@@ -42,7 +42,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Tie:
-    """What a column must add up to: the accounts at and below a code, or other columns together.
+    """What a column must add up to: the accounts at and below a code, other columns together, or zero.
 
     `side` is the side of the account on which the column is positive; `moved`: the column is not what the accounts
     stand at, but what moved them from the report's first day on. `turnover`: the column is all that was posted on
@@ -61,7 +61,7 @@ class Tie:
         """What it is held against, as people see it."""
         if self.turnover:
             return f"all {self.side}s of the accounts"
-        return self.account or " + ".join(self.others)
+        return self.account or " + ".join(self.others) or "zero"
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,13 @@ SELECT 'paid_equals_posted_and_suspended', r.book, CAST(r.id AS text), CAST(r.pa
 FROM remittances AS r
 WHERE r.state = 'settled' AND r.paid IS DISTINCT FROM r.posted + r.suspended
 UNION ALL
+-- Every cent between what was charged and what was paid for a claim is in a bucket, where the buckets are known.
+SELECT 'adjusted_to_what_was_paid', c.book, c.remittance || ' ' || c.line, CAST(c.paid AS text),
+    CAST(c.charge - c.contractual - c.patient - c.denial - c.other_payer - c.suspense AS text)
+FROM claim_payments AS c
+WHERE num_nulls(c.contractual, c.patient, c.denial, c.other_payer, c.suspense) < 5
+    AND c.charge - c.contractual - c.patient - c.denial - c.other_payer - c.suspense IS DISTINCT FROM c.paid
+UNION ALL
 -- What moves beside a claim payment is between payers and patient: no money comes or goes by it.
 SELECT 'moves_clear_nothing', m.book, CAST(m.entry_number AS text), m.move, p.account
 FROM claim_moves AS m

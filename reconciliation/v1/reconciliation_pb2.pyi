@@ -1060,6 +1060,17 @@ class RemittanceSummaryRow(_message.Message):
     WAITING_FIELD_NUMBER: _builtins.int
     SETTLING_FIELD_NUMBER: _builtins.int
     PROVIDER_LEVEL_FIELD_NUMBER: _builtins.int
+    CHARGED_FIELD_NUMBER: _builtins.int
+    CONTRACTUAL_FIELD_NUMBER: _builtins.int
+    PATIENT_FIELD_NUMBER: _builtins.int
+    DENIAL_FIELD_NUMBER: _builtins.int
+    OTHER_PAYER_FIELD_NUMBER: _builtins.int
+    SUSPENSE_FIELD_NUMBER: _builtins.int
+    SORTED_PAID_FIELD_NUMBER: _builtins.int
+    UNSORTED_COUNT_FIELD_NUMBER: _builtins.int
+    UNSORTED_PAID_FIELD_NUMBER: _builtins.int
+    CLAIMS_PAID_FIELD_NUMBER: _builtins.int
+    DIFFERENCE_FIELD_NUMBER: _builtins.int
     payer: _builtins.str
     """As the books know it, or else as the file names it."""
     month: _builtins.str
@@ -1068,6 +1079,8 @@ class RemittanceSummaryRow(_message.Message):
     duplicate_count: _builtins.int
     """Not received again, and in no other column."""
     claim_count: _builtins.int
+    unsorted_count: _builtins.int
+    """Claim payments whose adjustments are in no bucket: they could not be read, or it was not kept when they were decided."""
     @_builtins.property
     def received(self) -> _money_pb2.Money: ...
     @_builtins.property
@@ -1084,6 +1097,50 @@ class RemittanceSummaryRow(_message.Message):
     def provider_level(self) -> _money_pb2.Money:
         """What provider-level adjustments took off (positive) or added."""
 
+    @_builtins.property
+    def charged(self) -> _money_pb2.Money:
+        """What was charged (CLP03) in the claim payments that were decided and whose adjustments (CAS) are in buckets. It equals the
+        five buckets and sorted_paid.
+        """
+
+    @_builtins.property
+    def contractual(self) -> _money_pb2.Money:
+        """What the contract allows less."""
+
+    @_builtins.property
+    def patient(self) -> _money_pb2.Money:
+        """What the patient owes."""
+
+    @_builtins.property
+    def denial(self) -> _money_pb2.Money:
+        """What the payer refuses."""
+
+    @_builtins.property
+    def other_payer(self) -> _money_pb2.Money:
+        """What another payer has paid or settled."""
+
+    @_builtins.property
+    def suspense(self) -> _money_pb2.Money:
+        """What no code says: a person decides what it means. It is no money that waits."""
+
+    @_builtins.property
+    def sorted_paid(self) -> _money_pb2.Money:
+        """What was paid (CLP04) in the same claim payments."""
+
+    @_builtins.property
+    def unsorted_paid(self) -> _money_pb2.Money:
+        """What was paid in those."""
+
+    @_builtins.property
+    def claims_paid(self) -> _money_pb2.Money:
+        """What was paid in all claim payments that were decided: posted + suspended + provider_level."""
+
+    @_builtins.property
+    def difference(self) -> _money_pb2.Money:
+        """By how much charge less adjustments differs from what was paid, claim payment by claim payment, added up without signs.
+        Always zero.
+        """
+
     def __init__(
         self,
         *,
@@ -1099,10 +1156,21 @@ class RemittanceSummaryRow(_message.Message):
         waiting: _money_pb2.Money | None = ...,
         settling: _money_pb2.Money | None = ...,
         provider_level: _money_pb2.Money | None = ...,
+        charged: _money_pb2.Money | None = ...,
+        contractual: _money_pb2.Money | None = ...,
+        patient: _money_pb2.Money | None = ...,
+        denial: _money_pb2.Money | None = ...,
+        other_payer: _money_pb2.Money | None = ...,
+        suspense: _money_pb2.Money | None = ...,
+        sorted_paid: _money_pb2.Money | None = ...,
+        unsorted_count: _builtins.int = ...,
+        unsorted_paid: _money_pb2.Money | None = ...,
+        claims_paid: _money_pb2.Money | None = ...,
+        difference: _money_pb2.Money | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["posted", b"posted", "provider_level", b"provider_level", "quarantined", b"quarantined", "received", b"received", "settling", b"settling", "suspended", b"suspended", "waiting", b"waiting"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["charged", b"charged", "claims_paid", b"claims_paid", "contractual", b"contractual", "denial", b"denial", "difference", b"difference", "other_payer", b"other_payer", "patient", b"patient", "posted", b"posted", "provider_level", b"provider_level", "quarantined", b"quarantined", "received", b"received", "settling", b"settling", "sorted_paid", b"sorted_paid", "suspended", b"suspended", "suspense", b"suspense", "unsorted_paid", b"unsorted_paid", "waiting", b"waiting"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim_count", b"claim_count", "duplicate_count", b"duplicate_count", "month", b"month", "payer", b"payer", "posted", b"posted", "provider_level", b"provider_level", "quarantined", b"quarantined", "received", b"received", "remittance_count", b"remittance_count", "settling", b"settling", "suspended", b"suspended", "waiting", b"waiting"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charged", b"charged", "claim_count", b"claim_count", "claims_paid", b"claims_paid", "contractual", b"contractual", "denial", b"denial", "difference", b"difference", "duplicate_count", b"duplicate_count", "month", b"month", "other_payer", b"other_payer", "patient", b"patient", "payer", b"payer", "posted", b"posted", "provider_level", b"provider_level", "quarantined", b"quarantined", "received", b"received", "remittance_count", b"remittance_count", "settling", b"settling", "sorted_paid", b"sorted_paid", "suspended", b"suspended", "suspense", b"suspense", "unsorted_count", b"unsorted_count", "unsorted_paid", b"unsorted_paid", "waiting", b"waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

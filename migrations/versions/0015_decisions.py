@@ -1,0 +1,14 @@
+"""What payers took off their claims, by bucket, as each claim payment was decided."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0015"
+down_revision = "0014"
+oldest_program = "0015"  # an older one would decide on claim payments and keep nothing of what it adjusted
+
+
+def upgrade() -> None:
+    """Runs the SQL file of the same name."""
+    op.get_bind().connection.cursor().execute(Path(__file__).with_suffix(".sql").read_text())
