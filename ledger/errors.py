@@ -560,3 +560,10 @@ class ReversalAmountsDiffer(NotAllowedNow):
 
 class ClaimMovedMeanwhile(NotAllowedNow):
     """The claim of what a reversal took back went on since: it cannot be as it was before."""
+
+
+# --- what was known of the mail -----------------------------------------------------------------------
+
+
+class HistoryNotKept(NotAllowedNow):
+    """How the remittances of the book stood then was not kept yet."""

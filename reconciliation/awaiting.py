@@ -16,6 +16,7 @@ from reconciliation.originals import originals
 from reconciliation.payment import REVERSAL, Payment
 from reconciliation.remittance import ClaimPayment
 from reconciliation.reversal import negated, taken_back
+from reconciliation.states import changing
 from reconciliation.taking_back import out_of_suspense, waited
 from reconciliation.taking_back import take_back as record
 
@@ -26,7 +27,7 @@ _WAITING = text("""
         AND c.decision = 'suspended' AND c.rule <> 'unmatched' AND (r.signed_by = :signed_by OR r.payer = :payer)
     ORDER BY r.payment_date, c.remittance, c.line
 """)
-_OUT_OF_SUSPENSE = text("""
+_OUT_OF_SUSPENSE = changing("""
     UPDATE remittances SET posted = posted + :paid, suspended = suspended - :paid
     WHERE book = :book AND id = :remittance
 """)

@@ -9,6 +9,7 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import caller, fields, wire
+from ledger.accounts.known import known_at
 from ledger.accounts.store import existing_book
 from ledger.errors import AmountInvalid, FieldMissing, NumberInvalid, PageInvalid
 from ledger.money import LARGEST, Amount
@@ -64,12 +65,17 @@ class DenialsServicer(DenialsServiceServicer):
     async def GetDenialsByCode(
         self, request: pb.GetDenialsByCodeRequest, context: Context
     ) -> pb.GetDenialsByCodeResponse:
-        """What payers refused, by codes, and what became of it. Raises BookNotFound."""
-        found = await answered(self._reads, DENIALS_BY_CODE, request.book, request.as_of)
+        """What payers refused, by codes, and what became of it.
+
+        Raises BookNotFound or what as_known_at is refused for.
+        """
+        asked = known_at(request)
+        found = await answered(self._reads, DENIALS_BY_CODE, request.book, request.as_of, asked=asked)
         return pb.GetDenialsByCodeResponse(
             rows=(pb.DenialsByCodeRow(**plain_row(row)) for row in found.rows),
             totals=(pb.DenialsByCodeRow(**plain_row(row)) for row in found.totals),
             control=control(found, "net_loss"),
+            as_known_at_number=found.known or 0,
         )
 
     async def AppealDenial(self, request: pb.AppealDenialRequest, context: Context) -> pb.AppealDenialResponse:

@@ -11,11 +11,23 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ledger.postings import journal
 from ledger.postings import store as books
 from ledger.postings.entry import PostedEntry
-from reconciliation import store
 from reconciliation.coverage import GIVEN_BACK, TAKEN_BACK, Move
 from reconciliation.payment import Original
 from reconciliation.reasons import Decision
 
+# Settled claim payments of the same sender that nothing has taken back yet: by control number, or where the
+# reversal has none, by the claim id as it was sent.
+_ORIGINALS = text("""
+    SELECT c.* FROM claim_payments AS c JOIN remittances AS r ON r.book = c.book AND r.id = c.remittance
+    WHERE c.book = :book AND (r.signed_by = :signed_by OR r.payer = :payer)
+        AND c.status <> '22' AND c.decision <> 'noted'
+        AND c.payer_control_number = :number AND (:number <> '' OR c.claim_as_sent = :claim_as_sent)
+        AND NOT EXISTS (
+            SELECT FROM claim_payments AS later
+            WHERE later.book = c.book AND later.reverses_remittance = c.remittance AND later.reverses_line = c.line
+        )
+    ORDER BY c.remittance, c.line
+""")
 _MOVES = text("""
     SELECT remittance, line, move, payer, entry_number FROM claim_moves
     WHERE book = :book AND remittance = ANY(CAST(:remittances AS uuid[])) AND move <> ALL(CAST(:but AS text[]))
@@ -32,8 +44,14 @@ async def originals(
     connection: AsyncConnection, book: str, signed_by: str, payer: str, number: str, claim_as_sent: str
 ) -> list[Original]:
     """Settled under this control number, or without one under this claim id, and not undone in any other way."""
-    rows = await store.originals(connection, book, signed_by, payer, number, claim_as_sent)
-    return await as_posted(connection, book, rows)
+    asked = {
+        "book": book,
+        "signed_by": signed_by,
+        "payer": payer,
+        "number": number,
+        "claim_as_sent": claim_as_sent,
+    }
+    return await as_posted(connection, book, (await connection.execute(_ORIGINALS, asked)).all())
 
 
 async def as_posted(connection: AsyncConnection, book: str, rows: Sequence[Row[Any]]) -> list[Original]:

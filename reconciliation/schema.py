@@ -120,6 +120,41 @@ claim_payments = Table(
     column("suspense", BigInteger, null=True),
 )
 
+remittance_states = Table(
+    "remittance_states",
+    metadata,
+    column("book", Text, key=True),
+    column("remittance", Uuid, key=True),
+    column("version", Integer, key=True),
+    column("state", Text),
+    column("payer", Text, null=True),
+    column("posted", BigInteger),
+    column("suspended", BigInteger),
+    column("settled_claim_count", Integer),
+    column("known_at", _moment),
+    column("from_before", Boolean),
+)
+
+earlier_decisions = Table(
+    "earlier_decisions",
+    metadata,
+    column("book", Text, key=True),
+    column("remittance", Uuid, key=True),
+    column("line", Integer, key=True),
+    column("version", Integer, key=True),
+    column("claim", Text, null=True),
+    column("decision", Text),
+    column("rule", Text),
+    column("evidence", Text),
+    column("entry_number", BigInteger, null=True),
+    column("contractual", BigInteger, null=True),
+    column("patient", BigInteger, null=True),
+    column("denial", BigInteger, null=True),
+    column("other_payer", BigInteger, null=True),
+    column("suspense", BigInteger, null=True),
+    column("replaced_at", _moment),
+)
+
 provider_level_adjustments = Table(
     "provider_level_adjustments",
     metadata,

@@ -179,22 +179,31 @@ class ReconciliationServicer(ReconciliationServiceServicer):
     async def GetRemittanceSummary(
         self, request: pb.GetRemittanceSummaryRequest, context: Context
     ) -> pb.GetRemittanceSummaryResponse:
-        """What was paid by payer and month, and what became of it. Raises BookNotFound."""
-        found = await answered(self._reads, REMITTANCE_SUMMARY, request.book, request.as_of)
+        """What was paid by payer and month, and what became of it.
+
+        Raises BookNotFound, what as_known_at is refused for, or HistoryNotKept.
+        """
+        asked = known_at(request)
+        found = await answered(self._reads, REMITTANCE_SUMMARY, request.book, request.as_of, asked=asked)
         return pb.GetRemittanceSummaryResponse(
             rows=(pb.RemittanceSummaryRow(**plain_row(row)) for row in found.rows),
             totals=(pb.RemittanceSummaryRow(**plain_row(row)) for row in found.totals),
+            as_known_at_number=found.known or 0,
         )
 
     async def GetAutomaticRate(
         self, request: pb.GetAutomaticRateRequest, context: Context
     ) -> pb.GetAutomaticRateResponse:
-        """How much was posted without a person, by groups. Raises BookNotFound or ChoiceInvalid."""
-        groups = messages.rate_groups(request)
-        found = await answered(self._reads, AUTOMATIC_RATE, request.book, request.as_of, groups)
+        """How much was posted without a person, by groups.
+
+        Raises ChoiceInvalid, BookNotFound, what as_known_at is refused for, or HistoryNotKept.
+        """
+        groups, asked = messages.rate_groups(request), known_at(request)
+        found = await answered(self._reads, AUTOMATIC_RATE, request.book, request.as_of, groups, asked)
         return pb.GetAutomaticRateResponse(
             rows=(pb.AutomaticRateRow(**plain_row(row)) for row in found.rows),
             totals=(pb.AutomaticRateRow(**plain_row(row)) for row in found.totals),
+            as_known_at_number=found.known or 0,
         )
 
     async def GetUnderpayments(

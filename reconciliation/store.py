@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Table, and_, exists, func, select, text, update
+from sqlalchemy import ColumnElement, Row, Table, and_, exists, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.database import columns, insert_keyed, inserting
 from ledger.errors import TextInvalid
+from reconciliation import states
 from reconciliation.codes import Bucket
 from reconciliation.reasons import Decision, RemittanceState
 from reconciliation.schema import (
@@ -29,19 +30,6 @@ _CONTROL_NUMBERS = text("""
     FROM claim_payments AS c JOIN remittances AS r ON r.book = c.book AND r.id = c.remittance
     WHERE c.book = :book AND c.payer_control_number = ANY(CAST(:numbers AS text[]))
         AND r.payer = :payer AND c.claim IS NOT NULL
-""")
-# Settled claim payments of the same sender that nothing has taken back yet: by control number, or where the
-# reversal has none, by the claim id as it was sent.
-_ORIGINALS = text("""
-    SELECT c.* FROM claim_payments AS c JOIN remittances AS r ON r.book = c.book AND r.id = c.remittance
-    WHERE c.book = :book AND (r.signed_by = :signed_by OR r.payer = :payer)
-        AND c.status <> '22' AND c.decision <> 'noted'
-        AND c.payer_control_number = :number AND (:number <> '' OR c.claim_as_sent = :claim_as_sent)
-        AND NOT EXISTS (
-            SELECT FROM claim_payments AS later
-            WHERE later.book = c.book AND later.reverses_remittance = c.remittance AND later.reverses_line = c.line
-        )
-    ORDER BY c.remittance, c.line
 """)
 _DECISIONS = text("""
     SELECT c.decision, count(*) AS times
@@ -80,7 +68,28 @@ _WAITING = text("""
             WHERE later.book = c.book AND later.reverses_remittance = c.remittance AND later.reverses_line = c.line
         )
 """)
+_PROGRESS = states.changing("""
+    UPDATE remittances
+    SET state = :state, posted = posted + :posted, suspended = suspended + :suspended,
+        settled_claim_count = settled_claim_count + :settled_claim_count
+    WHERE book = :book AND id = :remittance
+""")
+_NAME_PAYER = states.changing("UPDATE remittances SET payer = :payer WHERE book = :book AND id = :remittance")
 _DECIDE_AGAIN = text("""
+    WITH decided AS (
+        SELECT * FROM claim_payments WHERE book = :book AND remittance = :remittance AND line = :line
+    ), kept AS (
+        INSERT INTO earlier_decisions (
+            book, remittance, line, version, claim, decision, rule, evidence, entry_number,
+            contractual, patient, denial, other_payer, suspense
+        )
+        SELECT d.book, d.remittance, d.line, 1 + (
+                SELECT count(*) FROM earlier_decisions AS e
+                WHERE e.book = d.book AND e.remittance = d.remittance AND e.line = d.line
+            ), d.claim, d.decision, d.rule, d.evidence, d.entry_number,
+            d.contractual, d.patient, d.denial, d.other_payer, d.suspense
+        FROM decided AS d
+    )
     UPDATE claim_payments
     SET decision = :decision, claim = :claim, rule = :rule, evidence = :evidence, entry_number = :entry_number,
         contractual = coalesce(CAST(:contractual AS bigint), contractual),
@@ -95,6 +104,8 @@ _CLOSE_EXCEPTION = text("""
     RETURNING id
 """)
 
+
+_SUMS = ("posted", "suspended", "settled_claim_count")
 
 REMITTANCE, STATEMENT = "remittance", "statement"
 """What a file is: an 835, or a statement of the bank."""
@@ -228,7 +239,10 @@ async def _in_books(connection: AsyncConnection, book: str, condition: ColumnEle
 
 
 async def put(connection: AsyncConnection, book: str, remittance: UUID, values: dict[str, Any]) -> None:
-    """Writes a remittance, or what has changed of it since it was first written."""
+    """Writes a remittance, or what has changed of it since it was first written.
+
+    One that is to be settled says how it stands once a part of it is.
+    """
     changed = (
         *("state", "payer", "clearing", "posted", "suspended", "settled_claim_count", "reason"),
         "code_revision",
@@ -236,15 +250,16 @@ async def put(connection: AsyncConnection, book: str, remittance: UUID, values: 
     row = insert(remittances).values({"book": book, "id": remittance, **values})
     again = {name: row.excluded[name] for name in changed if name in values}
     await connection.execute(row.on_conflict_do_update(index_elements=["book", "id"], set_=again))
+    if values["state"] != RemittanceState.SETTLING:
+        await states.say(connection, book, remittance)
 
 
 async def progress(
     connection: AsyncConnection, book: str, remittance: UUID, state: RemittanceState, added: dict[str, int]
 ) -> None:
     """Adds to what is posted, suspended and settled of a remittance, and says its state."""
-    of = (remittances.c.book == book) & (remittances.c.id == remittance)
-    sums = {name: remittances.c[name] + value for name, value in added.items()}
-    await connection.execute(update(remittances).where(of).values(state=state, **sums))
+    asked = {"book": book, "remittance": remittance, "state": state}
+    await connection.execute(_PROGRESS, asked | dict.fromkeys(_SUMS, 0) | added)
 
 
 async def add_claim_payments(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:
@@ -272,7 +287,7 @@ async def waiting(
 async def decide_again(
     connection: AsyncConnection, book: str, remittance: UUID, rows: Sequence[dict[str, Any]], actor: str
 ) -> None:
-    """Changes the decisions on claim payments that waited, and closes what was raised on their lines.
+    """Changes the decisions on claim payments, keeps what they were, and closes what was raised on their lines.
 
     What was adjusted stays in its buckets where a row does not say it.
     """
@@ -287,8 +302,7 @@ async def decide_again(
 
 async def name_payer(connection: AsyncConnection, book: str, remittance: UUID, payer: str) -> None:
     """Says whose a remittance is, once that is known."""
-    of = and_(remittances.c.book == book, remittances.c.id == remittance)
-    await connection.execute(update(remittances).where(of).values(payer=payer))
+    await connection.execute(_NAME_PAYER, {"book": book, "remittance": remittance, "payer": payer})
 
 
 async def add_provider_level(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:
@@ -333,20 +347,6 @@ async def control_numbers(
     for row in await connection.execute(_CONTROL_NUMBERS, asked):
         found[row.payer_control_number].add(row.claim)
     return found
-
-
-async def originals(
-    connection: AsyncConnection, book: str, signed_by: str, payer: str, number: str, claim_as_sent: str
-) -> list[Row[Any]]:
-    """Claim payments that a reversal under this control number may take back."""
-    asked = {
-        "book": book,
-        "signed_by": signed_by,
-        "payer": payer,
-        "number": number,
-        "claim_as_sent": claim_as_sent,
-    }
-    return list((await connection.execute(_ORIGINALS, asked)).all())
 
 
 async def find_claim_payments(

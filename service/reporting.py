@@ -12,6 +12,7 @@ from ledger.accounts.known import ALL, KnownAt, entry_known
 from ledger.reports import account_statement, report
 from ledger.reports.paging import Walk
 from ledger.reports.report import Control, Question
+from reconciliation.questions import recalled
 from service.printing import About, Writer, sentence
 from service.questions import QUESTIONS
 
@@ -113,7 +114,8 @@ def _known_at(words: str | None) -> KnownAt:
 async def write(connection: AsyncConnection, wanted: Asked, writer: Writer) -> Sequence[Control]:
     """Writes the answer page by page, and returns its control totals.
 
-    Raises BookNotFound, AccountNotFound, TimeInFuture or NumberBeyondHead before anything is written.
+    Raises BookNotFound, AccountNotFound, TimeInFuture, NumberBeyondHead or HistoryNotKept before anything is
+    written.
     """
     known = await entry_known(connection, wanted.book, wanted.known)
     if wanted.question is report.STATEMENT:
@@ -136,7 +138,9 @@ async def _write_whole(
     connection: AsyncConnection, wanted: Asked, known: int, writer: Writer
 ) -> Sequence[Control]:
     """A report that does not grow with the books: it is asked in one go."""
-    found = await report.ask(connection, wanted.question, wanted.book, wanted.as_of, known, wanted.narrowed)
+    question, book = wanted.question, wanted.book
+    narrowed = {**wanted.narrowed, **await recalled(connection, question, book, wanted.known, known)}
+    found = await report.ask(connection, question, book, wanted.as_of, known, narrowed)
     writer.begin(replace(_about(wanted, found.known), columns=found.columns))
     writer.rows(found.rows)
     writer.end(found.totals, found.controls)

@@ -460,7 +460,7 @@ TAMPERED = {
     ),
     "a remittance that is posted and waits": (
         "UPDATE remittances SET state = 'waiting', posted = 0",
-        {"quarantined_posts_nothing"},
+        {"quarantined_posts_nothing", "remittance_as_its_history_says"},
     ),
     "nothing": ("SELECT 1", set()),
 }

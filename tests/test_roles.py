@@ -54,6 +54,8 @@ PROGRAM = {
         "si claim decision rule evidence entry_number reverses_remittance reverses_line"
         " contractual patient denial other_payer suspense"
     ),
+    "remittance_states": "si",
+    "earlier_decisions": "si",
     "provider_level_adjustments": "si",
     "exceptions": "si closed_at",
     "exception_events": "si",

@@ -1,7 +1,7 @@
 """As known at: up to which entry a question is asked, said by a time or a number, or left open for all."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal, Protocol
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -15,6 +15,8 @@ from ledger.errors import TimeInFuture, TimeInvalid
 from ledger.reads import refuse_beyond
 
 _NOW = text("SELECT clock_timestamp()")
+_RECORDED = text("SELECT recorded_at FROM entries WHERE book = :book AND number = :number")
+_NEXT_MICROSECOND = timedelta(microseconds=1)
 _NUMBER, _TIME = "as_known_at_number", "as_known_at_time"
 
 
@@ -80,6 +82,18 @@ async def entry_known(connection: AsyncConnection, book: str, asked: KnownAt, *,
         )
         return int(found.scalar_one())
     return head
+
+
+async def known_until(connection: AsyncConnection, book: str, asked: KnownAt, number: int) -> str:
+    """The time before which was known what is beside the entries up to this one; "infinity" where all of it is.
+
+    Of a time, that is all up to it; of an entry, all that was recorded before the next one.
+    """
+    if asked.time is not None:
+        return (asked.time + _NEXT_MICROSECOND).isoformat()
+    found = await connection.execute(_RECORDED, {"book": book, "number": number + 1})
+    recorded_at: datetime | None = found.scalar_one_or_none()
+    return recorded_at.isoformat() if recorded_at else "infinity"
 
 
 async def _refuse_future(connection: AsyncConnection, time: datetime) -> None:

@@ -369,6 +369,11 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """Not for an item of this reason, FAILED_PRECONDITION: {"id": …, "reason": "overpaid", "action": "write_off"}."""
     REASON_WRITE_OFF_ABOVE_CAP: _Reason.ValueType  # 184
     """More than may be written off, FAILED_PRECONDITION: {"currency": "USD", "amount": "40.00", "cap": "5.00"}."""
+    REASON_HISTORY_NOT_KEPT: _Reason.ValueType  # 240
+    """--- what was known of the mail ---
+
+    How remittances stood was not kept yet, FAILED_PRECONDITION: {"since": "2026-12-01T08:00:00+00:00"}.
+    """
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Why a request was refused. It travels in google.rpc.ErrorInfo.reason of the status details (without
@@ -727,6 +732,11 @@ REASON_WORKLIST_ACTION_REFUSED: Reason.ValueType  # 183
 """Not for an item of this reason, FAILED_PRECONDITION: {"id": …, "reason": "overpaid", "action": "write_off"}."""
 REASON_WRITE_OFF_ABOVE_CAP: Reason.ValueType  # 184
 """More than may be written off, FAILED_PRECONDITION: {"currency": "USD", "amount": "40.00", "cap": "5.00"}."""
+REASON_HISTORY_NOT_KEPT: Reason.ValueType  # 240
+"""--- what was known of the mail ---
+
+How remittances stood was not kept yet, FAILED_PRECONDITION: {"since": "2026-12-01T08:00:00+00:00"}.
+"""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 @_typing.final

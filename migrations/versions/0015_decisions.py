@@ -1,4 +1,4 @@
-"""What payers took off their claims, by bucket, as each claim payment was decided."""
+"""What payers took off their claims, by bucket, and what was decided and known of remittances before."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from alembic import op
 
 revision = "0015"
 down_revision = "0014"
-oldest_program = "0015"  # an older one would decide on claim payments and keep nothing of what it adjusted
+oldest_program = "0015"  # an older one would change decisions and keep nothing of what they were
 
 
 def upgrade() -> None:

@@ -1,3 +1,6 @@
+-- Nobody writes a remittance between what is kept here of those that are there and the end of this version.
+LOCK TABLE remittances IN SHARE ROW EXCLUSIVE MODE;
+
 -- What the payer took off the charge (CAS of the claim and its lines), by the bucket in which the codes that count for the
 -- remittance put each cent, in minor units. All null where that is not known: some of it could not be read, or the claim
 -- payment was decided before this was kept.
@@ -14,12 +17,62 @@ ALTER TABLE claim_payments
     );
 GRANT UPDATE (contractual, patient, denial, other_payer, suspense) ON claim_payments TO ledger_program;
 
+-- How a remittance stood, one row behind the other. from_before: so it stood when this began to be kept; since when is not
+-- known.
+CREATE TABLE remittance_states (
+    book text COLLATE "C" NOT NULL,
+    remittance uuid NOT NULL,
+    version integer NOT NULL CHECK (version > 0),
+    state text NOT NULL,
+    payer text,
+    posted bigint NOT NULL,
+    suspended bigint NOT NULL,
+    settled_claim_count integer NOT NULL,
+    known_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    from_before boolean NOT NULL DEFAULT false,
+    PRIMARY KEY (book, remittance, version),
+    FOREIGN KEY (book, remittance) REFERENCES remittances (book, id)
+);
+INSERT INTO remittance_states
+    (book, remittance, version, state, payer, posted, suspended, settled_claim_count, from_before)
+SELECT book, id, 1, state, payer, posted, suspended, settled_claim_count, true FROM remittances;
+
+-- What was decided on a claim payment before it was decided again; version 1 is what was decided first.
+CREATE TABLE earlier_decisions (
+    book text COLLATE "C" NOT NULL,
+    remittance uuid NOT NULL,
+    line integer NOT NULL,
+    version integer NOT NULL CHECK (version > 0),
+    claim text,
+    decision text NOT NULL,
+    rule text NOT NULL,
+    evidence text NOT NULL,
+    entry_number bigint,
+    contractual bigint,
+    patient bigint,
+    denial bigint,
+    other_payer bigint,
+    suspense bigint,
+    replaced_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (book, remittance, line, version),
+    FOREIGN KEY (book, remittance, line) REFERENCES claim_payments (book, remittance, line),
+    FOREIGN KEY (book, entry_number) REFERENCES entries (book, number)
+);
+
+CREATE TRIGGER remittance_states_never_change BEFORE UPDATE OR DELETE OR TRUNCATE ON remittance_states
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+ALTER TABLE remittance_states ENABLE ALWAYS TRIGGER remittance_states_never_change;
+CREATE TRIGGER earlier_decisions_never_change BEFORE UPDATE OR DELETE OR TRUNCATE ON earlier_decisions
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+ALTER TABLE earlier_decisions ENABLE ALWAYS TRIGGER earlier_decisions_never_change;
+GRANT SELECT, INSERT ON remittance_states, earlier_decisions TO ledger_program;
+
 DROP VIEW ledger_reading.claim_payments;
 DO $$
 DECLARE
     relation text;
 BEGIN
-    FOREACH relation IN ARRAY ARRAY['claim_payments'] LOOP
+    FOREACH relation IN ARRAY ARRAY['claim_payments', 'remittance_states', 'earlier_decisions'] LOOP
         EXECUTE format(
             'CREATE VIEW ledger_reading.%1$I WITH (security_barrier) AS SELECT * FROM %2$I.%1$I '
             'WHERE book IN (SELECT book FROM %2$I.reader_books WHERE login = session_user)',

@@ -22,6 +22,7 @@ from reconciliation.bank.schema import (
     deposits,
 )
 from reconciliation.schema import deliveries, remittances
+from reconciliation.states import changing
 from reconciliation.worklist import store as worklist
 from reconciliation.worklist.item import Change, Event
 
@@ -82,9 +83,9 @@ _UNAPPLIED = text("""
 _ADD_APPLIED = text("""
     UPDATE remittances SET applied = applied + :amount WHERE book = :book AND id = :remittance
 """)
-_RELEASE = text("""
+_RELEASE = changing("""
     UPDATE remittances SET state = 'settling', reason = ''
-    WHERE book = :book AND id = :remittance AND state IN ('waiting', 'settling') RETURNING sha256
+    WHERE book = :book AND id = :remittance AND state IN ('waiting', 'settling')
 """)
 _REOPEN = text("""
     UPDATE deliveries SET finished_at = NULL WHERE book = :book AND sha256 = :sha256

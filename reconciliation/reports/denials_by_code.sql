@@ -3,6 +3,10 @@
 -- In psql, set these first:
 -- \set book 'main'
 -- \set as_of '2026-03-31'
+-- \set as_known_at '9223372036854775807'
+-- \set as_known_until 'infinity'
+-- An entry at or beyond the head means all that is recorded; ledger/accounts/known_at.sql finds the entry of a time. Known of
+-- denials is what was said before as_known_until: what is known at an entry was said before the next one was recorded.
 -- Amounts are whole minor units (cents). refused is what each denial last left open, told once by how the denial stands:
 -- refused = waiting + under_appeal + overturned + absorbed + recovered + taken_back. under_appeal is appealed or sent again,
 -- before or after it was absorbed. still_open is what is open of those that are neither paid nor absorbed, as was last said.
@@ -25,6 +29,7 @@ WITH lives AS (
         ) AS refused
     FROM denials AS d
     WHERE d.book = :'book' AND d.effective_date <= CAST(:'as_of' AS date)
+        AND d.said_at < CAST(:'as_known_until' AS timestamptz)
 ), losses AS (
     SELECT
         p.item AS claim,
@@ -49,6 +54,7 @@ WITH lives AS (
         WHERE m.book = p.book AND m.entry_number = p.entry_number AND m.account LIKE 'Assets:Receivable:Insurer:%' LIMIT 1
     ) AS owed ON true
     WHERE p.book = :'book' AND p.effective_date <= CAST(:'as_of' AS date)
+        AND p.entry_number <= CAST(:'as_known_at' AS bigint)
         AND (
             p.account = 'Expenses:DenialsAbsorbed'
             OR (p.account > 'Expenses:DenialsAbsorbed:' AND p.account < 'Expenses:DenialsAbsorbed;')

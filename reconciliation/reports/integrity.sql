@@ -53,6 +53,18 @@ SELECT 'paid_equals_posted_and_suspended', r.book, CAST(r.id AS text), CAST(r.pa
 FROM remittances AS r
 WHERE r.state = 'settled' AND r.paid IS DISTINCT FROM r.posted + r.suspended
 UNION ALL
+-- A remittance stands as was said of it last.
+SELECT 'remittance_as_its_history_says', r.book, CAST(r.id AS text),
+    coalesce(last.state || ' ' || coalesce(last.payer, '-') || ' ' || last.posted || ' ' || last.suspended, 'nothing said'),
+    r.state || ' ' || coalesce(r.payer, '-') || ' ' || r.posted || ' ' || r.suspended
+FROM remittances AS r
+LEFT JOIN LATERAL (
+    SELECT * FROM remittance_states AS s
+    WHERE s.book = r.book AND s.remittance = r.id ORDER BY s.version DESC LIMIT 1
+) AS last ON true
+WHERE (r.state, r.payer, r.posted, r.suspended, r.settled_claim_count)
+    IS DISTINCT FROM (last.state, last.payer, last.posted, last.suspended, last.settled_claim_count)
+UNION ALL
 -- Every cent between what was charged and what was paid for a claim is in a bucket, where the buckets are known.
 SELECT 'adjusted_to_what_was_paid', c.book, c.remittance || ' ' || c.line, CAST(c.paid AS text),
     CAST(c.charge - c.contractual - c.patient - c.denial - c.other_payer - c.suspense AS text)

@@ -2,7 +2,10 @@
 -- In psql, set these first:
 -- \set book 'main'
 -- \set as_of '2026-03-31'
--- Payments dated up to the day, as they stand now; one without a readable date counts on the day (UTC) it was received.
+-- \set as_known_until 'infinity'
+-- Known is what was recorded before as_known_until, a time. How remittances stood before version 0015 of the database is not
+-- kept: ask of no time before the last that remittance_states has from_before.
+-- Payments dated up to the day, as they stood then; one without a readable date counts on the day (UTC) it was received.
 -- Amounts are whole minor units (cents): received = posted + suspended + quarantined + waiting + settling. A duplicate is
 -- counted and not received again. provider_level is what PLB took off (positive) or added, of what is posted.
 -- Of claim payments that were decided, charged (CLP03) = contractual + patient + denial + other_payer + suspense + sorted_paid
@@ -12,10 +15,24 @@
 -- charge, adjustments and paid amount do not explain, claim payment by claim payment, without signs: zero.
 WITH told AS (
     SELECT
-        r.*,
-        coalesce(r.payer, nullif(r.payer_name, ''), r.signed_by) AS told_by,
+        r.id,
+        r.currency,
+        r.claim_count,
+        r.paid,
+        stood.state,
+        stood.posted,
+        stood.suspended,
+        stood.settled_claim_count,
+        coalesce(stood.payer, nullif(r.payer_name, ''), r.signed_by) AS told_by,
         to_char(coalesce(r.payment_date, CAST(r.received_at AT TIME ZONE 'UTC' AS date)), 'YYYY-MM') AS month
     FROM remittances AS r
+    JOIN LATERAL (
+        SELECT * FROM remittance_states AS s
+        WHERE s.book = r.book AND s.remittance = r.id
+            AND s.known_at < CAST(:'as_known_until' AS timestamptz)
+        ORDER BY s.version DESC
+        LIMIT 1
+    ) AS stood ON true
     WHERE r.book = :'book'
         AND coalesce(r.payment_date, CAST(r.received_at AT TIME ZONE 'UTC' AS date)) <= CAST(:'as_of' AS date)
 ), levels AS (
@@ -23,6 +40,26 @@ WITH told AS (
     FROM provider_level_adjustments
     WHERE book = :'book'
     GROUP BY remittance
+), replaced AS (
+    -- What was decided then of what was decided again since.
+    SELECT DISTINCT ON (remittance, line) *
+    FROM earlier_decisions
+    WHERE book = :'book' AND replaced_at >= CAST(:'as_known_until' AS timestamptz)
+    ORDER BY remittance, line, version
+), decided AS (
+    SELECT
+        c.remittance,
+        c.charge,
+        c.paid,
+        CASE WHEN e.version IS NULL THEN c.contractual ELSE e.contractual END AS contractual,
+        CASE WHEN e.version IS NULL THEN c.patient ELSE e.patient END AS patient,
+        CASE WHEN e.version IS NULL THEN c.denial ELSE e.denial END AS denial,
+        CASE WHEN e.version IS NULL THEN c.other_payer ELSE e.other_payer END AS other_payer,
+        CASE WHEN e.version IS NULL THEN c.suspense ELSE e.suspense END AS suspense
+    FROM told AS t
+    -- Large remittances are settled in the order of their claims.
+    JOIN claim_payments AS c ON c.book = :'book' AND c.remittance = t.id AND c.line <= t.settled_claim_count
+    LEFT JOIN replaced AS e ON e.remittance = c.remittance AND e.line = c.line
 ), claims AS (
     SELECT
         remittance,
@@ -37,8 +74,7 @@ WITH told AS (
         sum(paid) FILTER (WHERE contractual IS NULL) AS unsorted_paid,
         sum(paid) AS claims_paid,
         sum(abs(charge - contractual - patient - denial - other_payer - suspense - paid)) AS difference
-    FROM claim_payments
-    WHERE book = :'book'
+    FROM decided
     GROUP BY remittance
 )
 SELECT
@@ -54,7 +90,7 @@ SELECT
     coalesce(sum(t.paid) FILTER (WHERE t.state = 'quarantined'), 0) AS quarantined,
     coalesce(sum(t.paid) FILTER (WHERE t.state = 'waiting'), 0) AS waiting,
     coalesce(sum(t.paid - t.posted - t.suspended) FILTER (WHERE t.state = 'settling'), 0) AS settling,
-    coalesce(sum(l.amount) FILTER (WHERE t.state IN ('settled', 'settling')), 0) AS provider_level,
+    coalesce(sum(l.amount) FILTER (WHERE t.state = 'settled'), 0) AS provider_level,
     coalesce(sum(c.charged), 0) AS charged,
     coalesce(sum(c.contractual), 0) AS contractual,
     coalesce(sum(c.patient), 0) AS patient,

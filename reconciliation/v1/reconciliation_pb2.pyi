@@ -999,20 +999,32 @@ class GetRemittanceSummaryRequest(_message.Message):
 
     BOOK_FIELD_NUMBER: _builtins.int
     AS_OF_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_TIME_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_NUMBER_FIELD_NUMBER: _builtins.int
     book: _builtins.str
     as_of: _builtins.str
-    """Payments dated up to this day, YYYY-MM-DD, as they stand now."""
+    """Payments dated up to this day, YYYY-MM-DD."""
+    as_known_at_number: _builtins.int
+    """Up to this entry, with all that was recorded before the next one; 0 is before the first."""
+    @_builtins.property
+    def as_known_at_time(self) -> _timestamp_pb2.Timestamp:
+        """Recorded at or before this time; not in the future."""
+
     def __init__(
         self,
         *,
         book: _builtins.str = ...,
         as_of: _builtins.str = ...,
+        as_known_at_time: _timestamp_pb2.Timestamp | None = ...,
+        as_known_at_number: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at", "as_known_at_number", b"as_known_at_number", "as_known_at_time", b"as_known_at_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "book", b"book"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at", "as_known_at_number", b"as_known_at_number", "as_known_at_time", b"as_known_at_time", "as_of", b"as_of", "book", b"book"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_as_known_at: _TypeAlias = _typing.Literal["as_known_at_time", "as_known_at_number"]  # noqa: Y015
+    _WhichOneofArgType_as_known_at: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_as_known_at) -> _WhichOneofReturnType_as_known_at | None: ...
 
 Global___GetRemittanceSummaryRequest: _TypeAlias = GetRemittanceSummaryRequest  # noqa: Y015
 
@@ -1022,6 +1034,11 @@ class GetRemittanceSummaryResponse(_message.Message):
 
     ROWS_FIELD_NUMBER: _builtins.int
     TOTALS_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_NUMBER_FIELD_NUMBER: _builtins.int
+    as_known_at_number: _builtins.int
+    """The last entry that the answer knows of. Asked with it once another entry is recorded, the same question has the same
+    answer for ever.
+    """
     @_builtins.property
     def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___RemittanceSummaryRow]: ...
     @_builtins.property
@@ -1033,10 +1050,11 @@ class GetRemittanceSummaryResponse(_message.Message):
         *,
         rows: _abc.Iterable[Global___RemittanceSummaryRow] | None = ...,
         totals: _abc.Iterable[Global___RemittanceSummaryRow] | None = ...,
+        as_known_at_number: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["rows", b"rows", "totals", b"totals"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_known_at_number", b"as_known_at_number", "rows", b"rows", "totals", b"totals"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1183,12 +1201,20 @@ class GetAutomaticRateRequest(_message.Message):
     BOOK_FIELD_NUMBER: _builtins.int
     AS_OF_FIELD_NUMBER: _builtins.int
     GROUP_BY_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_TIME_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_NUMBER_FIELD_NUMBER: _builtins.int
     book: _builtins.str
     as_of: _builtins.str
-    """Payments dated up to this day, YYYY-MM-DD, as they stand now."""
+    """Payments dated up to this day, YYYY-MM-DD."""
+    as_known_at_number: _builtins.int
+    """Up to this entry, with all that was recorded before the next one; 0 is before the first."""
     @_builtins.property
     def group_by(self) -> _containers.RepeatedScalarFieldContainer[Global___RateGroup.ValueType]:
         """Rows for each of these together, each named once. Empty: by payer and month."""
+
+    @_builtins.property
+    def as_known_at_time(self) -> _timestamp_pb2.Timestamp:
+        """Recorded at or before this time; not in the future."""
 
     def __init__(
         self,
@@ -1196,12 +1222,16 @@ class GetAutomaticRateRequest(_message.Message):
         book: _builtins.str = ...,
         as_of: _builtins.str = ...,
         group_by: _abc.Iterable[Global___RateGroup.ValueType] | None = ...,
+        as_known_at_time: _timestamp_pb2.Timestamp | None = ...,
+        as_known_at_number: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at", "as_known_at_number", b"as_known_at_number", "as_known_at_time", b"as_known_at_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "book", b"book", "group_by", b"group_by"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at", "as_known_at_number", b"as_known_at_number", "as_known_at_time", b"as_known_at_time", "as_of", b"as_of", "book", b"book", "group_by", b"group_by"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_as_known_at: _TypeAlias = _typing.Literal["as_known_at_time", "as_known_at_number"]  # noqa: Y015
+    _WhichOneofArgType_as_known_at: _TypeAlias = _typing.Literal["as_known_at", b"as_known_at"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_as_known_at) -> _WhichOneofReturnType_as_known_at | None: ...
 
 Global___GetAutomaticRateRequest: _TypeAlias = GetAutomaticRateRequest  # noqa: Y015
 
@@ -1211,6 +1241,11 @@ class GetAutomaticRateResponse(_message.Message):
 
     ROWS_FIELD_NUMBER: _builtins.int
     TOTALS_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_NUMBER_FIELD_NUMBER: _builtins.int
+    as_known_at_number: _builtins.int
+    """The last entry that the answer knows of. Asked with it once another entry is recorded, the same question has the same
+    answer for ever.
+    """
     @_builtins.property
     def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___AutomaticRateRow]: ...
     @_builtins.property
@@ -1222,10 +1257,11 @@ class GetAutomaticRateResponse(_message.Message):
         *,
         rows: _abc.Iterable[Global___AutomaticRateRow] | None = ...,
         totals: _abc.Iterable[Global___AutomaticRateRow] | None = ...,
+        as_known_at_number: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["rows", b"rows", "totals", b"totals"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_known_at_number", b"as_known_at_number", "rows", b"rows", "totals", b"totals"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
