@@ -15,7 +15,7 @@ from ledger.postings import store as books
 from ledger.postings.entry import Kind
 from ledger.postings.item import Item
 from ledger.postings.open_items import last_of_items, last_of_kind, touched_since
-from reconciliation import denial_store
+from reconciliation import carrying, denial_store
 from reconciliation.chunk import Chunk
 from reconciliation.denials import State
 from reconciliation.reasons import ExceptionReason
@@ -92,8 +92,13 @@ class Sweep:
                 waiting = set((await connection.execute(_CLAIMS, asked)).scalars())
                 head, touched = await touched_since(connection, name, self._seen.get(name, 0), waiting)
                 found = await _settled(connection, name, touched) if touched else {}
+                carried = await carrying.untrue(connection, name, self._seen.get(name, 0))
             if found:
                 await _close_all(database, name, touched)
+            if carried:
+                async with journal.posting(database, name) as (posting, _):
+                    again = await carrying.untrue(posting, name, self._seen.get(name, 0))
+                    await carrying.make_true(posting, name, again)
             self._seen[name] = head
 
 

@@ -117,6 +117,7 @@ def exception(row: Row[Any]) -> pb.Exception:
         opened_at=wire.moment(row.opened_at),
         owner=row.owner or "",
         deposit=str(row.deposit or ""),
+        since=wire.day(row.since) if row.since else "",
     )
 
 

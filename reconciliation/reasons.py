@@ -54,6 +54,7 @@ class ExceptionReason(StrEnum):
     REFUSED_BY_BOOKS = "refused_by_books"
     PAYEE_UNKNOWN = "payee_unknown"
     TAKEBACK_UNEXPLAINED = "takeback_unexplained"
+    FORWARD_BALANCE_OPEN = "forward_balance_open"
     DEPOSIT_MISSING = "deposit_missing"
     DEPOSIT_DIFFERS = "deposit_differs"
     UNAPPLIED_CASH = "unapplied_cash"

@@ -184,6 +184,16 @@ exceptions = Table(
     column("opened_at", _moment),
     column("closed_at", _moment, null=True),
     column("deposit", Uuid, null=True),
+    column("since", Date, null=True),
+)
+
+forward_balances = Table(
+    "forward_balances",
+    metadata,
+    column("book", Text, key=True),
+    column("account", Text, key=True),
+    column("item", Text, key=True),
+    column("exception", Uuid),
 )
 
 exception_events = Table(

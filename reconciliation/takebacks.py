@@ -11,7 +11,7 @@ from uuid import NAMESPACE_OID, uuid5
 from ledger.accounts import chart
 from ledger.postings import store as books
 from ledger.postings.open_items import standing
-from reconciliation import store
+from reconciliation import carrying, store
 from reconciliation.amounts import minor_units
 from reconciliation.chunk import Chunk, exception, post
 from reconciliation.payment import Raised
@@ -25,6 +25,7 @@ async def adjust_payment(chunk: Chunk, provider_level: Sequence[ProviderLevelAdj
         return 0
     claims = await _claims(chunk, {one.reference for one in provider_level if one.reference})
     open_ = await _standing(chunk, claims, provider_level)
+    before = dict(open_)
     decided = []
     for n, one in enumerate(provider_level, 1):
         settled = adjust(chunk.payment, n, one, open_, claims.get(one.reference))
@@ -37,6 +38,8 @@ async def adjust_payment(chunk: Chunk, provider_level: Sequence[ProviderLevelAdj
     raised = [_exception(chunk, n, why) for n, _, settled in decided for why in settled.raised]
     await store.add_exceptions(chunk.connection, raised, chunk.actor)
     await _unexplained(chunk, decided, open_, numbers)
+    by = {place: numbers[f"PLB:{n}"] for n, _, settled in decided for place, _ in settled.moved}
+    await carrying.follow(chunk, before, open_, by)
     chunk.follow(settled.entry for _, _, settled in decided)
     chunk.suspended += sum(settled.suspended for _, _, settled in decided)
     return sum(minor_units(one.amount, chunk.payment.currency) for one in provider_level)

@@ -43,7 +43,7 @@ _FIRST = file(
         "EFT1",
         claim(EARLY, "150.00", "100.00", _SHARE, control="P1"),
         claim(LATE, "150.00", "100.00", _SHARE, control="P2"),
-        plb(("WO", "REF1", "10.00"), ("L6", "REF2", "-10.00")),
+        plb(("WO", "REF1", "10.00"), ("FB", "REF2", "-10.00")),
     )
 )
 _TAKEN_BACK = file(

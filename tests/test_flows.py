@@ -163,7 +163,9 @@ def test_open_balances_are_listed_until_they_close(books: Ledger) -> None:
     deliver(books, file(remittance("-53.00", "EFT2", closing)), books.book)
     assert open_balances(books, "AETNA") == []
     waiting = books.reconciliation.ListExceptions(pb.ListExceptionsRequest(book=books.book)).exceptions
-    assert [one.reason for one in waiting] == [pb.EXCEPTION_REASON_NEGATIVE_PAYMENT]
+    reasons = [one.reason for one in waiting]
+    assert reasons == [pb.EXCEPTION_REASON_FORWARD_BALANCE_OPEN, pb.EXCEPTION_REASON_NEGATIVE_PAYMENT]
+    assert (waiting[0].amount.minor_units, waiting[0].detail.split()[-1]) == (500, "F2"), "CIGNA's is open still"
 
 
 def test_more_is_taken_than_was_carried(books: Ledger) -> None:

@@ -54,7 +54,7 @@ def test_every_fate_happens_even_in_a_small_world(small: Case) -> None:
     for fate in ("id missing", "id cut short", "id in small letters", "id garbled", "foreign", "secondary"):
         assert fates[fate], fate
     looks = {one.look for file in small.files for one in file.remittances}
-    assert looks == {"", "UNBALANCED", "TRACE_REUSED"}
+    assert looks == {"", "UNBALANCED", "TRACE_REUSED", "FORWARD_BALANCE_OPEN"}
     assert any(file.again for file in small.files)
     assert any(one.state == "DUPLICATE" for file in small.files for one in file.remittances)
     assert {line.oddity for line in small.deposits} > {"late", "early", "different", "split"}

@@ -55,6 +55,7 @@ PROGRAM = {
         " contractual patient denial other_payer suspense"
     ),
     "remittance_states": "si",
+    "forward_balances": "si",
     "earlier_decisions": "si",
     "provider_level_adjustments": "si",
     "exceptions": "si closed_at",

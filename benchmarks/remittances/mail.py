@@ -63,7 +63,9 @@ class File:
 
 def arriving(world: World, rates: Rates, courses: Sequence[Course], size: int) -> Iterator[File]:
     """The files in the order of their arrival; a remittance has about `size` claims."""
-    rounds = [*_Post(world, rates, courses, size).rounds()]
+    post = _Post(world, rates, courses, size)
+    rounds = [[*payments] for payments in post.rounds()]
+    rounds = [[post.as_it_ends(one) for one in payments] for payments in rounds]
     remittances = [one for payments in rounds for one in payments]
     draw = Random(f"mail {world.seed}")
     marked = {name: _drawn(draw, rates, name, remittances) for name in ("unbalanced", "trace_reused")}
@@ -79,7 +81,7 @@ def arriving(world: World, rates: Rates, courses: Sequence[Course], size: int) -
         if place in repeated["same_bytes"]:
             yield replace(file, again=True)
         if place in repeated["reenveloped"]:
-            yield _file([replace(one, state="DUPLICATE") for one in payments], next(numbers))
+            yield _file([replace(one, state="DUPLICATE", look="") for one in payments], next(numbers))
 
 
 def _drawn(draw: Random, rates: Rates, name: str, among: Sequence[object]) -> set[object]:
@@ -117,6 +119,8 @@ class _Carried:
     reference: str
     cents: int
     hops: int
+    since: str
+    """The trace of the payment that carried it first, under whatever reference; empty until it has one."""
 
 
 class _Post:
@@ -145,6 +149,11 @@ class _Post:
                 if payments := [*self._of(payer, number)]:
                     yield payments
             number += 1
+
+    def as_it_ends(self, one: Remittance) -> Remittance:
+        """Somebody must look at the payment that first carried what no later one has taken in."""
+        is_open = one.trace in {carried.since for carried in self._carried.values()}
+        return replace(one, look="FORWARD_BALANCE_OPEN") if is_open else one
 
     def _of(self, payer: Payer, number: int) -> Iterator[Remittance]:
         """The payer's remittances of a round: balances carried alone, then the usual one."""
@@ -185,6 +194,8 @@ class _Post:
         net = sum(one.answer.paid for one in written) - sum(cents for _, _, cents in pairs)
         pairs += self._forwarded(payer, net)
         trace = f"{payer.number}{next(self._traces):07}"
+        if (carried := self._carried.get(payer.code)) and not carried.since:
+            carried.since = trace
         day = FIRST_PAYMENT + timedelta(number // ROUNDS_A_DAY)
         return Remittance(payer, trace, day, written, tuple(pairs), _effect(payer, pairs))
 
@@ -196,7 +207,8 @@ class _Post:
             net -= carried.cents
         if net < 0:
             hops = max(carried.hops - 1, 0) if carried else self._draw.randrange(_HOPS)
-            self._carried[payer.code] = _Carried(f"FB{next(self._traces)}", -net, hops)
+            since = carried.since if carried else ""
+            self._carried[payer.code] = _Carried(f"FB{next(self._traces)}", -net, hops, since)
             yield "FB", self._carried[payer.code].reference, net
 
 

@@ -53,6 +53,21 @@ SELECT 'paid_equals_posted_and_suspended', r.book, CAST(r.id AS text), CAST(r.pa
 FROM remittances AS r
 WHERE r.state = 'settled' AND r.paid IS DISTINCT FROM r.posted + r.suspended
 UNION ALL
+-- What a payer carries forward belongs to an item of the worklist.
+SELECT 'carried_forward_has_its_item', c.book, c.account || ' ' || c.item, 'an item', 'none'
+FROM (
+    SELECT book, account, item FROM postings
+    WHERE account LIKE 'Liabilities:ForwardBalances:%' GROUP BY book, account, item HAVING sum(amount) < 0
+) AS c
+WHERE EXISTS (
+        SELECT FROM provider_level_adjustments AS a
+        WHERE a.book = c.book AND a.account = c.account AND a.amount < 0
+            AND c.item IN (a.reference, a.remittance || ':PLB:' || a.line)
+    )
+    AND NOT EXISTS (
+        SELECT FROM forward_balances AS f WHERE f.book = c.book AND f.account = c.account AND f.item = c.item
+    )
+UNION ALL
 -- A remittance stands as was said of it last.
 SELECT 'remittance_as_its_history_says', r.book, CAST(r.id AS text),
     coalesce(last.state || ' ' || coalesce(last.payer, '-') || ' ' || last.posted || ' ' || last.suspended, 'nothing said'),

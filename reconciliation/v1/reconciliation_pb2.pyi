@@ -136,6 +136,8 @@ class _ExceptionReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Excep
     """It pays somebody whom the book does not know as itself (N1*PE)."""
     EXCEPTION_REASON_TAKEBACK_UNEXPLAINED: _ExceptionReason.ValueType  # 31
     """Money is taken off a payment under a reference that nothing is open for."""
+    EXCEPTION_REASON_FORWARD_BALANCE_OPEN: _ExceptionReason.ValueType  # 240
+    """A payer carries a balance forward, and takes it off a later payment (PLB FB)."""
     EXCEPTION_REASON_DEPOSIT_MISSING: _ExceptionReason.ValueType  # 170
     """The bank has told of all days until long after the payment, and the money is not there."""
     EXCEPTION_REASON_DEPOSIT_DIFFERS: _ExceptionReason.ValueType  # 171
@@ -178,6 +180,8 @@ EXCEPTION_REASON_PAYEE_UNKNOWN: ExceptionReason.ValueType  # 30
 """It pays somebody whom the book does not know as itself (N1*PE)."""
 EXCEPTION_REASON_TAKEBACK_UNEXPLAINED: ExceptionReason.ValueType  # 31
 """Money is taken off a payment under a reference that nothing is open for."""
+EXCEPTION_REASON_FORWARD_BALANCE_OPEN: ExceptionReason.ValueType  # 240
+"""A payer carries a balance forward, and takes it off a later payment (PLB FB)."""
 EXCEPTION_REASON_DEPOSIT_MISSING: ExceptionReason.ValueType  # 170
 """The bank has told of all days until long after the payment, and the money is not there."""
 EXCEPTION_REASON_DEPOSIT_DIFFERS: ExceptionReason.ValueType  # 171
@@ -455,6 +459,7 @@ class Exception(_message.Message):
     OPENED_AT_FIELD_NUMBER: _builtins.int
     OWNER_FIELD_NUMBER: _builtins.int
     DEPOSIT_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     remittance: _builtins.str
     line: _builtins.int
@@ -467,6 +472,8 @@ class Exception(_message.Message):
     owner: _builtins.str
     deposit: _builtins.str
     """The deposit that it is about; empty where it is about a remittance alone."""
+    since: _builtins.str
+    """The day from which its age counts, YYYY-MM-DD; empty where that is the day on which it was opened."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """The money at stake."""
@@ -487,10 +494,11 @@ class Exception(_message.Message):
         opened_at: _timestamp_pb2.Timestamp | None = ...,
         owner: _builtins.str = ...,
         deposit: _builtins.str = ...,
+        since: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "opened_at", b"opened_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "claim", b"claim", "claim_as_sent", b"claim_as_sent", "deposit", b"deposit", "detail", b"detail", "id", b"id", "line", b"line", "opened_at", b"opened_at", "owner", b"owner", "reason", b"reason", "remittance", b"remittance"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "claim", b"claim", "claim_as_sent", b"claim_as_sent", "deposit", b"deposit", "detail", b"detail", "id", b"id", "line", b"line", "opened_at", b"opened_at", "owner", b"owner", "reason", b"reason", "remittance", b"remittance", "since", b"since"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -103,7 +103,7 @@ class Item(_message.Message):
     version: _builtins.int
     """1 as it was opened; every change makes the next."""
     age_days: _builtins.int
-    """Days (UTC) from its opening to the day asked about; 0 where none is."""
+    """Days (UTC) from its opening, or from the day since which it is at stake, to the day asked about; 0 where none is."""
     @_builtins.property
     def exception(self) -> _reconciliation_pb2.Exception:
         """Why a person must look, at what, and whose it is."""

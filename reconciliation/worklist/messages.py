@@ -48,7 +48,7 @@ def _old_enough(request: pb.ListItemsRequest, day: date | None) -> list[ColumnEl
     if day is None:
         raise FieldMissing("as_of is required where an age is asked for", field="as_of")
     opened = func.date(func.timezone("UTC", exceptions.c.opened_at))
-    return [literal(day) - opened >= days]
+    return [literal(day) - func.coalesce(exceptions.c.since, opened) >= days]
 
 
 def _large_enough(request: pb.ListItemsRequest) -> list[ColumnElement[bool]]:
@@ -80,7 +80,7 @@ def item(row: Row[Any], day: date | None) -> pb.Item:
         trace=row.trace,
         state=pb.ITEM_STATE_OPEN if row.closed_at is None else pb.ITEM_STATE_CLOSED,
         version=row.version,
-        age_days=max((day - row.opened_at.astimezone(UTC).date()).days, 0) if day else 0,
+        age_days=max((day - (row.since or row.opened_at.astimezone(UTC).date())).days, 0) if day else 0,
     )
 
 
