@@ -8,7 +8,9 @@ from reconciliation.remittance import ClaimPayment, RemittanceOpened, read
 from reconciliation.turns import parts
 
 CHUNK = 1_000
-"""Claim payments that settle in one database transaction."""
+"""A remittance of so many claim payments settles in one database transaction."""
+PORTION = 250
+"""One of more settles in chunks of so many: who posts to the book meanwhile waits for a part of a batch."""
 
 
 class Claims:
@@ -19,11 +21,11 @@ class Claims:
         self._events = read(parts(file))
         self._index = 0
 
-    def chunks(self, index: int) -> Iterator[list[ClaimPayment]]:
-        """Those of one remittance, so many at a time; one empty list where it has none."""
-        of_remittance = self._of(index)
-        yield list(islice(of_remittance, CHUNK))
-        while chunk := list(islice(of_remittance, CHUNK)):
+    def chunks(self, index: int, count: int) -> Iterator[list[ClaimPayment]]:
+        """Those of one remittance, which has `count`, in their chunks; one empty list where it has none."""
+        of_remittance, size = self._of(index), CHUNK if count <= CHUNK else PORTION
+        yield list(islice(of_remittance, size))
+        while chunk := list(islice(of_remittance, size)):
             yield chunk
 
     def _of(self, index: int) -> Iterator[ClaimPayment]:

@@ -1,8 +1,8 @@
 """Takes a file in: keeps its bytes, reads it twice, settles each remittance wholly and once, or not at all.
 
 First the whole file is surveyed, because a fault at its end makes all of an interchange doubtful. Then each
-remittance is settled: up to 1,000 claims in one database transaction, more in atomic chunks that any later run
-takes up where the last one stopped. A file that comes again posts nothing twice, and what waits in suspense is
+remittance is settled: up to 1,000 claims in one database transaction, more in atomic chunks of 250 that any later
+run takes up where the last one stopped. A file that comes again posts nothing twice, and what waits in suspense is
 looked for once more.
 """
 
@@ -257,7 +257,7 @@ class _Arrived:
 
     async def _settle(self) -> None:
         start = 0
-        chunks = self._claims.chunks(self._survey.index)
+        chunks = self._claims.chunks(self._survey.index, self._survey.claim_count)
         while (claims := await asyncio.to_thread(next_in_turn, chunks)) is not None:
             last = start + len(claims) >= self._survey.claim_count
             if not await self._settle_chunk(claims, start, last=last):

@@ -20,6 +20,7 @@ from test_remittances import check_sound, everything, exceptions, got
 
 from ledger.postings import journal
 from ledger.v1 import accounts_pb2 as accounts
+from reconciliation.claims import PORTION
 from reconciliation.v1 import reconciliation_pb2 as pb
 
 SHARE = "CO-45 30.00, PR-3 20.00"
@@ -355,7 +356,7 @@ def test_what_the_books_refused_settles_once_they_take_it(server: Ledger) -> Non
 # --- large remittances and crashes --------------------------------------------------------------------
 
 
-LARGE = 2_500
+LARGE = 5 * PORTION
 OURS = range(0, LARGE, 50)
 """Lines of the large remittance that pay a claim of the books; the others wait in suspense."""
 INGEST = """
@@ -373,7 +374,7 @@ asyncio.run(run(*sys.argv[1:]))
 
 
 def large() -> bytes:
-    """2,500 claims, 100.00 each."""
+    """So many claims, 100.00 each."""
     loops = [paid(f"C{number}", f"PCN{number}") for number in range(LARGE)]
     return file(payment("LARGE", *loops, amount=f"{LARGE}00.00"))
 
@@ -476,7 +477,7 @@ def test_a_killed_program_is_finished_at_the_next_start(
     """kill -9 before the first chunk, after one and after two; then a server starts and does the rest."""
     books = opened(ledger, "large", [f"C{number}" for number in OURS])
     killed_after(books, large_file, chunks)
-    check_half_settled(books, chunks * 1000)
+    check_half_settled(books, chunks * PORTION)
     with serving.serving(loop, books.url):
         eventually(lambda: not unfinished(books), "the file is settled")
     check_settled_once(books)
@@ -493,7 +494,7 @@ def test_a_half_settled_file_that_comes_again_while_it_is_resumed(
         turnstile.open()
         time.sleep(0.05)
     (found,) = everything(books)
-    assert found.settled_claim_count in {1000, 2000, 2500}
+    assert found.settled_claim_count in {*range(PORTION, LARGE, PORTION), LARGE}
     with serving.serving(loop, books.url) as second:
         data = large_file.read_bytes()
         calls = [lambda each=each: deliver(each, data, "large") for each in (books, second, books)]
