@@ -12,7 +12,7 @@ from sqlalchemy import Row, text
 
 from ledger.postings.entry import PostedEntry
 from reconciliation.chunk import Chunk
-from reconciliation.originals import originals
+from reconciliation.originals import name_of, originals
 from reconciliation.payment import REVERSAL, Payment
 from reconciliation.remittance import ClaimPayment
 from reconciliation.reversal import negated, taken_back
@@ -46,8 +46,9 @@ async def take_back(chunk: Chunk, claims: Sequence[ClaimPayment]) -> None:
 
 async def _take_back(chunk: Chunk, row: Row[Any]) -> None:
     connection, book, payer = chunk.connection, chunk.head.book, chunk.payment.payer
-    found = await originals(connection, book, chunk.signed_by, payer, row.payer_control_number, row.claim_as_sent)
-    fitting = [one for one in negated(row.paid or 0, row.charge, found) if not one.suspended]
+    name = name_of(row)
+    found = await originals(connection, book, chunk.signed_by, payer, [name])
+    fitting = [one for one in negated(row.paid or 0, row.charge, found[name]) if not one.suspended]
     waits = await waited(chunk, row)
     if len(fitting) != 1 or waits is False:
         return

@@ -19,10 +19,12 @@ from ledger.postings.batch import Head, Posted, Request, Submission
 from ledger.postings.commands import Post
 from ledger.postings.entry import JournalEntry
 from ledger.postings.item import Item
+from ledger.postings.memory import Memory
 from reconciliation import code_store, covering
 from reconciliation.coverage import ALONE, Coverage
 from reconciliation.gathering import gathered
 from reconciliation.matching import Known
+from reconciliation.originals import Name
 from reconciliation.payment import Original, Payment, Raised, Settlement
 from reconciliation.remittance import ClaimPayment
 
@@ -43,7 +45,11 @@ class Decided:
 
 @dataclass(slots=True)
 class Chunk:
-    """Where a chunk is settled: the open database transaction and what is known of the payment."""
+    """Where a chunk is settled: the open database transaction and what is known of the payment.
+
+    `memory` is what its batches have met of the books, `decided` are the names of payments that were decided;
+    `uncertain` are claims on which that was done since their coverage was read, which it may have changed.
+    """
 
     connection: AsyncConnection
     head: Head
@@ -55,6 +61,9 @@ class Chunk:
     coverages: dict[str, Coverage] = field(default_factory=dict)
     pending: list[Decided] = field(default_factory=list)
     suspended: int = 0
+    memory: Memory = field(default_factory=Memory)
+    decided: set[Name] = field(default_factory=set)
+    uncertain: set[str] = field(default_factory=set)
 
     @property
     def remittance(self) -> UUID:
@@ -83,15 +92,16 @@ async def chunk_of(
     """Where claims of a remittance are settled: on the payment's day, or on the first open day after it."""
     name, day = payer or remittance.signed_by, remittance.payment_date
     codes = await code_store.counting_for(connection, head.book, name, day, remittance.code_revision)
-    open_day = (await in_force(connection, head.book)).open_day(day)
+    periods = await in_force(connection, head.book)
     trace, currency = remittance.trace, remittance.currency
     return Chunk(
         connection=connection,
         head=head,
         actor=actor,
-        payment=Payment(str(remittance.id), name, trace, open_day, currency, codes=codes),
+        payment=Payment(str(remittance.id), name, trace, periods.open_day(day), currency, codes=codes),
         signed_by=remittance.signed_by,
         payer_known=payer is not None,
+        memory=Memory(head=head, periods=periods),
     )
 
 
@@ -125,7 +135,8 @@ async def _post_batch(chunk: Chunk, posting: Sequence[tuple[str, JournalEntry]])
     requests = [
         Request(chunk.actor, f"remittance:{chunk.payment.remittance}:{key}", Post(entry)) for key, entry in posting
     ]
-    chunk.head, [outcomes] = await journal.post(chunk.connection, chunk.head, [Submission(requests, atomic=True)])
+    submission = Submission(requests, atomic=True)
+    chunk.head, [outcomes] = await journal.post(chunk.connection, chunk.head, [submission], chunk.memory)
     numbers = {}
     for (key, _), outcome in zip(posting, outcomes, strict=True):
         if isinstance(outcome, Refusal):

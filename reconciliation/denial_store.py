@@ -27,6 +27,11 @@ _LATEST = text("""
     ORDER BY claim, payer LIMIT :most
 """)
 
+_OF_CLAIMS = text("""
+    SELECT DISTINCT ON (claim) * FROM denials
+    WHERE book = :book AND payer = :payer AND claim = ANY(CAST(:claims AS text[]))
+    ORDER BY claim, version DESC
+""")
 _DECIDED_SINCE = text("""
     SELECT DISTINCT d.claim
     FROM denials AS d
@@ -46,9 +51,7 @@ async def of_claims(
     connection: AsyncConnection, book: str, payer: str, claims: Collection[str]
 ) -> dict[str, Denial]:
     """How this payer's denials of these claims stand."""
-    wanted = select(denials).ext(distinct_on(denials.c.claim))
-    last = wanted.where(denials.c.book == book, denials.c.payer == payer, denials.c.claim.in_(claims))
-    rows = await connection.execute(last.order_by(denials.c.claim, denials.c.version.desc()))
+    rows = await connection.execute(_OF_CLAIMS, {"book": book, "payer": payer, "claims": [*claims]})
     return {row.claim: denial(row) for row in rows}
 
 

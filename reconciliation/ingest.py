@@ -270,8 +270,8 @@ class _Arrived:
         book = self._delivery.book
         async with settling(self._database, book) as (connection, head):
             before = await store.existing(connection, book, self.id)
-            if before is None or before.state == RemittanceState.QUARANTINED:
-                before = await self._open(connection, head)
+            if new := before is None or before.state == RemittanceState.QUARANTINED:
+                before = await self._open(connection, head, before)
             if before.state == RemittanceState.SETTLED:
                 return await self._match_again(connection, head, before, claims)
             if before.state != RemittanceState.SETTLING:
@@ -282,8 +282,9 @@ class _Arrived:
             added = await settle_chunk(chunk, claims, self._survey.provider_level if last else ())
             state = RemittanceState.SETTLED if last else RemittanceState.SETTLING
             await store.progress(connection, book, self.id, state, added)
-            refused = self._exception_id(ExceptionReason.REFUSED_BY_BOOKS)
-            await store.close_exception(connection, book, refused, "the books take it now", self._actor)
+            if not new:
+                refused = self._exception_id(ExceptionReason.REFUSED_BY_BOOKS)
+                await store.close_exception(connection, book, refused, "the books take it now", self._actor)
             if last:
                 self.reopened |= await meeting.settled(connection, chunk.head, chunk.actor, self.id)
         return not last
@@ -307,10 +308,11 @@ class _Arrived:
     async def _chunk(self, connection: AsyncConnection, head: Head, before: Row[Any], payer: str | None) -> Chunk:
         return await chunk_of(connection, head, before, payer, self._actor)
 
-    async def _open(self, connection: AsyncConnection, head: Head) -> Row[Any]:
+    async def _open(self, connection: AsyncConnection, head: Head, before: Row[Any] | None) -> Row[Any]:
         """Writes the remittance as one to settle now or once its money is there, or as what it repeats."""
         book, header = self._delivery.book, self._survey.header
-        await store.close_exceptions(connection, book, self.id, self._actor)
+        if before is not None:
+            await store.close_exceptions(connection, book, self.id, self._actor)
         repeated = await store.same_content(connection, book, self._survey.content_hash)
         reused = await store.same_trace(connection, book, signed_by(header), header.trace)
         payer = await _payer(connection, book, self._survey)
@@ -328,10 +330,8 @@ class _Arrived:
         else:
             row = await self._to_settle(connection, head, payer)
             raised = raised_by_header(self._survey, payer_known=payer is not None)
-        await store.put(connection, book, self.id, {**self._place(), **row, "payer": payer})
+        written = await store.put(connection, book, self.id, {**self._place(), **row, "payer": payer})
         await store.add_exceptions(connection, [self._exception(why) for why in raised], self._actor)
-        written = await store.existing(connection, book, self.id)
-        assert written is not None
         return written
 
     async def _to_settle(self, connection: AsyncConnection, head: Head, payer: str | None) -> dict[str, Any]:

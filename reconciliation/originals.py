@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Row, text
@@ -14,14 +14,21 @@ from ledger.postings.entry import PostedEntry
 from reconciliation.coverage import GIVEN_BACK, TAKEN_BACK, Move
 from reconciliation.payment import Original
 from reconciliation.reasons import Decision
+from reconciliation.remittance import ClaimPayment
 
 # Settled claim payments of the same sender that nothing has taken back yet: by control number, or where the
 # reversal has none, by the claim id as it was sent.
 _ORIGINALS = text("""
-    SELECT c.* FROM claim_payments AS c JOIN remittances AS r ON r.book = c.book AND r.id = c.remittance
-    WHERE c.book = :book AND (r.signed_by = :signed_by OR r.payer = :payer)
-        AND c.status <> '22' AND c.decision <> 'noted'
-        AND c.payer_control_number = :number AND (:number <> '' OR c.claim_as_sent = :claim_as_sent)
+    SELECT c.*
+    FROM unnest(CAST(:numbers AS text[]), CAST(:claims AS text[])) AS asked (number, claim_as_sent)
+    CROSS JOIN LATERAL (
+        SELECT * FROM claim_payments
+        WHERE book = :book AND payer_control_number = asked.number
+            AND (asked.number <> '' OR claim_as_sent = asked.claim_as_sent)
+        OFFSET 0
+    ) AS c
+    JOIN remittances AS r ON r.book = c.book AND r.id = c.remittance
+    WHERE (r.signed_by = :signed_by OR r.payer = :payer) AND c.status <> '22' AND c.decision <> 'noted'
         AND NOT EXISTS (
             SELECT FROM claim_payments AS later
             WHERE later.book = c.book AND later.reverses_remittance = c.remittance AND later.reverses_line = c.line
@@ -29,9 +36,14 @@ _ORIGINALS = text("""
     ORDER BY c.remittance, c.line
 """)
 _MOVES = text("""
-    SELECT remittance, line, move, payer, entry_number FROM claim_moves
-    WHERE book = :book AND remittance = ANY(CAST(:remittances AS uuid[])) AND move <> ALL(CAST(:but AS text[]))
-    ORDER BY entry_number
+    SELECT m.remittance, m.line, m.move, m.payer, m.entry_number
+    FROM unnest(CAST(:remittances AS uuid[]), CAST(:lines AS integer[])) AS asked (remittance, line)
+    CROSS JOIN LATERAL (
+        SELECT * FROM claim_moves WHERE book = :book AND remittance = asked.remittance AND line = asked.line
+        OFFSET 0
+    ) AS m
+    WHERE m.move <> ALL(CAST(:but AS text[]))
+    ORDER BY m.entry_number
 """)
 _OF_LINE = text("""
     SELECT move, payer, entry_number FROM claim_moves
@@ -40,18 +52,32 @@ _OF_LINE = text("""
 """)
 
 
+class Name(NamedTuple):
+    """What a payment and its reversal are both known by: the control number, or without one the claim's id."""
+
+    number: str
+    claim_as_sent: str = ""
+
+
+def name_of(sent: ClaimPayment | Row[Any]) -> Name:
+    """The name of a claim payment, as it was sent or as it is kept."""
+    return Name(sent.payer_control_number, "" if sent.payer_control_number else sent.claim_as_sent)
+
+
 async def originals(
-    connection: AsyncConnection, book: str, signed_by: str, payer: str, number: str, claim_as_sent: str
-) -> list[Original]:
-    """Settled under this control number, or without one under this claim id, and not undone in any other way."""
-    asked = {
-        "book": book,
-        "signed_by": signed_by,
-        "payer": payer,
-        "number": number,
-        "claim_as_sent": claim_as_sent,
-    }
-    return await as_posted(connection, book, (await connection.execute(_ORIGINALS, asked)).all())
+    connection: AsyncConnection, book: str, signed_by: str, payer: str, names: Collection[Name]
+) -> defaultdict[Name, list[Original]]:
+    """What was settled under each of these names and not undone in any other way."""
+    found: defaultdict[Name, list[Original]] = defaultdict(list)
+    if not names:
+        return found
+    numbers, claims = map(list, zip(*names, strict=True))
+    asked = {"book": book, "signed_by": signed_by, "payer": payer, "numbers": numbers, "claims": claims}
+    rows = (await connection.execute(_ORIGINALS, asked)).all()
+    by_place = {(str(row.remittance), row.line): name_of(row) for row in rows}
+    for one in await as_posted(connection, book, rows):
+        found[by_place[one.remittance, one.line]].append(one)
+    return found
 
 
 async def as_posted(connection: AsyncConnection, book: str, rows: Sequence[Row[Any]]) -> list[Original]:
@@ -61,7 +87,7 @@ async def as_posted(connection: AsyncConnection, book: str, rows: Sequence[Row[A
     """
     stands = await journal.standing_by(connection, book, [row.entry_number for row in rows if row.entry_number])
     posted = await books.numbered(connection, book, stands.values())
-    moved = await _moved(connection, book, {row.remittance for row in rows})
+    moved = await _moved(connection, book, rows)
     return [
         _original(
             row, posted[stands[row.entry_number]] if row.entry_number else None, moved[row.remittance, row.line]
@@ -106,11 +132,12 @@ def _original(row: Row[Any], stands: PostedEntry | None, moves: Sequence[tuple[i
 
 
 async def _moved(
-    connection: AsyncConnection, book: str, remittances: Collection[UUID]
+    connection: AsyncConnection, book: str, paid: Sequence[Row[Any]]
 ) -> dict[tuple[UUID, int], list[tuple[int, Move]]]:
-    """What was posted beside the claim payments of these remittances and not undone since."""
-    asked = {"book": book, "remittances": [*remittances], "but": [TAKEN_BACK, GIVEN_BACK]}
-    rows: Sequence[Row[Any]] = (await connection.execute(_MOVES, asked)).all() if remittances else ()
+    """What was posted beside these claim payments and not undone since."""
+    places = {"remittances": [row.remittance for row in paid], "lines": [row.line for row in paid]}
+    asked = {"book": book, "but": [TAKEN_BACK, GIVEN_BACK], **places}
+    rows: Sequence[Row[Any]] = (await connection.execute(_MOVES, asked)).all() if paid else ()
     stands = await journal.standing_by(connection, book, [row.entry_number for row in rows])
     posted = await books.numbered(connection, book, stands.values())
     found: dict[tuple[UUID, int], list[tuple[int, Move]]] = defaultdict(list)

@@ -4,6 +4,7 @@ A session may have been recorded after the payer paid for it, or the payer ident
 What is found now is settled out of suspense by a new entry; what is not goes on waiting.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,6 +22,7 @@ from reconciliation.payment import Payment, Settlement, adjusted
 from reconciliation.reasons import Decision
 from reconciliation.remittance import ClaimPayment
 from reconciliation.settlement import settle
+from reconciliation.settling import cover_again
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +50,19 @@ async def match_again(chunk: Chunk, claims: Sequence[ClaimPayment]) -> dict[str,
     known = await known_of(chunk, again)
     chunk.items = dict(known.items)
     entries = await still_suspended(chunk, [row.entry_number for row in waiting.values() if row.entry_number])
-    found = []
+    found: list[Found] = []
+    moved: Counter[str] = Counter()
     for sent in again:
         row = waiting[sent.line]
         matched = match(sent, known, chunk.payment.currency)
         if isinstance(matched, Match) and (not row.entry_number or row.entry_number in entries):
+            if matched.claim in chunk.uncertain and matched.claim in chunk.coverages:
+                moved.update(await record(chunk, found))
+                found = []
+                await cover_again(chunk, matched.claim)
             found += _settled(chunk, sent, matched, row, entries)
-    return await record(chunk, found)
+    moved.update(await record(chunk, found))
+    return dict(moved)
 
 
 async def still_suspended(chunk: Chunk, numbers: Sequence[int]) -> dict[int, PostedEntry]:
@@ -74,6 +82,7 @@ def _settled(
     if settlement.decision is Decision.SUSPENDED:
         return []
     chunk.follow([settlement.entry, *(move.entry for move in settlement.moves)])
+    chunk.uncertain.add(matched.claim)
     decided = Decided(sent, settlement, open=chunk.open(settlement.claim))
     return [Found(sent, settlement, row.entry_number, (decided,), f"{sent.line}:matched")]
 

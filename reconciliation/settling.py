@@ -4,7 +4,8 @@ Each payment is decided by pure functions against the claim as the payments befo
 decisions and exceptions are recorded together.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from reconciliation.amounts import minor_units
 from reconciliation.chunk import MOST_PENDING, Chunk, Decided, entries_of, known_of, move_rows, post, raised_rows
 from reconciliation.coverage import FORWARDS, Coverage
 from reconciliation.matching import Known, Match, Mismatch, match
-from reconciliation.originals import originals
+from reconciliation.originals import Name, name_of, originals
 from reconciliation.payer import known_as
 from reconciliation.payment import REVERSAL, Original, Settlement, adjusted
 from reconciliation.reasons import ExceptionReason
@@ -32,10 +33,14 @@ async def settle_chunk(
     """
     known = await known_of(chunk, claims)
     chunk.items = dict(known.items)
-    for claim_payment in await _in_order(chunk, claims):
-        if len(chunk.pending) == MOST_PENDING or claim_payment.status == REVERSAL:
+    earlier = await _originals(chunk, {name_of(one) for one in claims if one.status == REVERSAL})
+    for claim_payment in _in_order(claims, earlier):
+        if len(chunk.pending) == MOST_PENDING:
             await _post_pending(chunk)
-        await _decide(chunk, known, claim_payment)
+        if claim_payment.status == REVERSAL:
+            await _reverse(chunk, claim_payment, earlier)
+        else:
+            _decided(chunk, claim_payment, await _settled(chunk, known, claim_payment))
     await _post_pending(chunk)
     await awaiting.take_back(chunk, claims)
     adjusted = await takebacks.adjust_payment(chunk, list(provider_level))
@@ -48,39 +53,43 @@ async def settle_chunk(
     }
 
 
-async def _in_order(chunk: Chunk, claims: Sequence[ClaimPayment]) -> list[ClaimPayment]:
+def _in_order(claims: Sequence[ClaimPayment], earlier: Mapping[Name, Sequence[Original]]) -> list[ClaimPayment]:
     """As sent, but reversals of what is in the books already come before what corrects it."""
-    first = [one for one in claims if one.status == REVERSAL and await _originals(chunk, one)]
+    first = [one for one in claims if one.status == REVERSAL and earlier.get(name_of(one))]
     lines = {one.line for one in first}
     return first + after_their_payments([one for one in claims if one.line not in lines])
 
 
-async def _originals(chunk: Chunk, sent: ClaimPayment) -> list[Original]:
-    connection, book, payer = chunk.connection, chunk.head.book, chunk.payment.payer
-    number, claim = sent.payer_control_number, sent.claim_as_sent
-    return await originals(connection, book, chunk.signed_by, payer, number, claim)
+async def _originals(chunk: Chunk, names: Collection[Name]) -> defaultdict[Name, list[Original]]:
+    return await originals(chunk.connection, chunk.head.book, chunk.signed_by, chunk.payment.payer, names)
 
 
-async def _decide(chunk: Chunk, known: Known, sent: ClaimPayment) -> None:
-    original = None
-    if sent.status == REVERSAL:
-        found = await _originals(chunk, sent)
-        await _read_missing(chunk, {one.claim for one in found if one.claim})
-        settlement, original = reverse(chunk.payment, sent, found, chunk.items)
-    else:
-        settlement = await _settled(chunk, known, sent)
+async def _reverse(chunk: Chunk, sent: ClaimPayment, earlier: dict[Name, list[Original]]) -> None:
+    """Takes back what was settled before: in an earlier payment, or in this one, which must be posted then."""
+    name = name_of(sent)
+    if name in chunk.decided:
+        await _post_pending(chunk)
+        earlier[name] = (await _originals(chunk, [name]))[name]
+    found = earlier.get(name, [])
+    await _read_missing(chunk, {one.claim for one in found if one.claim})
+    _decided(chunk, sent, *reverse(chunk.payment, sent, found, chunk.items))
+
+
+def _decided(chunk: Chunk, sent: ClaimPayment, settlement: Settlement, original: Original | None = None) -> None:
     chunk.follow([settlement.entry, *(move.entry for move in settlement.moves)])
     chunk.suspended += settlement.suspended
     chunk.pending.append(Decided(sent, settlement, original, chunk.open(settlement.claim)))
-    if settlement.claim in chunk.coverages:  # what others have taken over is read again once this is posted
-        await _post_pending(chunk)
-        await _cover_again(chunk, settlement.claim)
+    chunk.decided.add(name_of(sent))
+    if settlement.claim:
+        chunk.uncertain.add(settlement.claim)
 
 
 async def _settled(chunk: Chunk, known: Known, sent: ClaimPayment) -> Settlement:
     found = _found(chunk, known, sent)
     if found.claim and isinstance(found, Match) and sent.status in FORWARDS and sent.crossover_payer:
         await _learn_next(chunk, sent, found.claim)
+    if found.claim in chunk.uncertain and found.claim in chunk.coverages:
+        await cover_again(chunk, found.claim)
     item = chunk.items.get(found.claim) if found.claim else None
     return settle(chunk.payment, sent, found, item, chunk.coverage(found.claim))
 
@@ -103,12 +112,16 @@ async def _learn_next(chunk: Chunk, sent: ClaimPayment, claim: str) -> None:
         return
     reason = f"{payer} has sent it on, as line {sent.line} of its payment {chunk.payment.trace} says"[:500]
     await covering.record_next(connection, book, claim, next_payer, chunk.actor, reason)
-    await _cover_again(chunk, claim)
+    await cover_again(chunk, claim)
 
 
-async def _cover_again(chunk: Chunk, claim: str | None) -> None:
+async def cover_again(chunk: Chunk, claim: str) -> None:
+    """Reads who covers a claim and what they have taken over, once all that was decided on it is posted."""
+    if claim in chunk.uncertain:
+        await _post_pending(chunk)
     items = {claim: chunk.items[claim]} if claim in chunk.items else {}
     chunk.coverages |= await covering.coverages(chunk.connection, chunk.head.book, items)
+    chunk.uncertain.discard(claim)
 
 
 async def _read_missing(chunk: Chunk, claims: set[str]) -> None:

@@ -238,8 +238,8 @@ async def _in_books(connection: AsyncConnection, book: str, condition: ColumnEle
     return (await connection.execute(wanted)).scalars().first()
 
 
-async def put(connection: AsyncConnection, book: str, remittance: UUID, values: dict[str, Any]) -> None:
-    """Writes a remittance, or what has changed of it since it was first written.
+async def put(connection: AsyncConnection, book: str, remittance: UUID, values: dict[str, Any]) -> Row[Any]:
+    """Writes a remittance, or what has changed of it since it was first written; returns it as it stands.
 
     One that is to be settled says how it stands once a part of it is.
     """
@@ -249,9 +249,11 @@ async def put(connection: AsyncConnection, book: str, remittance: UUID, values: 
     )
     row = insert(remittances).values({"book": book, "id": remittance, **values})
     again = {name: row.excluded[name] for name in changed if name in values}
-    await connection.execute(row.on_conflict_do_update(index_elements=["book", "id"], set_=again))
+    written = row.on_conflict_do_update(index_elements=["book", "id"], set_=again).returning(remittances)
+    found: Row[Any] = (await connection.execute(written)).one()
     if values["state"] != RemittanceState.SETTLING:
         await states.say(connection, book, remittance)
+    return found
 
 
 async def progress(

@@ -93,10 +93,13 @@ async def posting(
 
 
 async def post(
-    connection: AsyncConnection, head: Head, submissions: Sequence[Submission]
+    connection: AsyncConnection, head: Head, submissions: Sequence[Submission], memory: Memory | None = None
 ) -> tuple[Head, list[list[Outcome]]]:
-    """Posts a batch in a transaction that holds the head; returns where the head stands now."""
-    batch = await decided(connection, head, submissions, Memory())
+    """Posts a batch in a transaction that holds the head; returns where the head stands now.
+
+    `memory` spares who posts several in one transaction reading again what the ones before have met.
+    """
+    batch = await decided(connection, head, submissions, memory or Memory())
     await record(connection, batch)
     return batch.head, batch.outcomes
 

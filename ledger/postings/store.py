@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any, NamedTuple
 
 import psycopg
-from sqlalchemy import ColumnElement, Row, and_, select, text
+from sqlalchemy import ColumnElement, Row, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.accounts.account import Side
@@ -97,6 +97,14 @@ _CLAIMS_ALIKE = text("""
         AND coalesce(e.charge <= asked.charge, true)
 """)
 
+# A list as one parameter, not as one for each number: so the statement is the same for any list, and planned once.
+_NUMBERED = text("""
+    SELECT * FROM entries WHERE book = :book AND number = ANY(CAST(:numbers AS bigint[])) ORDER BY number
+""")
+_POSTINGS = text("""
+    SELECT * FROM postings
+    WHERE book = :book AND entry_number = ANY(CAST(:numbers AS bigint[])) ORDER BY entry_number, line
+""")
 _PAYERS_OF_SESSIONS = text("""
     SELECT name FROM unnest(CAST(:names AS text[])) AS name
     WHERE EXISTS (
@@ -135,15 +143,24 @@ async def find(
 ) -> list[PostedEntry]:
     """Entries of a book that meet the conditions, in the order of their numbers."""
     wanted = select(entries).where(entries.c.book == book, *conditions).order_by(entries.c.number)
-    rows = (await connection.execute(wanted.limit(limit))).all()
-    lines = await _postings(connection, book, [row.number for row in rows])
-    return [_posted(row, lines[row.number]) for row in rows]
+    return await _whole(connection, book, (await connection.execute(wanted.limit(limit))).all())
 
 
 async def numbered(connection: AsyncConnection, book: str, numbers: Collection[int]) -> dict[int, PostedEntry]:
     """Entries by their numbers; those that do not exist are left out."""
-    found = await find(connection, book, entries.c.number.in_(numbers)) if numbers else []
-    return {entry.number: entry for entry in found}
+    if not numbers:
+        return {}
+    rows = (await connection.execute(_NUMBERED, {"book": book, "numbers": [*numbers]})).all()
+    return {entry.number: entry for entry in await _whole(connection, book, rows)}
+
+
+async def _whole(connection: AsyncConnection, book: str, rows: Sequence[Row[Any]]) -> list[PostedEntry]:
+    """Rows of `entries` with their postings."""
+    lines: dict[int, list[Posting]] = defaultdict(list)
+    asked = {"book": book, "numbers": [row.number for row in rows]}
+    for line in await connection.execute(_POSTINGS, asked) if rows else ():
+        lines[line.entry_number].append(_posting(line))
+    return [_posted(row, lines[row.number]) for row in rows]
 
 
 async def hash_of(connection: AsyncConnection, book: str, number: int) -> bytes | None:
@@ -233,15 +250,6 @@ async def payers_of_sessions(connection: AsyncConnection, book: str, names: Coll
     """Those of the names that are payers of recorded sessions."""
     rows = await connection.execute(_PAYERS_OF_SESSIONS, {"book": book, "names": [*names]})
     return {row.name for row in rows}
-
-
-async def _postings(connection: AsyncConnection, book: str, numbers: Sequence[int]) -> dict[int, list[Posting]]:
-    found: dict[int, list[Posting]] = defaultdict(list)
-    if numbers:
-        wanted = select(postings).where(and_(postings.c.book == book, postings.c.entry_number.in_(numbers)))
-        for row in await connection.execute(wanted.order_by(postings.c.entry_number, postings.c.line)):
-            found[row.entry_number].append(_posting(row))
-    return found
 
 
 def _posting(row: Row[Any]) -> Posting:
