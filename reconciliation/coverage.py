@@ -45,6 +45,10 @@ class Coverage:
         """Whether this payer pays the claim in some rank."""
         return chart.receivable(payer) in self._accounts
 
+    def comes_later(self, payer: str) -> bool:
+        """Whether other payers come before this one."""
+        return chart.receivable(payer) in self._accounts[1:]
+
     def next_after(self, payer: str) -> str | None:
         """Whose turn it is after this payer; None where nobody's is, or the payer is none of the claim's."""
         later = self._later(payer)

@@ -91,8 +91,8 @@ def settle_part(
 class _Adjudication:
     """The amounts of one claim payment against one claim, all in minor units.
 
-    `share` is the patient's share as booked, with what later payers have taken over of it. What follows from these
-    is computed once.
+    `share` is the patient's share as booked, with what later payers have taken over of it; `later` where other
+    payers come before this one. What follows from these is computed once.
     """
 
     item: Item
@@ -100,6 +100,7 @@ class _Adjudication:
     paid: int
     buckets: Mapping[Bucket, int]
     share: int
+    later: bool = False
 
     @cached_property
     def patient_correction(self) -> int:
@@ -124,14 +125,24 @@ class _Adjudication:
 
     @cached_property
     def denied(self) -> bool:
-        """Nothing is paid and nothing is the patient's, whatever the status says."""
-        return self.paid == 0 and self.buckets[Bucket.PATIENT] == 0
+        """Nothing is paid and nothing is the patient's, whatever the status says.
+
+        A later payer whose contract leaves nothing to pay beyond what others have paid refuses nothing.
+        """
+        nothing = self.paid == 0 and self.buckets[Bucket.PATIENT] == 0
+        return nothing and not (self.later and self.buckets[Bucket.OTHER_PAYER] and self.by_contract)
 
     @cached_property
     def by_contract(self) -> bool:
-        """The payer explains what it did not pay by the contract, and by nothing else."""
-        others = (Bucket.DENIAL, Bucket.OTHER_PAYER, Bucket.SUSPENSE)
-        return 0 < self.unpaid <= self.buckets[Bucket.CONTRACTUAL] and not any(self.buckets[b] for b in others)
+        """The payer explains what it did not pay by the contract, and by nothing else.
+
+        Beside what other payers did (OA-23), CO-45 counts from what they have left: a later payer must take off to
+        the cent what is open, or it was measured from something else.
+        """
+        contractual, others = self.buckets[Bucket.CONTRACTUAL], self.buckets[Bucket.OTHER_PAYER]
+        if self.unpaid <= 0 or self.buckets[Bucket.DENIAL] or self.buckets[Bucket.SUSPENSE]:
+            return False
+        return self.unpaid == contractual and self.later if others else self.unpaid <= contractual
 
 
 def _adjudicated(payment: Payment, claim_payment: ClaimPayment, item: Item, coverage: Coverage) -> Settlement:
@@ -142,6 +153,7 @@ def _adjudicated(payment: Payment, claim_payment: ClaimPayment, item: Item, cove
         paid=paid_of(payment, claim_payment),
         buckets=by_bucket(payment, claim_payment),
         share=item.patient_share + coverage.beyond(payment.payer),
+        later=coverage.comes_later(payment.payer),
     )
     if at.denied:
         decided = Settlement(Decision.DENIED, raised=_denied(at, claim_payment, payment))

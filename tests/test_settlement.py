@@ -13,6 +13,7 @@ from ledger.money import plain
 from ledger.postings.entry import Dimensions, JournalEntry, Kind
 from ledger.postings.item import Item
 from reconciliation.codes import Bucket, adjustment_bucket
+from reconciliation.coverage import ALONE, Coverage
 from reconciliation.matching import Match, Mismatch
 from reconciliation.payment import Original, Payment, Settlement
 from reconciliation.provider_level import adjust
@@ -71,9 +72,9 @@ def told(entry: JournalEntry | None) -> str:
     return ", ".join(f"{name} {plain(abs(each), 'USD')} {'Dr' if each > 0 else 'Cr'}" for name, each in sides)
 
 
-def decide(item: Item, paid: str, cas: str, status: str = "1") -> Settlement:
+def decide(item: Item, paid: str, cas: str, status: str = "1", coverage: Coverage = ALONE) -> Settlement:
     charge = sum((Decimal(one.split()[1]) for one in filter(None, cas.split(", "))), Decimal(paid))
-    return settle(PAYMENT, sent(claim("C1", str(charge), paid, cas, status=status)), FOUND, item)
+    return settle(PAYMENT, sent(claim("C1", str(charge), paid, cas, status=status)), FOUND, item, coverage)
 
 
 BOOKED = owing("100.00", "20.00")
@@ -207,6 +208,60 @@ def test_what_a_payment_does_to_a_claim(name: str) -> None:
     looks = "".join(f" {plain(raised.amount or 0, 'USD')}" for raised in found.raised)
     assert (f"{found.decision.name}{looks}", told(found.entry)) == (decision, entry)
     assert (found.claim, found.rule, found.evidence, found.suspended) == ("C1", "claim_id", "payer, charge", 0)
+
+
+# What the first payer has left, 20.00 of it open: what the second one pays, its adjustments; decision and entry.
+LEFT_OPEN = owing("20.00", "0.00", share="0.00")
+SECOND = Coverage(("CIGNA", "AETNA"))
+OF_A_LATER_PAYER: dict[str, tuple[str, str, str, str]] = {
+    "the contract takes off what is open, to the cent": (
+        *("5.00", "CO-45 15.00, OA-23 130.00"),
+        *("CONTRACT_VARIANCE 15.00", "clearing 5.00 Dr, insurer 20.00 Cr, contract 15.00 Dr"),
+    ),
+    "a cent more than what is open": (
+        *("5.00", "CO-45 15.01, OA-23 129.99"),
+        *("SHORT_PAID 15.00", "clearing 5.00 Dr, insurer 5.00 Cr"),
+    ),
+    "a cent less": (
+        *("5.00", "CO-45 14.99, OA-23 130.01"),
+        *("SHORT_PAID 15.00", "clearing 5.00 Dr, insurer 5.00 Cr"),
+    ),
+    "a refusal beside it": (
+        *("5.00", "CO-45 15.00, CO-97 1.00, OA-23 129.00"),
+        *("SHORT_PAID 15.00", "clearing 5.00 Dr, insurer 5.00 Cr"),
+    ),
+    "the patient's share beside it": (
+        *("5.00", "CO-45 12.00, OA-23 130.00, PR-3 3.00"),
+        *("CONTRACT_VARIANCE 12.00", "clearing 5.00 Dr, insurer 20.00 Cr, patient 3.00 Dr, contract 12.00 Dr"),
+    ),
+    "nothing paid, since the others have paid all that the contract allows": (
+        *("0.00", "CO-45 20.00, OA-23 130.00"),
+        *("CONTRACT_VARIANCE 20.00", "contract 20.00 Dr, insurer 20.00 Cr"),
+    ),
+    "nothing paid, and measured from something else": ("0.00", "CO-45 50.00, OA-23 100.00", "DENIED 20.00", ""),
+    "nothing paid, and nobody else named": ("0.00", "CO-45 150.00", "DENIED 20.00", ""),
+    "nobody else named: the contract as of a first payer": (
+        *("5.00", "CO-45 145.00"),
+        *("CONTRACT_VARIANCE 15.00", "clearing 5.00 Dr, insurer 20.00 Cr, contract 15.00 Dr"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OF_A_LATER_PAYER)
+def test_what_a_later_payers_contract_takes_off(name: str) -> None:
+    paid, cas, decision, entry = OF_A_LATER_PAYER[name]
+    found = decide(LEFT_OPEN, paid, cas, coverage=SECOND)
+    [raised] = found.raised
+    assert raised.amount is not None
+    assert f"{found.decision.name} {plain(raised.amount, 'USD')}" == decision
+    assert told(found.entry) == entry
+
+
+def test_a_first_payer_names_others_and_nothing_is_written_off() -> None:
+    found = decide(LEFT_OPEN, "5.00", "CO-45 15.00, OA-23 130.00", coverage=Coverage(("AETNA", "CIGNA")))
+    assert (found.decision, told(found.entry)) == (Decision.FORWARDED, "clearing 5.00 Dr, insurer 5.00 Cr")
+    alone = decide(LEFT_OPEN, "5.00", "CO-45 15.00, OA-23 130.00")
+    assert (alone.decision, told(alone.entry)) == (Decision.SHORT_PAID, "clearing 5.00 Dr, insurer 5.00 Cr")
 
 
 # Status, what is paid, whether the claim is known; then the decision, why people look, and the entry.
