@@ -8,12 +8,13 @@ is given as many threads as serve it best.
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 from time import perf_counter
 from typing import Any
 
 import psycopg
+from msgspec import structs
 
 from benchmarks.bare import plain
 from benchmarks.client import Measured
@@ -124,7 +125,7 @@ def _numbered(
         request_hash=request_hash(entry.stated()),
         entry=entry,
     )
-    return replace(posted, hash=entry_hash(last_hash, posted))
+    return structs.replace(posted, hash=entry_hash(last_hash, posted))
 
 
 def _insert(connection: psycopg.Connection[Any], posted: PostedEntry) -> None:

@@ -6,13 +6,14 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
 from importlib.resources import files
 from itertools import islice
 from typing import Any
 
 import psycopg
+from msgspec import structs
 
 from benchmarks import page
 from benchmarks.pay_cycle import folder_of
@@ -137,7 +138,7 @@ def _about(n: int) -> Dimensions:
 
 
 def _session(n: int, on: date) -> Session:
-    about = replace(_about(n), service_date=on)
+    about = structs.replace(_about(n), service_date=on)
     amounts = _usd(12_000), _usd(2_000), _usd(10_500)
     return Session(about.payer or "", about.provider or "", about.claim or "", *amounts, about)
 

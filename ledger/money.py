@@ -5,11 +5,11 @@ py-moneyed 3 itself accepts floats and NaN, truncates in `get_amount_in_sub_unit
 """
 
 import re
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 
 from moneyed import Money, get_currency
+from msgspec import Struct
 
 from ledger.errors import AmountInvalid, AmountTooPrecise, CurrenciesMixed, CurrencyUnknown
 
@@ -47,8 +47,7 @@ def fraction_digits(currency: str) -> int:
     return len(str(get_currency(currency).sub_unit)) - 1
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Amount:
+class Amount(Struct, frozen=True, order=True):
     """So many minor units of a currency; negative where the context allows it."""
 
     minor_units: int

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID, uuid5
 
+from msgspec import Struct
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -33,8 +34,7 @@ MOST_PENDING = 500
 _DETAIL = 2_000
 
 
-@dataclass(frozen=True, slots=True)
-class Decided:
+class Decided(Struct, frozen=True):
     """A claim payment, what was decided on it, what it takes back, and what its payer owes on the claim then."""
 
     sent: ClaimPayment

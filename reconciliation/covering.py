@@ -2,9 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
+from msgspec import structs
 from sqlalchemy import Row, insert, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -104,7 +104,7 @@ def billed(items: Mapping[str, Item], coverage: Mapping[str, Coverage], payer: s
     """The claims, each with a receivable from the payer where it pays in some rank, be it at zero."""
     account = chart.receivable(payer)
     return {
-        name: replace(item, balances={account: 0, **item.balances})
+        name: structs.replace(item, balances={account: 0, **item.balances})
         if name in coverage and coverage[name].has(payer)
         else item
         for name, item in items.items()

@@ -7,6 +7,7 @@ from reconciliation import denial_store
 from reconciliation.chunk import Chunk, Decided
 from reconciliation.denials import SETTLED, Denial, State, caused, codes_of, refuses
 from reconciliation.payment import REVERSAL
+from reconciliation.reasons import Decision
 
 
 async def follow(chunk: Chunk, decided: Sequence[Decided], numbers: Mapping[int, int]) -> None:
@@ -37,10 +38,11 @@ async def taken_back(chunk: Chunk, claim: str, line: int, number: int | None) ->
 
 def _following(chunk: Chunk, one: Decided, last: Denial | None) -> Denial | None:
     payment, sent, claim = chunk.payment, one.sent, one.settlement.claim
-    codes = codes_of(payment, sent)
-    state = caused(last, one.settlement, refused=refuses(payment, sent), open_=one.open)
+    refused = one.settlement.decision is Decision.SHORT_PAID and refuses(payment, sent)
+    state = caused(last, one.settlement, refused=refused, open_=one.open)
     if state is None or claim is None:
         return None
+    codes = codes_of(payment, sent)
     said = f"{sent.status} of remittance {payment.trace}"
     first = Denial(claim, payment.payer, state, payment.effective_date, 0, payment.currency, codes, version=0)
     found = (last or first).to(state, payment.effective_date, said[:500], chunk.actor, one.open)

@@ -1,8 +1,10 @@
 """A claim passed on to the next payer by hand, as a command to the books. Pure."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
+
+from msgspec import structs
 
 from ledger.accounts import chart
 from ledger.errors import ClaimNotFound, NextPayerUnknown
@@ -64,11 +66,11 @@ class ForwardClaim:
             )
         share = item.balance(chart.PATIENT_RECEIVABLE) if self.with_patient_share else 0
         left = Leaving(payer, next_payer, max(item.balance(chart.receivable(payer)), 0), max(share, 0))
-        about = replace(item.dimensions, payer=payer)
+        about = structs.replace(item.dimensions, payer=payer)
         found = forwarded(item, left, self.effective_date, about) if left.amount else None
         if found is None:
             raise ClaimNotFound(f"nothing is left of claim {self.claim}", claim=self.claim)
-        return replace(found, description=self.reason)
+        return structs.replace(found, description=self.reason)
 
     def _first_owing(self, item: Item) -> str:
         owing = (one for one in self.coverage.payers if item.balance(chart.receivable(one)) > 0)

@@ -11,6 +11,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
+from msgspec import Struct
+
 from ledger.accounts import chart
 from ledger.money import plain
 from ledger.postings.item import Item
@@ -52,8 +54,7 @@ class Known:
         return {claim for line in line_references(payment) for claim in self.by_session.get(line, ())}
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(Struct, frozen=True):
     """A claim of the books, the rule that found it and what agreed."""
 
     claim: str

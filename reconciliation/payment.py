@@ -3,8 +3,10 @@
 Pure. Amounts are minor units of the remittance's currency.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
+
+from msgspec import Struct, structs
 
 from ledger.accounts import chart
 from ledger.money import LARGEST, Amount
@@ -64,7 +66,7 @@ class Payment:
 
     def about(self, dimensions: Dimensions) -> Dimensions:
         """What its entries are about: this payer and this remittance beside what the claim is."""
-        return replace(dimensions, payer=self.payer, remittance=self.remittance)
+        return structs.replace(dimensions, payer=self.payer, remittance=self.remittance)
 
     def postings(self, *lines: tuple[str, int, str | None]) -> tuple[Posting, ...]:
         """Lines of signed minor units, debit positive, those of zero left out."""
@@ -72,8 +74,7 @@ class Payment:
         return without_zeros(*amounts)
 
 
-@dataclass(frozen=True, slots=True)
-class Raised:
+class Raised(Struct, frozen=True):
     """Something a person must look at: why, how much is at stake, and the facts in one sentence.
 
     `claim` where a payment is split among several.
@@ -85,8 +86,7 @@ class Raised:
     claim: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(Struct, frozen=True):
     """What was decided on one claim payment. `suspended` is the part of its money that waits in suspense.
 
     `moves` are posted after the entry; `recovered` is the part of an absorbed denial that was paid after all.

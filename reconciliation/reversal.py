@@ -5,8 +5,9 @@ Pure. A reversal matches the claim payment whose amounts it negates, never a cla
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from decimal import Decimal
+
+from msgspec import structs
 
 from ledger.postings.entry import JournalEntry, Kind
 from ledger.postings.item import Item
@@ -105,13 +106,13 @@ def _undone(payment: Payment, original: Original) -> JournalEntry | None:
         return None
     account, name = payment.waits_in or (payment.clearing, None)
     postings = (
-        replace(posting.exchanged(), account=account, item=name)
+        structs.replace(posting.exchanged(), account=account, item=name)
         if original.brought(posting)
         else posting.exchanged()
         for posting in original.entry.postings
     )
     undone = payment.entry(Kind.PAYMENT_REVERSED, tuple(postings), original.entry.dimensions)
-    return undone and replace(undone, reverses=original.entry_number)
+    return undone and structs.replace(undone, reverses=original.entry_number)
 
 
 def _moves(
@@ -129,7 +130,7 @@ def _moves(
 
 
 def _moved_back(payment: Payment, number: int, move: Move, name: str = TAKEN_BACK) -> Move:
-    entry = replace(
+    entry = structs.replace(
         move.entry,
         kind=Kind.PAYMENT_REVERSED,
         effective_date=payment.effective_date,

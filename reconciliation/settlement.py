@@ -10,8 +10,10 @@ Nothing here names a provider's payable.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
+
+from msgspec import structs
 
 from ledger.accounts import chart
 from ledger.money import plain
@@ -55,7 +57,7 @@ def settle(
         detail = f"{claim_payment.paid} was paid for claim {found.claim} without saying that it is a reversal"
         return suspended(payment, claim_payment, ExceptionReason.NEGATIVE_PAYMENT, detail, found.claim)
     decided = _adjudicated(payment, claim_payment, item, coverage)
-    return replace(decided, claim=found.claim, rule=found.rule, evidence=found.evidence)
+    return structs.replace(decided, claim=found.claim, rule=found.rule, evidence=found.evidence)
 
 
 def _posts(claim_payment: ClaimPayment) -> bool:
@@ -83,8 +85,8 @@ def settle_part(
     buckets = defaultdict(int, {Bucket.PATIENT: share})
     at = _Adjudication(item, chart.receivable(payment.payer), amount, buckets, share)
     decided = _paid_or_adjusted(payment, claim_payment, at)
-    raised = tuple(replace(why, claim=item.name) for why in decided.raised)
-    return replace(decided, claim=item.name, raised=raised, moves=_evening(payment, item, decided))
+    raised = tuple(structs.replace(why, claim=item.name) for why in decided.raised)
+    return structs.replace(decided, claim=item.name, raised=raised, moves=_evening(payment, item, decided))
 
 
 @dataclass(frozen=True)
@@ -161,7 +163,7 @@ def _adjudicated(payment: Payment, claim_payment: ClaimPayment, item: Item, cove
         decided = _paid_or_adjusted(payment, claim_payment, at)
     decided = _left_to_next(payment, claim_payment, at, decided, coverage)
     evening = _evening(payment, item, decided)
-    return replace(decided, moves=decided.moves + evening) if evening else decided
+    return structs.replace(decided, moves=decided.moves + evening) if evening else decided
 
 
 def _evening(payment: Payment, item: Item, decided: Settlement) -> tuple[Move, ...]:
@@ -212,13 +214,13 @@ def _left_to_next(
     )
     moves = _forwarding(payment, item, left)
     if left.open and left.open == unpaid:
-        return replace(decided, decision=Decision.FORWARDED, raised=(), moves=moves)
+        return structs.replace(decided, decision=Decision.FORWARDED, raised=(), moves=moves)
     if left.open:
         kept = plain(unpaid - left.open, payment.currency)
         detail = f"{kept} of claim {item.name} is refused and stays open: {_codes(claim_payment)}"
         raised = Raised(ExceptionReason.SHORT_PAID, unpaid - left.open, detail)
-        return replace(decided, raised=(raised,), moves=moves)
-    return replace(decided, moves=moves)
+        return structs.replace(decided, raised=(raised,), moves=moves)
+    return structs.replace(decided, moves=moves)
 
 
 def _forwarding(payment: Payment, item: Item, left: Leaving) -> tuple[Move, ...]:

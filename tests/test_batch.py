@@ -1,13 +1,13 @@
 """How a batch is decided, without a database: what is posted, what is refused, and which refusal comes first."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
 import pytest
+from msgspec import structs
 
 from ledger.accounts.account import Account, BalanceLimit, Totals, type_of, usual_side
 from ledger.errors import BatchTooLarge, Refusal
@@ -164,8 +164,8 @@ def test_an_entry_takes_the_next_number_and_the_hash_before() -> None:
     batch = decided(manual(CASH, OPENING), manual(CASH, OPENING))
     first, second = batch.entries
     assert (first.number, second.number, batch.head.number) == (11, 12, 12)
-    assert first.hash == entry_hash(HEAD.hash, replace(first, hash=b""))
-    assert second.hash == entry_hash(first.hash, replace(second, hash=b"")) == batch.head.hash
+    assert first.hash == entry_hash(HEAD.hash, structs.replace(first, hash=b""))
+    assert second.hash == entry_hash(first.hash, structs.replace(second, hash=b"")) == batch.head.hash
     assert {first.recorded_at, second.recorded_at} == {NOW}
     assert first.id != second.id
 
@@ -317,7 +317,7 @@ def test_a_refused_atomic_submission_leaves_its_neighbours_alone() -> None:
     assert [told(o) for o in batch.outcomes] == [["11"], ["ACCOUNT_CLOSED"] * 2, ["12"], ["13"]]
     hashes = [HEAD.hash] + [e.hash for e in batch.entries]
     for (before, after), entry in zip(pairwise(hashes), batch.entries, strict=True):
-        assert after == entry_hash(before, replace(entry, hash=b""))
+        assert after == entry_hash(before, structs.replace(entry, hash=b""))
 
 
 def test_a_posted_atomic_submission_counts_for_its_neighbours() -> None:
@@ -503,7 +503,7 @@ def test_deciding_is_pure() -> None:
 
 
 def test_time_and_number_make_ids_that_differ() -> None:
-    later = replace(HEAD, recorded_at=NOW + timedelta(seconds=1), hash=GENESIS)
+    later = structs.replace(HEAD, recorded_at=NOW + timedelta(seconds=1), hash=GENESIS)
     batches = [decide(head, facts(), [Submission([ask(manual(CASH, OPENING), "k")])]) for head in (HEAD, later)]
     assert len({batch.entries[0].id for batch in batches}) == 2
 
@@ -518,7 +518,7 @@ SPLIT = JournalEntry(
 AGAINST_LIMITS: dict[str, tuple[Command | Request, str]] = {
     "at the limit": (manual(CASH, OPENING, "10.00"), "entry 11"),
     "a cent above": (manual(CASH, OPENING, "10.01"), "APPROVAL_NEEDED"),
-    "a cent above, approved": (replace(ask(manual(CASH, OPENING, "10.01")), approved=True), "entry 11"),
+    "a cent above, approved": (structs.replace(ask(manual(CASH, OPENING, "10.01")), approved=True), "entry 11"),
     "a cent above in two debits": (Post(SPLIT), "APPROVAL_NEEDED"),
     "a limit of nothing": (paid("0.01"), "APPROVAL_NEEDED"),
     "another kind": (absorbed(amount=usd("50.00")), "entry 11"),

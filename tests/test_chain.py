@@ -1,7 +1,6 @@
 """The hash chain: its form never changes unnoticed, never reads two ways, and covers every field."""
 
 import hashlib
-from dataclasses import fields, replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 from uuid import UUID
@@ -9,6 +8,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import fields, replace
 
 from ledger.accounts.account import Side
 from ledger.ids import entry_id

@@ -5,7 +5,7 @@ A row of the table is what stood in the book, what each actor does, and how they
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from io import BytesIO
 from itertools import count
@@ -15,6 +15,7 @@ from typing import Any, cast
 import banks
 import pytest
 from cycles import MONTHLY, payee
+from msgspec import structs
 from payers import SIGNED, claim, file, remittance
 from permuter import Run, Steps, Work, permuter
 from serving import cr, dr, entry, payout, session, usd
@@ -108,7 +109,7 @@ def deciding_before_the_lock(request: Request) -> Work:
             [[decided]] = await journal.preview(connection, book, [Submission([request])])
         if isinstance(decided, Refusal):
             return decided.reason
-        return await posting(replace(request, command=Post(decided.entry.entry)))(database, book)
+        return await posting(structs.replace(request, command=Post(decided.entry.entry)))(database, book)
 
     return work
 

@@ -5,10 +5,12 @@ minor units: a half goes to the even one.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
 from fractions import Fraction
 from itertools import pairwise
+
+from msgspec import structs
 
 from ledger.accounts import chart
 from ledger.errors import AllowanceTermsInvalid
@@ -121,7 +123,7 @@ def taken_back(entry: JournalEntry, number: int) -> JournalEntry:
     """The same undone on the day after, whatever becomes of the month: the next one is estimated anew."""
     following = entry.effective_date + timedelta(days=1)
     undone = rules.reversal(entry, number, following, f"{entry.description}, taken back")
-    return replace(undone, kind=Kind.ALLOWANCE_TAKEN_BACK)
+    return structs.replace(undone, kind=Kind.ALLOWANCE_TAKEN_BACK)
 
 
 def covered(terms: Terms, histories: Sequence[History]) -> list[History]:

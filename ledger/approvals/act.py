@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from msgspec import structs
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger.approvals import messages, store
@@ -94,7 +95,7 @@ async def _request(
 ) -> Request:
     if not isinstance(wanted, Request):
         wanted = wanted(await posting_count(connection, book, asked.act.reverse_entry.number))
-    return replace(wanted, actor=maker, approved=True, by_finance=True)  # nobody else may propose
+    return structs.replace(wanted, actor=maker, approved=True, by_finance=True)  # nobody else may propose
 
 
 async def _entered(connection: AsyncConnection, book: str, request: Request, outcome: Outcome) -> Done:

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
+from msgspec import Struct
+
 from ledger.accounts import chart
 from ledger.accounts.account import Account, Totals
 from ledger.approvals.limit import Limits, refuse_unapproved
@@ -40,8 +42,7 @@ _LARGEST_TOTAL = 2**63 - 1
 _NOTHING = Totals()
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """A command, who gives it and under which permanent key; `approved` where a second person has agreed.
 
     `by_finance` where the caller has that role in the book, and so may post into a soft-closed month.
@@ -77,8 +78,7 @@ class Submission:
         return sum(request.command.posting_count for request in self.requests)
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(Struct, frozen=True):
     """Where a book stands: the last entry's number and hash, and the time at which this batch is recorded.
 
     `changes` counts what was changed beside posting, such as accounts closed.
@@ -96,8 +96,7 @@ class Head:
         return place == there
 
 
-@dataclass(frozen=True, slots=True)
-class Posted:
+class Posted(Struct, frozen=True):
     """A request's entry; `replayed` where an earlier request with the same key had posted it."""
 
     entry: PostedEntry

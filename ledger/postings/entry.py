@@ -2,10 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
 from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID
+
+from msgspec import Struct, structs
 
 from ledger.accounts.account import Side, account_code
 from ledger.errors import AmountInvalid, EntryUnbalanced, PostingCountInvalid
@@ -44,8 +45,7 @@ class Kind(StrEnum):
     REMAINDER_WRITTEN_OFF = "remainder_written_off"
 
 
-@dataclass(frozen=True, slots=True)
-class Posting:
+class Posting(Struct, frozen=True):
     """One line of an entry: a positive amount on one side of one account.
 
     `item` is the open item that the line opens or settles, such as a claim.
@@ -73,7 +73,7 @@ class Posting:
 
     def exchanged(self) -> "Posting":
         """The same line on the other side."""
-        return replace(self, side=self.side.opposite)
+        return structs.replace(self, side=self.side.opposite)
 
 
 def debit(account: str, amount: Amount, item: str | None = None) -> Posting:
@@ -86,8 +86,7 @@ def credit(account: str, amount: Amount, item: str | None = None) -> Posting:
     return Posting(account, Side.CREDIT, amount, item)
 
 
-@dataclass(frozen=True, slots=True)
-class Dimensions:
+class Dimensions(Struct, frozen=True):
     """What an entry is about, for reports and for matching. No posting rule reads these.
 
     `service_date` is the day of the visit; `charge` is what the payer was billed (835 CLP03).
@@ -112,11 +111,10 @@ class Dimensions:
         return {name: "" if value is None else str(value) for name, value in values}
 
 
-_DIMENSIONS = tuple(field.name for field in fields(Dimensions))
+_DIMENSIONS = Dimensions.__struct_fields__
 
 
-@dataclass(frozen=True, slots=True)
-class JournalEntry:
+class JournalEntry(Struct, frozen=True):
     """What is posted: at least two postings that balance in every currency.
 
     Raises PostingCountInvalid or EntryUnbalanced when made from anything else. `reverses` is the number of
@@ -176,8 +174,7 @@ def _total(postings: tuple[Posting, ...], currency: str, side: Side) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class PostedEntry:
+class PostedEntry(Struct, frozen=True):
     """An entry with its place in the book: number, time, author and hash.
 
     `recorded_at` is the database's clock; `request_hash` tells a repeated request from another one under the
@@ -195,9 +192,8 @@ class PostedEntry:
     hash: bytes = b""
 
     def with_hash(self, hash_: bytes) -> "PostedEntry":
-        """The same under its hash. By place, since `replace` takes several times as long."""
-        place, said = (self.book, self.number, self.id, self.recorded_at), (self.actor, self.idempotency_key)
-        return PostedEntry(*place, *said, self.request_hash, self.entry, hash_)
+        """The same under its hash."""
+        return structs.replace(self, hash=hash_)
 
     def columns(self) -> tuple[object, ...]:
         """What the table `entries` holds of it, in the table's order, but for the hash over all of this."""

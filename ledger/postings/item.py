@@ -1,15 +1,15 @@
 """What an open item is: a claim, seen through the postings that bear its name."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import date
+
+from msgspec import Struct, field, structs
 
 from ledger.accounts import chart
 from ledger.postings.entry import Dimensions, Posting
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(Struct, frozen=True):
     """All that the books know of a claim.
 
     `balances` are minor units by account, debit positive; `dimensions` are those on which all of its sessions
@@ -37,9 +37,8 @@ class Item:
         return {code: due for code, due in self.balances.items() if due and code.startswith(below)}
 
     def plus(self, posting: Posting) -> "Item":
-        """As it stands after one more posting of a rule of the trade. By place: that is thrice as quick."""
+        """As it stands after one more posting of a rule of the trade."""
         balances = {**self.balances, posting.account: self.balance(posting.account) + posting.signed}
         of_patient = posting.account in (chart.PATIENT_RECEIVABLE, chart.PATIENT_REFUNDS)
         share = self.patient_share + of_patient * posting.signed
-        billed = self.charge, self.service_dates, self.service_codes
-        return Item(self.name, self.currency, balances, self.dimensions, share, *billed)
+        return structs.replace(self, balances=balances, patient_share=share)

@@ -5,8 +5,9 @@ A constant number of statements for a batch of any size. Everything that posts t
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from msgspec import structs
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -156,7 +157,7 @@ async def foreseen(database: AsyncEngine, submissions: Sequence[Submission], mem
         facts = await _facts(connection, start.book, submissions, memory)
     if memory.head is not start:  # the batch in flight has failed meanwhile
         return None
-    batch = decide(replace(start, recorded_at=now), facts, submissions)
+    batch = decide(structs.replace(start, recorded_at=now), facts, submissions)
     memory.follow(batch)
     return batch
 

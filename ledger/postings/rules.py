@@ -4,8 +4,10 @@ Gross throughout: revenue and cost are both shown, and the margin between them, 
 No rule for a denial can even name a provider's payable.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
+
+from msgspec import structs
 
 from ledger.accounts import chart
 from ledger.errors import AmountInvalid, CurrenciesMixed, SessionAmountsInvalid
@@ -161,7 +163,7 @@ def provider_charged(
 
 def reversal(original: JournalEntry, number: int, effective_date: date, reason: str) -> JournalEntry:
     """The entry again with its sides exchanged."""
-    return replace(
+    return structs.replace(
         original,
         kind=Kind.REVERSAL,
         effective_date=effective_date,

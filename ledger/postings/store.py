@@ -23,9 +23,9 @@ _INSERT_ENTRIES = inserting(entries)
 # reversed does not count. OFFSET 0 keeps an item's own look-ups together, by the indexes on claim, item and
 # reversed entry, whatever PostgreSQL believes of the tables: a thousand claims are read under the lock of a book.
 _ITEMS = text("""
-    SELECT claims.*, b.account, b.currency, b.balance
+    SELECT claims.*, b.account, b.currency, b.balance, b.patient_share
     FROM (
-        SELECT asked.item, sessions.*, shares.patient_share
+        SELECT asked.item, sessions.*
         FROM unnest(CAST(:names AS text[])) AS asked (item)
         CROSS JOIN LATERAL (
             SELECT
@@ -46,24 +46,19 @@ _ITEMS = text("""
                     SELECT FROM entry_reversals AS r WHERE r.book = :book AND r.reverses = e.number OFFSET 0
                 )
         ) AS sessions
-        CROSS JOIN LATERAL (
-            -- What rules of the trade gave the patient to pay; money that came from the patient is posted by hand.
-            SELECT sum(p.amount) AS patient_share
-            FROM postings AS p
-            CROSS JOIN LATERAL (
-                SELECT kind, reverses FROM entries WHERE book = :book AND number = p.entry_number OFFSET 0
-            ) AS e
-            LEFT JOIN LATERAL (
-                SELECT kind FROM entries WHERE book = :book AND number = e.reverses OFFSET 0
-            ) AS original ON e.kind = 'reversal'
-            WHERE p.book = :book AND p.item = asked.item
-                AND p.account IN ('Assets:Receivable:Patient', 'Liabilities:PatientRefunds')
-                AND coalesce(original.kind, e.kind) <> 'manual'
-        ) AS shares
         OFFSET 0
     ) AS claims
     CROSS JOIN LATERAL (
-        SELECT account, currency, sum(amount) AS balance FROM postings
+        SELECT account, currency, sum(amount) AS balance,
+            -- What rules of the trade gave the patient to pay; money that came from the patient is posted by hand.
+            sum(CASE WHEN account IN ('Assets:Receivable:Patient', 'Liabilities:PatientRefunds') AND (
+                SELECT coalesce(original.kind, e.kind) <> 'manual'
+                FROM (SELECT * FROM entries WHERE book = :book AND number = p.entry_number OFFSET 0) AS e
+                LEFT JOIN LATERAL (
+                    SELECT kind FROM entries WHERE book = :book AND number = e.reverses OFFSET 0
+                ) AS original ON e.kind = 'reversal'
+            ) THEN amount END) AS patient_share
+        FROM postings AS p
         WHERE book = :book AND item = claims.item
         GROUP BY account, currency
     ) AS b
@@ -188,7 +183,7 @@ async def items(connection: AsyncConnection, book: str, names: Collection[str]) 
 def _item(name: str, rows: Sequence[Row[Any]]) -> Item:
     columns_of_first: tuple[Any, ...] = tuple(rows[0])
     _, payer, provider, session, plan, service_code, licence_type, *rest = columns_of_first
-    state, service_date, charge, days, codes, share, _, currency, _ = rest
+    state, service_date, charge, days, codes, _, currency, *_ = rest
     return Item(
         name=name,
         currency=currency,
@@ -204,7 +199,7 @@ def _item(name: str, rows: Sequence[Row[Any]]) -> Item:
             state=state,
             service_date=service_date,
         ),
-        patient_share=int(share or 0),
+        patient_share=sum(int(row.patient_share or 0) for row in rows),
         charge=None if charge is None else int(charge),
         service_dates=frozenset(days or ()),
         service_codes=frozenset(codes or ()),

@@ -5,10 +5,11 @@ together. What is unapplied of a deposit, and what a remittance waits for, is wh
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid5
 
+from msgspec import structs
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -276,7 +277,7 @@ class Cashier:
         numbers: dict[str, int] = {}
         periods = await in_force(self.connection, self.book)
         entries = [
-            (key, replace(entry, effective_date=periods.open_day(entry.effective_date)))
+            (key, structs.replace(entry, effective_date=periods.open_day(entry.effective_date)))
             for key, entry in self._pending.items()
         ]
         for start in range(0, len(entries), _MOST_PENDING):

@@ -6,6 +6,7 @@ The reversal is read again from the file that was kept, and decided and posted b
 from dataclasses import dataclass, replace
 from uuid import UUID
 
+from msgspec import structs
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger.errors import (
@@ -143,7 +144,7 @@ async def _found(
     if settlement.decision is Decision.SUSPENDED:
         raise MatchRefused(settlement.raised[0].detail, claim=original.claim or "", payer=payer)
     evidence = f"{settlement.evidence}; {word.evidence()}"
-    return Found(chunk, place, replace(settlement, rule=BY_HAND, evidence=evidence), original)
+    return Found(chunk, place, structs.replace(settlement, rule=BY_HAND, evidence=evidence), original)
 
 
 async def _original(connection: AsyncConnection, book: str, place: Place) -> Original:

@@ -1,7 +1,8 @@
 """One claim payment for several claims: the parts that a person gives to each, posted by one entry. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+
+from msgspec import structs
 
 from ledger.postings.entry import Dimensions, JournalEntry, Kind, Posting
 from ledger.postings.item import Item
@@ -43,7 +44,7 @@ def split(
         moves=tuple(move for part in parts for move in part.moves),
         recovered=sum(part.recovered for part in parts),
     )
-    return whole, tuple(replace(part, entry=None, moves=()) for part in parts)
+    return whole, tuple(structs.replace(part, entry=None, moves=()) for part in parts)
 
 
 def _joined(payment: Payment, parts: list[Settlement]) -> JournalEntry | None:
