@@ -19,7 +19,7 @@ from functools import lru_cache
 from typing import Literal
 
 from ledger.money import LARGEST as LARGEST_POSTING
-from reconciliation.x12 import LONGEST_DECIMAL, Segment, decimal
+from reconciliation.elements import LONGEST_DECIMAL, decimal
 
 MOST_PROBLEMS = 20  # kept in full for one remittance or claim; the rest are counted
 MOST_NOTES = 20  # told apart for one remittance
@@ -118,7 +118,7 @@ def added(total: Decimal | None, amount: Decimal | None) -> Decimal | None:
 
 
 class Problems:
-    """The problems of one remittance or claim: the first in full, the rest counted."""
+    """The problems of one remittance: the first in full, the rest counted."""
 
     def __init__(self) -> None:
         self.kept: list[Problem] = []
@@ -133,12 +133,6 @@ class Problems:
             if len(self.kept) < MOST_PROBLEMS:
                 self.kept.append(problem)
 
-    def take_over(self, other: "Problems") -> None:
-        """Add a claim's problems to its remittance's."""
-        self.kept += other.kept[: MOST_PROBLEMS - len(self.kept)]
-        self.count += other.count
-        self.unbalanced += other.unbalanced
-
 
 class Notes:
     """Oddities that stop nothing, counted by their text; only so many different ones are told apart."""
@@ -152,10 +146,10 @@ class Notes:
             note = "further oddities"
         self._counts[note] = self._counts.get(note, 0) + 1
 
-    def add_unknown(self, segment: Segment) -> None:
+    def add_unknown(self, name: str) -> None:
         """A segment that has no place here is skipped. Its id is told only where it looks like one."""
-        known = len(segment.id) in {2, 3} and segment.id.isascii() and segment.id.isalnum()
-        self.add(f"segment {segment.id if known else 'without a proper id'} skipped: not expected here")
+        known = len(name) in {2, 3} and name.isascii() and name.isalnum()
+        self.add(f"segment {name if known else 'without a proper id'} skipped: not expected here")
 
     def all(self) -> tuple[str, ...]:
         """Every note, with how often it was made."""

@@ -3,6 +3,8 @@
 Everything from a CLP to the next CLP, LX, PLB or SE belongs to the claim; everything from an SVC on to its line.
 Names, member numbers and medical record numbers pass by unread (NM1*QC, IL, 74, GB and most REF).
 
+A contract makes the same CAS, SVC and DTM come again and again: what one says is remembered by its text.
+
 Pure: no I/O, no clock, no logging.
 """
 
@@ -10,10 +12,10 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
-from itertools import count
 from typing import NamedTuple
 
 from reconciliation.balancing import (
+    MOST_PROBLEMS,
     ZERO,
     Equation,
     Fault,
@@ -24,11 +26,10 @@ from reconciliation.balancing import (
     money,
     unbalanced,
 )
+from reconciliation.elements import code, day, decimal, shortened
 from reconciliation.events import Adjustment, ClaimPayment, Procedure, ServiceLine
-from reconciliation.x12 import Segment, day, decimal
+from reconciliation.x12 import ABSENT, BLANKS, ELEMENT, LONGEST_REMEMBERED, REMEMBERED, Segment
 
-_REMEMBERED = 2_048  # CAS segments that are read once for all the times they come
-_LONGEST_REMEMBERED = 200  # characters of one of them, so that no file fills the memory
 # The REF qualifiers kept: claim and authorisation numbers. All others may identify the patient.
 REFERENCES = frozenset({"6R", "9A", "9C", "BB", "CE", "D9", "F8", "G1", "G3"})
 
@@ -36,10 +37,9 @@ REFERENCES = frozenset({"6R", "9A", "9C", "BB", "CE", "D9", "F8", "G1", "G3"})
 class _Adjusted:
     """What a claim and a line have in common while open: adjustments with their sum, dates, remarks."""
 
-    __slots__ = ("adjustments", "dates", "remarks", "segment", "sum")
+    __slots__ = ("adjustments", "dates", "remarks", "sum")
 
-    def __init__(self, segment: Segment) -> None:
-        self.segment = segment
+    def __init__(self) -> None:
         self.adjustments: list[Adjustment] = []
         self.sum: Decimal | None = ZERO  # of all CAS amounts; None once one cannot be read
         self.dates: dict[str, date | None] = {}
@@ -47,66 +47,86 @@ class _Adjusted:
 
 
 class _OpenLine(_Adjusted):
-    __slots__ = ("allowed", "charge", "paid", "reference")
+    __slots__ = ("allowed", "reference", "service")
 
-    def __init__(self, segment: Segment, charge: Decimal | None, paid: Decimal | None) -> None:
-        super().__init__(segment)
-        self.charge = charge
-        self.paid = paid
+    def __init__(self, service: "_Service") -> None:
+        super().__init__()
+        self.service = service
         self.reference = ""
         self.allowed: Decimal | None = None
 
+    def record(self) -> ServiceLine:
+        """The line as a record, by place, as ClaimPayment."""
+        service, dates = self.service, self.dates
+        return ServiceLine(
+            service.procedure,
+            service.original,
+            service.charge,
+            service.paid,
+            service.units,
+            dates.get("150") or dates.get("472"),
+            dates.get("151") or dates.get("472"),
+            tuple(self.adjustments),
+            self.reference,
+            self.allowed,
+            tuple(self.remarks),
+        )
 
-class OpenClaim:
-    """A claim being read. `take` its segments, then `close` it once."""
+
+class ClaimLoop:
+    """A claim being read. OF_CLAIM and `take` read its segments, `close` balances it, then `payment` tells it."""
 
     __slots__ = (
-        *("line", "problems", "_charges", "_claim", "_digits", "_less", "_lines", "_notes", "_parties"),
-        *("_place", "_references", "_shares"),
+        *("charge", "paid", "_claim", "_clp", "_digits", "_kept", "_line", "_lines", "_name", "_notes"),
+        *("_parties", "_patient", "_place", "_problems", "_references", "_shares"),
     )
 
-    def __init__(self, segment: Segment, line: int, fraction_digits: int, notes: Notes) -> None:
-        self.line = line
-        self.problems = Problems()
+    def __init__(self, clp: str, line: int, fraction_digits: int, problems: Problems, notes: Notes) -> None:
+        self._line = line
+        self._problems = problems  # of the remittance
+        self._kept: list[Problem] = []  # of the claim, its first
+        self._clp = (clp + ABSENT).split(ELEMENT, 9)  # CLP00 to CLP08, and what follows
+        self._name = shortened(self._clp[1].strip(BLANKS))
         self._digits = fraction_digits
         self._notes = notes
-        self._claim = self._place = _Adjusted(segment)  # `_place`: what a CAS or LQ belongs to now
+        self._claim = self._place = _Adjusted()  # `_place`: what a CAS or LQ belongs to now
         self._lines: list[_OpenLine] = []
-        self._less: Decimal | None = (
-            ZERO  # all CAS amounts of the claim and its lines; None once one cannot be read
-        )
-        self._charges: Decimal | None = ZERO  # all SVC02, likewise
         self._shares = ZERO  # of all CAS amounts of group PR that can be read
         self._references: list[tuple[str, str]] = []
         self._parties: dict[str, str] = {}  # NM101 to NM109
 
-    def take(self, segment: Segment) -> None:
-        """One segment of the loop, whichever; what has no meaning here is passed over."""
-        if handle := OF_CLAIM.get(segment.id):
-            handle(self, segment)
-        elif segment.id not in _PASSED_OVER:
-            self._notes.add_unknown(segment)
+    def take(self, name: str, text: str) -> None:
+        """One segment of the loop, whichever its id; what has no meaning here is passed over."""
+        if handle := OF_CLAIM.get(f"{name}{ELEMENT}"):
+            handle(self, text)
+        elif name not in _PASSED_OVER:
+            self._notes.add_unknown(name)
 
-    def close(self) -> ClaimPayment:
-        """The claim as a record, with the problems of its own equation and its lines'."""
-        clp, dates, parties = self._claim.segment, self._claim.dates, self._parties
-        charge, paid = self._money(clp, 3, "claim"), self._money(clp, 4, "claim")
-        patient = self._money(clp, 5, "claim")
-        lines = tuple(map(self._service_line, count(1), self._lines))
-        self._balance(charge, paid)
-        self._compare(charge, patient)
+    def close(self) -> None:
+        """After the last segment: its amounts, and the equations of its lines and its own."""
+        self.charge, self.paid = self._amount("CLP03", self._clp[3]), self._amount("CLP04", self._clp[4])
+        self._patient = self._amount("CLP05", self._clp[5])
+        for number, line in enumerate(self._lines, 1):
+            self._balance_line(number, line)
+        self._balance()
+        self._compare()
+
+    def payment(self) -> ClaimPayment:
+        """The closed claim as a record, with the problems of its own equation and its lines'."""
+        dates, parties = self._claim.dates, self._parties
+        _, _, status, _, _, _, filing_indicator, control_number, facility, _ = self._clp
         return ClaimPayment(  # by place: by name takes thrice the time, and this is made a million times
-            self.line,
-            clp.name(1),
-            clp.code(2),
-            charge,
-            paid,
-            patient,
-            clp.at(6),
-            clp.name(7),
-            clp.at(8),
+            self._line,
+            self._name,
+            code(status.strip(BLANKS)),
+            self.charge,
+            self.paid,
+            self._patient,
+            filing_indicator.strip(BLANKS),
+            shortened(control_number.strip(BLANKS)),
+            facility.strip(BLANKS),
             tuple(self._claim.adjustments),
-            lines,
+            tuple([line.record() for line in self._lines]),
             dates.get("232"),
             dates.get("233"),
             dates.get("050"),
@@ -115,53 +135,55 @@ class OpenClaim:
             parties.get("TT", ""),
             parties.get("PR", ""),
             tuple(self._claim.remarks),
-            tuple(self.problems.kept),
+            tuple(self._kept),
         )
 
     # What each segment means in the loop.
 
-    def svc(self, segment: Segment) -> None:
+    def svc(self, text: str) -> None:
         """A service line begins."""
-        number = len(self._lines) + 1
-        line = _OpenLine(segment, self._money(segment, 2, "line", number), self._money(segment, 3, "line", number))
+        service = (_service if len(text) <= LONGEST_REMEMBERED else _service.__wrapped__)(text, self._digits)
+        self._place = line = _OpenLine(service)
         self._lines.append(line)
-        self._place = line
-        self._charges = added(self._charges, line.charge)
+        for number, fault in service.faults:
+            self._problem("line", fault, f"SVC{number:02}", len(self._lines))
 
-    def cas(self, segment: Segment) -> None:
+    def cas(self, text: str) -> None:
         """What a group of reasons takes off the claim or the line."""
-        place, read = self._place, _adjustments(segment.elements, self._digits)
-        for number, fault in read.faults:
-            equation: Equation = "line" if self._lines else "claim"
-            self._problem(equation, fault, f"CAS{number:02}", len(self._lines) or None)
+        read = (_adjustments if len(text) <= LONGEST_REMEMBERED else _adjustments.__wrapped__)(text, self._digits)
+        place = self._place
         place.adjustments += read.adjustments
         place.sum = added(place.sum, read.sum)
-        self._less = added(self._less, read.sum)
         self._shares += read.share
+        for number, fault in read.faults:
+            self._problem("line" if self._lines else "claim", fault, f"CAS{number:02}", len(self._lines) or None)
 
-    def dtm(self, segment: Segment) -> None:
+    def dtm(self, text: str) -> None:
         """Dates of the claim, or of service of the line."""
-        qualifier = segment.at(1)
+        qualifier, found = (_dated if len(text) <= LONGEST_REMEMBERED else _dated.__wrapped__)(text)
         if qualifier in {"232", "233", "050"}:
-            self._claim.dates[qualifier] = day(segment.at(2))
+            self._claim.dates[qualifier] = found
         elif self._lines and qualifier in {"472", "150", "151"}:
-            self._lines[-1].dates[qualifier] = day(segment.at(2))
+            self._lines[-1].dates[qualifier] = found
 
-    def ref(self, segment: Segment) -> None:
+    def ref(self, text: str) -> None:
         """References that name claims and lines, and no patient."""
-        qualifier, value = segment.at(1), segment.name(2)
+        _, qualifier, value, _ = (text + ABSENT).split(ELEMENT, 3)
+        qualifier, value = qualifier.strip(BLANKS), shortened(value.strip(BLANKS))
         if qualifier in REFERENCES and value:
             self._references.append((qualifier, value))
         if qualifier == "6R" and self._lines:
             self._lines[-1].reference = value
 
-    def nm1(self, segment: Segment) -> None:
+    def nm1(self, text: str) -> None:
         """Who rendered the service, and which other payer is named."""
-        if (who := segment.at(1)) in {"82", "TT", "PR"}:
-            self._parties[who] = segment.at(9)
+        _, who, _ = (text + ABSENT).split(ELEMENT, 2)
+        if (who := who.strip(BLANKS)) in {"82", "TT", "PR"}:
+            self._parties[who] = Segment.of(text).at(9)
 
-    def amt(self, segment: Segment) -> None:
+    def amt(self, text: str) -> None:
         """What the payer allows for the line."""
+        segment = Segment.of(text)
         if segment.at(1) == "B6" and self._lines:
             allowed = money(segment.exact(2), self._digits)
             if isinstance(allowed, Fault):
@@ -169,74 +191,65 @@ class OpenClaim:
             else:
                 self._lines[-1].allowed = allowed
 
-    def lq(self, segment: Segment) -> None:
+    def lq(self, text: str) -> None:
         """A remark on the line, or on the claim."""
-        self._place.remarks.append(segment.at(2))
+        self._place.remarks.append(Segment.of(text).at(2))
 
-    def moa(self, segment: Segment) -> None:
+    def moa(self, text: str) -> None:
         """Remarks on an outpatient claim."""
-        self._claim.remarks += filter(None, map(segment.at, range(3, 8)))
+        self._claim.remarks += filter(None, map(Segment.of(text).at, range(3, 8)))
 
-    def mia(self, segment: Segment) -> None:
+    def mia(self, text: str) -> None:
         """Remarks on an inpatient claim."""
-        self._claim.remarks += filter(None, map(segment.at, (5, 20, 21, 22, 23)))
+        self._claim.remarks += filter(None, map(Segment.of(text).at, (5, 20, 21, 22, 23)))
 
     # The equations.
 
-    def _money(self, segment: Segment, number: int, equation: Equation, line: int | None = None) -> Decimal | None:
-        """An amount that may be absent; what cannot be read is a problem."""
-        value = money(segment.exact(number), self._digits)
+    def _amount(self, element: str, text: str) -> Decimal | None:
+        """An amount of the CLP that may be absent; what cannot be read is a problem."""
+        value = money(text, self._digits)
         if isinstance(value, Decimal):  # quicker to ask than whether it is a fault
             return value
         if value is not Fault.AMOUNT_ABSENT:
-            self._problem(equation, value, f"{segment.id}{number:02}", line)
+            self._problem("claim", value, element)
         return None
 
     def _problem(self, equation: Equation, fault: Fault, element: str, line: int | None = None) -> None:
-        self.problems.add(Problem(equation, fault, self._claim.segment.name(1), line, element))
+        self._add(Problem(equation, fault, self._name, line, element))
 
-    def _balance(self, charge: Decimal | None, paid: Decimal | None) -> None:
-        less = self._less
+    def _add(self, problem: Problem | None) -> None:
+        self._problems.add(problem)
+        if problem is not None and len(self._kept) < MOST_PROBLEMS:
+            self._kept.append(problem)
+
+    def _balance(self) -> None:
+        charge, paid, less = self.charge, self.paid, self._claim.sum
+        for line in self._lines:
+            less = added(less, line.sum)
         if charge is None or paid is None:
             self._problem("claim", Fault.NOT_EVALUABLE, "CLP03" if charge is None else "CLP04")
         elif less is not None and charge - less != paid:
-            self.problems.add(unbalanced("claim", self._claim.segment.name(1), None, charge, less, paid))
+            self._add(unbalanced("claim", self._name, None, charge, less, paid))
 
-    def _compare(self, charge: Decimal | None, patient: Decimal | None) -> None:
+    def _balance_line(self, number: int, line: _OpenLine) -> None:
+        charge, paid = line.service.charge, line.service.paid
+        if charge is None or paid is None:
+            self._notes.add("a service line without charge (SVC02) or paid (SVC03): not evaluable")
+        elif line.sum is not None and charge - line.sum != paid:
+            self._add(unbalanced("line", self._name, number, charge, line.sum, paid))
+
+    def _compare(self) -> None:
         """ΣSVC02 = CLP03 where there are lines, and CLP05 = ΣCAS of group PR: no equations of the 835.
 
         Real payers do not keep to them, so that they are notes.
         """
-        charges = self._charges
-        if self._lines and charges is not None and charge is not None and charges != charge:
+        charges: Decimal | None = ZERO
+        for line in self._lines:
+            charges = added(charges, line.service.charge)
+        if self._lines and charges is not None and self.charge is not None and charges != self.charge:
             self._notes.add("the lines' charges (SVC02) do not add up to the claim's (CLP03)")
-        if patient is not None and patient != self._shares:
+        if self._patient is not None and self._patient != self._shares:
             self._notes.add("CLP05 (patient responsibility) differs from the adjustments of group PR")
-
-    def _balance_line(self, number: int, line: _OpenLine) -> None:
-        if line.charge is None or line.paid is None:
-            self._notes.add("a service line without charge (SVC02) or paid (SVC03): not evaluable")
-        elif line.sum is not None and line.charge - line.sum != line.paid:
-            claim = self._claim.segment.name(1)
-            self.problems.add(unbalanced("line", claim, number, line.charge, line.sum, line.paid))
-
-    def _service_line(self, number: int, line: _OpenLine) -> ServiceLine:
-        svc = line.segment
-        self._balance_line(number, line)
-        dates = line.dates
-        return ServiceLine(  # by place, as ClaimPayment
-            _procedure(svc.parts(1)),
-            _procedure(svc.parts(6)) if svc.at(6) else None,
-            line.charge,
-            line.paid,
-            decimal(svc.at(5)),
-            dates.get("150") or dates.get("472"),
-            dates.get("151") or dates.get("472"),
-            tuple(line.adjustments),
-            line.reference,
-            line.allowed,
-            tuple(line.remarks),
-        )
 
 
 class _Adjustments(NamedTuple):
@@ -248,30 +261,49 @@ class _Adjustments(NamedTuple):
     faults: tuple[tuple[int, Fault], ...]  # each with the number of its element
 
 
-def _adjustments(elements: tuple[str, ...], fraction_digits: int) -> _Adjustments:
-    """What a CAS says, remembered where it is as long as they are."""
-    is_usual = sum(map(len, elements)) <= _LONGEST_REMEMBERED
-    return (_remembered if is_usual else _read)(elements, fraction_digits)
-
-
-def _read(elements: tuple[str, ...], fraction_digits: int) -> _Adjustments:
+@lru_cache(REMEMBERED)
+def _adjustments(text: str, fraction_digits: int) -> _Adjustments:
     """Reason, amount, quantity, up to six times. An amount without a reason counts all the same."""
-    cas, found, faults = Segment("CAS", elements, 0, ""), [], []
-    for number in range(2, len(elements), 3):
-        reason, text = cas.code(number), cas.exact(number + 1)
-        if not reason and not text:
+    cas, found, faults, total = Segment.of(text), [], [], ZERO
+    group = cas.code(1)
+    for number in range(2, len(cas.elements), 3):
+        reason, stated = cas.code(number), cas.exact(number + 1)
+        if not reason and not stated:
             continue
-        amount = money(text, fraction_digits)
+        amount = money(stated, fraction_digits)
         if isinstance(amount, Decimal):
-            found.append(Adjustment(cas.code(1), reason, amount, decimal(cas.at(number + 2))))
+            found.append(Adjustment(group, reason, amount, decimal(cas.at(number + 2))))
+            total += amount
         else:  # an amount that is absent beside its reason is a problem too
             faults.append((number + 1, amount))
-    total = sum((one.amount for one in found), ZERO)
-    share = total if cas.code(1) == "PR" else ZERO
+    share = total if group == "PR" else ZERO
     return _Adjustments(tuple(found), None if faults else total, share, tuple(faults))
 
 
-_remembered = lru_cache(_REMEMBERED)(_read)
+class _Service(NamedTuple):
+    """What one SVC says."""
+
+    procedure: Procedure
+    original: Procedure | None
+    charge: Decimal | None
+    paid: Decimal | None
+    units: Decimal | None
+    faults: tuple[tuple[int, Fault], ...]  # as of _Adjustments; an amount that is absent is none
+
+
+@lru_cache(REMEMBERED)
+def _service(text: str, fraction_digits: int) -> _Service:
+    svc = Segment.of(text)
+    charge, paid = (money(svc.exact(number), fraction_digits) for number in (2, 3))
+    faults = [(number, fault) for number, fault in ((2, charge), (3, paid)) if isinstance(fault, Fault)]
+    return _Service(
+        _procedure(svc.parts(1)),
+        _procedure(svc.parts(6)) if svc.at(6) else None,
+        None if isinstance(charge, Fault) else charge,
+        None if isinstance(paid, Fault) else paid,
+        decimal(svc.at(5)),
+        tuple((number, fault) for number, fault in faults if fault is not Fault.AMOUNT_ABSENT),
+    )
 
 
 def _procedure(parts: tuple[str, ...]) -> Procedure:
@@ -281,15 +313,26 @@ def _procedure(parts: tuple[str, ...]) -> Procedure:
     return Procedure(parts[0], parts[1], tuple(filter(None, parts[2:6])) if len(parts) > 2 else ())
 
 
-OF_CLAIM: Mapping[str, Callable[[OpenClaim, Segment], None]] = {
-    "SVC": OpenClaim.svc,
-    "CAS": OpenClaim.cas,
-    "DTM": OpenClaim.dtm,
-    "REF": OpenClaim.ref,
-    "NM1": OpenClaim.nm1,
-    "AMT": OpenClaim.amt,
-    "LQ": OpenClaim.lq,
-    "MOA": OpenClaim.moa,
-    "MIA": OpenClaim.mia,
+@lru_cache(REMEMBERED)
+def _dated(text: str) -> tuple[str, date | None]:
+    """The qualifier of a DTM, and its day."""
+    dtm = Segment.of(text)
+    return dtm.at(1), day(dtm.at(2))
+
+
+OF_CLAIM: Mapping[str, Callable[[ClaimLoop, str], None]] = {
+    f"{name}{ELEMENT}": handle
+    for name, handle in {
+        "SVC": ClaimLoop.svc,
+        "CAS": ClaimLoop.cas,
+        "DTM": ClaimLoop.dtm,
+        "REF": ClaimLoop.ref,
+        "NM1": ClaimLoop.nm1,
+        "AMT": ClaimLoop.amt,
+        "LQ": ClaimLoop.lq,
+        "MOA": ClaimLoop.moa,
+        "MIA": ClaimLoop.mia,
+    }.items()
 }
+"""What each segment of the loop means, by how its text begins: its id and ELEMENT."""
 _PASSED_OVER = frozenset({"QTY", "PER", "TS2", "TS3", "N3", "N4"})

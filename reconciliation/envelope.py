@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from reconciliation.x12 import Segment, day
+from reconciliation.elements import day
+from reconciliation.x12 import Run, Segment
 
 BROKEN: Mapping[str, str] = {
     "TRUNCATED": "the file ends inside it",
@@ -64,10 +65,10 @@ class InterchangeClosed:
     broken: InterchangeBroken | None
 
 
-Framed = Segment | InterchangeOpened | InterchangeBroken | InterchangeClosed
+Framed = Segment | Run | InterchangeOpened | InterchangeBroken | InterchangeClosed
 
 
-def interchanges(source: Iterable[Segment]) -> Iterator[Framed]:
+def interchanges(source: Iterable[Segment | Run]) -> Iterator[Framed]:
     """Follow the envelope. ISA becomes InterchangeOpened, IEA InterchangeClosed; GE is checked and dropped.
 
     GS, the ST and SE of every 835 and all between them pass through as they are; other sets than 835 are noted
@@ -75,18 +76,16 @@ def interchanges(source: Iterable[Segment]) -> Iterator[Framed]:
     never finished. A file that begins without ISA is one interchange that needs no IEA.
     """
     envelope = _Envelope()
-    special = {"ISA": envelope.isa, "GS": envelope.gs, "ST": envelope.st}
-    special |= {"SE": envelope.se, "GE": envelope.ge, "IEA": envelope.iea}
-    for segment in source:
-        envelope.position = segment.position
-        if not segment.terminated and not envelope.ends_with(segment):
-            yield from envelope.cut_off(segment)
-        elif take := special.get(segment.id):
-            yield from take(segment)
-        elif envelope.inside:
-            yield segment
+    takes = {"ISA": envelope.isa, "GS": envelope.gs, "ST": envelope.st}
+    takes |= {"SE": envelope.se, "GE": envelope.ge, "IEA": envelope.iea}
+    for item in source:
+        envelope.position = item.position
+        if not item.terminated and not envelope.ends_with(item):
+            yield from envelope.cut_off(item)
+        elif isinstance(item, Segment):
+            yield from takes[item.id](item)
         else:
-            yield from envelope.outside(segment)
+            yield from envelope.run(item)
     yield from envelope.end("TRUNCATED")
 
 
@@ -158,15 +157,22 @@ class _Envelope:
             self._compare("IEA02", segment.at(2), self.opened.control_number, "ISA13")
         yield self._close()
 
-    def outside(self, segment: Segment) -> Iterator[Framed]:
-        """A segment that is not between the ST and SE of an 835."""
-        if self.set or (segment.id == "TA1" and self.opened):
-            return
-        yield from self._implied()
-        yield from self._break("SEGMENT_OUTSIDE_ST")
+    def run(self, run: Run) -> Iterator[Framed]:
+        """What stands within an 835 passes; within another set it is dropped; outside of every set it breaks."""
+        if self.inside:
+            yield run
+        elif not self.set:
+            for segment in run.segments():
+                self.position = segment.position
+                if segment.id != "TA1" or not self.opened:
+                    yield from self._implied()
+                    yield from self._break("SEGMENT_OUTSIDE_ST")
+        self.position = run.position + len(run.texts) - 1
 
-    def ends_with(self, segment: Segment) -> bool:
+    def ends_with(self, segment: Segment | Run) -> bool:
         """Whether the file's last, unterminated segment is whole: an end whose control number is complete."""
+        if isinstance(segment, Run):
+            return False
         opened, last = self.opened, segment.at(2)
         if segment.id == "SE" and self.set:
             return last == self.set.at(2)
@@ -174,9 +180,9 @@ class _Envelope:
             return last == self.group.at(6)
         return bool(segment.id == "IEA" and opened and opened.enveloped and last == opened.control_number)
 
-    def cut_off(self, segment: Segment) -> Iterator[Framed]:
+    def cut_off(self, segment: Segment | Run) -> Iterator[Framed]:
         """The last words of a file that stops in mid-segment: not read, for an amount may be cut in them."""
-        if segment.id == "ISA":
+        if isinstance(segment, Segment) and segment.id == "ISA":
             yield from self.isa(segment)
         else:
             yield from self._implied()

@@ -13,8 +13,7 @@ from reconciliation.balancing import Problem
 from reconciliation.envelope import InterchangeBroken, InterchangeClosed, InterchangeOpened
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """Who pays whom, how much, when and under which trace: the ST's header loop and its envelope."""
 
     interchange_control_number: str = ""  # ISA13

@@ -4,13 +4,13 @@ Pure: no I/O, no clock, no logging.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from decimal import Decimal
 
 from reconciliation.balancing import Notes
+from reconciliation.elements import day
 from reconciliation.envelope import InterchangeOpened
 from reconciliation.events import Header
-from reconciliation.x12 import Segment, day
+from reconciliation.x12 import Segment
 
 
 def envelope_header(opened: InterchangeOpened, group: Segment | None) -> Header:
@@ -29,8 +29,7 @@ def envelope_header(opened: InterchangeOpened, group: Segment | None) -> Header:
 def paid_by(header: Header, bpr: Segment, amount: Decimal | None) -> Header:
     """The header with its BPR. `amount` is BPR02, which only the currency (CUR, after BPR) makes readable."""
     at = bpr.at
-    return replace(
-        header,
+    return header._replace(
         handling_code=at(1),
         amount=amount,
         credit_debit=at(3),
@@ -41,38 +40,38 @@ def paid_by(header: Header, bpr: Segment, amount: Decimal | None) -> Header:
 
 def _trn(header: Header, segment: Segment, notes: Notes) -> Header:
     name = segment.name
-    return replace(header, trace=name(2), originator=name(3), trace_supplement=name(4))
+    return header._replace(trace=name(2), originator=name(3), trace_supplement=name(4))
 
 
 def _cur(header: Header, segment: Segment, notes: Notes) -> Header:
     code = segment.at(2).upper()
     if len(code) == 3 and code.isascii() and code.isalpha():
-        return replace(header, currency=code)
+        return header._replace(currency=code)
     notes.add("CUR02 is no currency code")
-    return replace(header, currency=None)
+    return header._replace(currency=None)
 
 
 def _ref(header: Header, segment: Segment, notes: Notes) -> Header:
     match segment.at(1):
         case "EV":
-            return replace(header, receiver_reference=segment.at(2))
+            return header._replace(receiver_reference=segment.at(2))
         case "2U":
-            return replace(header, payer_reference=segment.name(2))
+            return header._replace(payer_reference=segment.name(2))
         case "TJ":
-            return replace(header, payee_tax_id=segment.at(2))
+            return header._replace(payee_tax_id=segment.at(2))
     return header
 
 
 def _dtm(header: Header, segment: Segment, notes: Notes) -> Header:
-    return replace(header, production_date=day(segment.at(2))) if segment.at(1) == "405" else header
+    return header._replace(production_date=day(segment.at(2))) if segment.at(1) == "405" else header
 
 
 def _n1(header: Header, segment: Segment, notes: Notes) -> Header:
     who, name, qualifier, identifier = map(segment.name, range(1, 5))
     if who == "PR":
-        return replace(header, payer_name=name, payer_id_qualifier=qualifier, payer_id=identifier)
+        return header._replace(payer_name=name, payer_id_qualifier=qualifier, payer_id=identifier)
     if who == "PE":
-        return replace(header, payee_name=name, payee_id_qualifier=qualifier, payee_id=identifier)
+        return header._replace(payee_name=name, payee_id_qualifier=qualifier, payee_id=identifier)
     return header
 
 

@@ -11,8 +11,7 @@ Pure: no I/O, no clock, no logging.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 from reconciliation.balancing import (
@@ -26,8 +25,10 @@ from reconciliation.balancing import (
     money,
     unbalanced,
 )
-from reconciliation.claim import OF_CLAIM, REFERENCES, OpenClaim
+from reconciliation.claim import OF_CLAIM, REFERENCES, ClaimLoop
 from reconciliation.codes import fraction_digits
+from reconciliation.content import canonical, content
+from reconciliation.elements import code, day, shortened
 from reconciliation.envelope import InterchangeBroken, InterchangeClosed, InterchangeOpened, interchanges
 from reconciliation.events import (
     Adjustment,
@@ -43,7 +44,7 @@ from reconciliation.events import (
     Totals,
 )
 from reconciliation.header import HEADER, envelope_header, paid_by
-from reconciliation.x12 import Segment, Unreadable, code, day, segments, shortened
+from reconciliation.x12 import ELEMENT, Run, Segment, Unreadable, cut
 
 __all__ = [
     "MOST_PROBLEMS",
@@ -78,9 +79,17 @@ def read(chunks: Iterable[bytes]) -> Iterator[Event]:
     RemittanceClosed, and an InterchangeBroken follows. Raises Unreadable: EMPTY_FILE, NOT_AN_835, TRUNCATED
     (before any ST), SEGMENT_TOO_LONG; events yielded before it must then be forgotten.
     """
+    for event in _events(chunks):
+        yield event.payment() if isinstance(event, ClaimLoop) else event
+
+
+def _events(chunks: Iterable[bytes]) -> Iterator[Event | ClaimLoop]:
+    """The same with claims as they were read: who only counts them needs no record of each."""
     reader = _Reader()
-    for item in interchanges(segments(chunks)):
-        if isinstance(item, Segment):
+    for item in interchanges(cut(chunks)):
+        if isinstance(item, Run):
+            reader.run(item)
+        elif isinstance(item, Segment):
             reader.segment(item)
         else:
             reader.envelope(item)
@@ -99,8 +108,8 @@ def survey(chunks: Iterable[bytes]) -> Iterator[Survey]:
     """
     tallies: list[_Tally] = []
     opened = InterchangeOpened(0, 0, False)
-    for event in read(chunks):
-        if isinstance(event, ClaimPayment):
+    for event in _events(chunks):
+        if isinstance(event, ClaimLoop):
             tallies[-1].claims += 1
         elif isinstance(event, ProviderLevelAdjustment):
             tallies[-1].provider_level.append(event)
@@ -152,18 +161,20 @@ class _Reader:
     """Hands each segment to the open remittance; opens and closes remittances."""
 
     def __init__(self) -> None:
-        self.events: list[Event] = []
+        self.events: list[Event | ClaimLoop] = []
         self.count = 0
         self.opened = InterchangeOpened(0, 0, False)
         self.group: Segment | None = None
         self.current: _Remittance | None = None
         self.truncated = False
 
+    def run(self, run: Run) -> None:
+        if self.current:
+            self.current.take(run)
+
     def segment(self, segment: Segment) -> None:
-        if segment.id not in _FRAME:
-            if self.current:
-                self.current.take(segment)
-        elif segment.id == "SE":
+        """GS, ST or SE."""
+        if segment.id == "SE":
             if self.current:
                 self.current.close(segment)
             self.current = None
@@ -202,49 +213,52 @@ class _Reader:
 class _Remittance:
     """One ST while it is being read. What it learns it appends to `events`."""
 
-    def __init__(self, st: Segment, index: int, header: Header, events: list[Event]) -> None:
+    def __init__(self, st: Segment, index: int, header: Header, events: list[Event | ClaimLoop]) -> None:
         self._st, self._index, self._events = st, index, events
-        self.header = replace(header, version=header.version or st.at(3), control_number=st.at(2))
+        self.header = header._replace(version=header.version or st.at(3), control_number=st.at(2))
         self._opened = False
         self._bprs: list[Segment] = []  # more than one means that two payments run into one another
         self._digits = 0
-        self._claim: OpenClaim | None = None
+        self._claim: ClaimLoop | None = None
         self._claims = 0
         self._charged: Decimal | None = ZERO
         self._paid: Decimal | None = ZERO
         self._provider_level: Decimal | None = ZERO
         self._problems, self._notes = Problems(), Notes()
         self._hash = hashlib.sha256(b"835 1")
-        self._unhashed: list[Segment] = []
 
-    def take(self, segment: Segment) -> None:
-        """One segment between ST and SE."""
-        self._unhashed.append(segment)
-        if self._claim and (handle := OF_CLAIM.get(segment.id)):
-            handle(self._claim, segment)
-            return
-        self._hash_taken()
-        if segment.id in _BODY:
+    def take(self, run: Run) -> None:
+        """Segments between ST and SE."""
+        texts = content(run)
+        self._hash.update(canonical(texts))
+        claim = self._claim
+        for text in texts:
+            handle = OF_CLAIM.get(text[:4]) or OF_CLAIM.get(text[:3])  # most ids have three letters, some two
+            if handle and claim:
+                handle(claim, text)
+            else:
+                claim = self._take(text)
+
+    def _take(self, text: str) -> ClaimLoop | None:
+        """A segment that is not a claim's, or not spelled as usual. The claim that is open after it."""
+        name = text.partition(ELEMENT)[0]
+        if name in _BODY:
             self.header_complete()
             self._finish_claim()
-        if segment.id == "CLP":
+        if name == "CLP":
             self._claims += 1
-            self._claim = OpenClaim(segment, self._claims, self._digits, self._notes)
-        elif segment.id == "PLB":
-            self._plb(segment)
-        elif segment.id == "BPR":
-            self._bprs.append(segment)
+            self._claim = ClaimLoop(text, self._claims, self._digits, self._problems, self._notes)
+        elif name == "PLB":
+            self._plb(Segment.of(text))
+        elif name == "BPR":
+            self._bprs.append(Segment.of(text))
         elif self._claim:
-            self._claim.take(segment)
-        elif not self._opened and (change := HEADER.get(segment.id)):
-            self.header = change(self.header, segment, self._notes)
-        elif segment.id not in _PASSED_OVER:
-            self._notes.add_unknown(segment)
-
-    def _hash_taken(self) -> None:
-        """The segments of a claim go into the hash together."""
-        self._hash.update(_canonical(self._unhashed).encode())
-        self._unhashed.clear()
+            self._claim.take(name, text)
+        elif not self._opened and (change := HEADER.get(name)):
+            self.header = change(self.header, Segment.of(text), self._notes)
+        elif name not in _PASSED_OVER:
+            self._notes.add_unknown(name)
+        return self._claim
 
     def header_complete(self) -> None:
         """Once: now that the currency is known the amount can be read."""
@@ -263,7 +277,6 @@ class _Remittance:
         """The SE: the last claim, the remittance's own equation, and the sums."""
         self.header_complete()
         self._finish_claim()
-        self._hash_taken()
         if se.at(1).lstrip("0") != str(se.position - self._st.position + 1):
             self._notes.add("SE01 does not agree with the number of segments")
         if se.at(2) != self._st.at(2):
@@ -300,15 +313,12 @@ class _Remittance:
         return None
 
     def _finish_claim(self) -> None:
-        if self._claim is None:
-            return
-        claim = self._claim.close()
-        if self._claim.problems.count:
-            self._problems.take_over(self._claim.problems)
-        self._charged = added(self._charged, claim.charge)
-        self._paid = added(self._paid, claim.paid)
-        self._events.append(claim)
-        self._claim = None
+        if claim := self._claim:
+            claim.close()
+            self._charged = added(self._charged, claim.charge)
+            self._paid = added(self._paid, claim.paid)
+            self._events.append(claim)
+            self._claim = None
 
     def _plb(self, segment: Segment) -> None:
         """PLB01 and PLB02 once, then pairs of a composite (code, reference) and an amount."""
@@ -324,33 +334,5 @@ class _Remittance:
                 self._events.append(item)
 
 
-_FRAME = frozenset({"GS", "ST", "SE"})
 _BODY = frozenset({"LX", "CLP", "PLB"})  # the first of these ends the header loop
 _PASSED_OVER = frozenset({"N2", "N3", "N4", "PER", "RDM", "LX", "TS2", "TS3"})
-
-
-def _canonical(taken: Iterable[Segment]) -> str:
-    """Segments for the hash, each with its length before it: the same whatever the file's delimiters are.
-
-    Elements are joined by line feeds and components by carriage returns, which the tokenizer lets into no
-    element, so that two different segments never read alike. Trailing empty elements are left out.
-    """
-    canonical = []
-    for segment in taken:
-        elements = _rejoined(segment) if segment.id in _COMPOSITES else segment.elements
-        text = "\n".join(elements).rstrip("\n")
-        canonical.append(f"{len(text)}\n{text}")
-    return "".join(canonical)
-
-
-def _rejoined(segment: Segment) -> Sequence[str]:
-    """The elements, the components of those that are composite joined by carriage returns."""
-    elements = [*segment.elements]
-    for number in range(*_COMPOSITES[segment.id].indices(len(elements))):
-        if elements[number]:
-            elements[number] = "\r".join(segment.parts(number))
-    return elements
-
-
-# SVC01, SVC06 and a PLB's odd elements from 3.
-_COMPOSITES: Mapping[str, slice] = {"SVC": slice(1, 7, 5), "PLB": slice(3, None, 2)}

@@ -1,31 +1,30 @@
-"""X12 as it arrives: bytes to segments, and the two plain types in them, numbers and dates.
+"""X12 as it arrives: bytes to segments.
 
-`segments` cuts a stream of bytes lazily and in flat memory. Tolerant of spelling: padding, line ends, byte-order
+`cut` cuts a stream of bytes lazily and in flat memory. Tolerant of spelling: padding, line ends, byte-order
 marks, lower-case ids, delimiters that change from one interchange to the next. Nothing here knows an 835.
 
 Text is UTF-8; a segment that is not UTF-8 is read as Latin-1. Only names can differ by that choice: amounts,
-dates and identifiers that matter are ASCII, and an amount that is not ASCII is no amount (`decimal`).
+dates and identifiers that matter are ASCII, and an amount that is not ASCII is no amount (`elements.decimal`).
 
 Pure: no I/O, no clock, no logging. No message quotes the file's text, for it may name a patient.
 """
 
-import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import date
-from decimal import Decimal
-from functools import lru_cache
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from reconciliation.elements import code, shortened
+
+BLANKS = " \t"  # that may surround an element
+ELEMENT = "\n"
+"""Stands between the elements in a segment's text, whatever does in the file. It can be in none of them."""
+ABSENT = ELEMENT * 20
+"""Added to a text: what is absent at its end is empty then."""
+COMPONENT = "\r"
+"""No element of a file can hold this either: free to stand between the components of one."""
 LONGEST_SEGMENT = 65_536  # bytes between two terminators
-LONGEST_NAME = 100  # characters of a claim id, trace, payer or other name; the 835 itself allows 60
-NO_CODE = "?"
-_CODE = re.compile(r"[A-Za-z]{1,2}|[A-Za-z]{0,2}[0-9]{1,4}[A-Za-z]?")
-_LONGEST_CODE = 7
-_REMEMBERED = (
-    16_384  # short texts whose meaning is kept at hand: a payer's codes, days and amounts come again and again
-)
-_KEPT = 60
+REMEMBERED = 2_048  # segments of a kind that are read once for all the times they come
+LONGEST_REMEMBERED = 200  # characters of one, so that no file fills the memory: longer ones go by `__wrapped__`
 _SLICE = 16_384  # bytes taken from the chunks at a time
 _NEAR = 512
 _BLANK = b" \t\r\n\x00\x1a\xef\xbb\xbf"  # what may stand before a segment: white space, NUL, ctrl-Z, the BOM
@@ -34,13 +33,11 @@ _OF_AMOUNTS = b" .,+-"  # no delimiters: they would cut an amount in two, and ea
 _SEPARATOR = rb"([^A-Za-z0-9 \r\n.,+\-\x80-\xff])"
 _ISA = re.compile(rb"ISA" + _SEPARATOR, re.IGNORECASE)
 _GS_OR_ST = re.compile(rb"(?:GS|ST)" + _SEPARATOR, re.IGNORECASE)
-
-
-_EXPECTED = (
-    *("IEA", "GS", "GE", "ST", "SE", "BPR", "TRN", "CUR", "REF", "DTM", "N1", "N2", "N3", "N4", "PER", "RDM"),
-    *("LX", "TS2", "TS3", "CLP", "CAS", "NM1", "MIA", "MOA", "AMT", "QTY", "SVC", "LQ", "PLB"),
-)
-_NAMES: Mapping[str, str] = {name: name for name in _EXPECTED}  # ids spelled as usual need no second look
+_END = "\x00"  # stands between the texts of segments, and can be in none of them
+_ENVELOPE = frozenset({"ISA", "IEA", "GS", "GE", "ST", "SE"})
+_OF_ENVELOPE = re.compile(rf"{_END}(?:{'|'.join(sorted(_ENVELOPE))}){ELEMENT}")
+# An id that is not two or three capitals and digits, one that no element follows, or an ISA.
+_UNUSUAL = re.compile(rf"{_END}(?!(?!ISA)[A-Z][A-Z0-9]{{1,2}}{ELEMENT})")
 
 
 class Unreadable(Exception):
@@ -68,20 +65,24 @@ class Segment(NamedTuple):
     component: str
     terminated: bool = True
 
+    @classmethod
+    def of(cls, text: str, position: int = 0, component: str = COMPONENT, terminated: bool = True) -> "Segment":
+        """The segment of a text, whose elements have ELEMENT between them."""
+        elements = tuple(text.split(ELEMENT))
+        return cls(elements[0], elements, position, component, terminated)
+
     def at(self, number: int) -> str:
         """The element of this number, without surrounding blanks; "" where it is absent."""
         elements = self.elements
-        return elements[number].strip(" \t") if number < len(elements) else ""
+        return elements[number].strip(BLANKS) if number < len(elements) else ""
 
     def name(self, number: int) -> str:
         """The element of this number where it names something, in at most LONGEST_NAME characters."""
-        name = self.at(number)
-        return name if len(name) <= LONGEST_NAME else shortened(name)
+        return shortened(self.at(number))
 
     def code(self, number: int) -> str:
         """The element of this number where it is from a list of codes; NO_CODE where it looks like none."""
-        text = self.at(number)
-        return _code(text) if len(text) <= _LONGEST_CODE else NO_CODE
+        return code(self.at(number))
 
     def exact(self, number: int) -> str:
         """The element of this number to the letter, for amounts, where a blank is a fault; "" where absent."""
@@ -100,27 +101,21 @@ class Segment(NamedTuple):
         return tuple(text.split(text[2])) if len(text) > 2 and not text[2].isalnum() else (text,)
 
 
-def code(text: str) -> str:
-    """A text from a list of codes as it is ("CO", "45", "N30", "B2"), "" too; NO_CODE where it looks like none.
+class Run(NamedTuple):
+    """Segments one after the other, none of them of an envelope, as texts: most need not be cut into elements.
 
-    What stands in a code's place may be a patient's name, and codes are told to people.
+    A text is the elements of one with ELEMENT between them, its id in capitals, without empty ones at its end.
     """
-    return _code(text) if len(text) <= _LONGEST_CODE else NO_CODE
 
+    texts: list[str]
+    position: int  # of the first
+    component: str
+    terminated: bool
 
-@lru_cache(_REMEMBERED)
-def _code(text: str) -> str:
-    return text if not text or _CODE.fullmatch(text) else NO_CODE
-
-
-def shortened(name: str) -> str:
-    """A name of at most LONGEST_NAME characters.
-
-    Of a longer one the beginning is kept, and a part of its SHA-256, so that two names never become one.
-    """
-    if len(name) <= LONGEST_NAME:
-        return name
-    return f"{name[:_KEPT]}…{hashlib.sha256(name.encode()).hexdigest()[:32]}"
+    def segments(self) -> Iterator[Segment]:
+        """Each of them by itself."""
+        for position, text in enumerate(self.texts, self.position):
+            yield Segment.of(text, position, self.component, self.terminated)
 
 
 class _Delimiters(NamedTuple):
@@ -209,9 +204,10 @@ def _equal_slices(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield b"".join(held)
 
 
-def segments(chunks: Iterable[bytes]) -> Iterator[Segment]:
+def cut(chunks: Iterable[bytes]) -> Iterator[Segment | Run]:
     """Cut an X12 file into segments, lazily, in memory that does not grow with the file.
 
+    Those of its envelopes (ISA, GS, ST, SE, GE, IEA) come each by itself, what stands between them in runs.
     Delimiters come from each ISA (the 16th element separator, not column 106, finds ISA16 and the terminator);
     a file that begins with GS or ST has them deduced from where its second segment begins.
     Raises Unreadable: EMPTY_FILE, NOT_AN_835, SEGMENT_TOO_LONG.
@@ -220,40 +216,68 @@ def segments(chunks: Iterable[bytes]) -> Iterator[Segment]:
     if not tape.skip_blanks():
         raise Unreadable("EMPTY_FILE", "the file is empty", byte=tape.offset)
     delimiters: _Delimiters | None = None
-    position = 0
+    position = 1
     while tape.skip_blanks():
         if delimiters is None or _ISA.match(tape.fill(4)):
             delimiters, opening = _opening(tape)
             if opening is not None:
-                position += 1
                 yield opening._replace(position=position)
+                position += 1
                 continue
-        for segment in _cut(tape, delimiters, position):
-            position = segment.position
-            yield segment
+        run, has_envelope = _region(tape, delimiters, position)
+        position += len(run.texts)
+        yield from _parted(run) if has_envelope else (run,)
 
 
-def _cut(tape: _Tape, delimiters: _Delimiters, position: int) -> Iterator[Segment]:
-    """The segments of one region of the tape, up to the next ISA: after it the delimiters may be others."""
+def _region(tape: _Tape, delimiters: _Delimiters, position: int) -> tuple[Run, bool]:
+    """The segments of one region of the tape, up to the next ISA: after it the delimiters may be others.
+
+    And whether any may be of an envelope: in nearly all regions of a large file none is.
+    """
     region, terminated = tape.region(delimiters.terminator)
-    component = delimiters.component.decode()
-    make, names = tuple.__new__, _NAMES
-    for number, elements in enumerate(_split(region, delimiters)):
-        if (name := names.get(elements[0])) is None:
-            name = _name(elements)
-            if name[:3] == "ISA" and number and (len(elements) > 1 or not name.isalnum()):
-                tape.put_back(_from(region, delimiters.terminator, number))
-                return
-            if not name and len(elements) == 1:
-                continue
-        position += 1
-        yield make(Segment, (name, tuple(elements), position, component, terminated))
+    text = _rewritten(region, delimiters)
+    texts = text.split(_END)
+    if terminated:
+        texts.pop()  # what stands behind the last terminator
+    each = f"{_END}{text}"
+    if is_unusual := bool(_UNUSUAL.search(each, 0, len(text))):
+        texts, isa = _respelled(texts)
+        if isa is not None:
+            tape.put_back(_from(region, delimiters.terminator, isa))
+    if f"{ELEMENT}{_END}" in text or not terminated:
+        texts = [text.rstrip(ELEMENT) for text in texts]
+    run = Run(texts, position, delimiters.component.decode(), terminated)
+    return run, is_unusual or bool(_OF_ENVELOPE.search(each))
 
 
-def _name(elements: list[str]) -> str:
-    """The segment id in capitals, written back so that spelling changes nothing downstream."""
-    elements[0] = elements[0].strip().strip("\ufeffï»¿").upper()
-    return elements[0]
+def _rewritten(region: bytes, delimiters: _Delimiters) -> str:
+    """The text of a region with ELEMENT and _END where the file has signs of its own."""
+    element, _, terminator = delimiters
+    ours = bytes.maketrans(element + terminator, f"{ELEMENT}{_END}".encode())
+    clean = region.translate(ours, bytes(byte for byte in _DROPPED if byte not in b"".join(delimiters)))
+    try:
+        text = clean.decode()
+    except UnicodeDecodeError:
+        text = _END.join(map(_text, clean.split(_END.encode())))
+    if terminator in b"\r\n":  # lines padded with blanks to a fixed length
+        text = _END.join(line.rstrip(" ") for line in text.split(_END))
+    return text
+
+
+def _respelled(texts: Iterable[str]) -> tuple[list[str], int | None]:
+    """Ids in capitals, and empty segments left out, up to an ISA with elements; and the number of that ISA.
+
+    So spelling changes nothing downstream.
+    """
+    found: list[str] = []
+    for number, text in enumerate(texts):
+        spelled, separator, rest = text.partition(ELEMENT)
+        name = spelled.strip().strip("\ufeffï»¿").upper()
+        if name[:3] == "ISA" and number and (separator or not name.isalnum()):
+            return found, number
+        if name or separator:
+            found.append(f"{name}{separator}{rest}")
+    return found, None
 
 
 def _from(region: bytes, terminator: bytes, number: int) -> bytes:
@@ -261,18 +285,19 @@ def _from(region: bytes, terminator: bytes, number: int) -> bytes:
     return terminator.join(region.split(terminator)[number:])
 
 
-def _split(region: bytes, delimiters: _Delimiters) -> list[list[str]]:
-    """The elements of every segment of a region, empty segments among them, in order."""
-    dropped = bytes(byte for byte in _DROPPED if byte not in b"".join(delimiters))
-    clean = region.translate(None, dropped)
-    separator = delimiters.element.decode()
-    if clean.isascii():
-        texts = clean.decode("ascii").split(delimiters.terminator.decode())
-    else:
-        texts = [_text(piece) for piece in clean.split(delimiters.terminator)]
-    if delimiters.terminator in b"\r\n":  # lines padded with blanks to a fixed length
-        texts = [text.rstrip(" ") for text in texts]
-    return [text.split(separator) for text in texts]
+def _parted(run: Run) -> Iterator[Segment | Run]:
+    """What is of an envelope by itself, and runs of what stands between."""
+    held: list[str] = []
+    for position, text in enumerate(run.texts, run.position):
+        if text.partition(ELEMENT)[0] not in _ENVELOPE:
+            held.append(text)
+            continue
+        if held:
+            yield run._replace(texts=held, position=position - len(held))
+            held = []
+        yield Segment.of(text, position, run.component, run.terminated)
+    if held:
+        yield run._replace(texts=held, position=run.position + len(run.texts) - len(held))
 
 
 def _text(piece: bytes) -> str:
@@ -353,39 +378,3 @@ def _last_sign(text: bytes, separator: bytes) -> bytes:
         return last
     line_end = text[len(bare) :]
     return b"\n" if b"\n" in line_end else b"\r" if b"\r" in line_end else b""
-
-
-_DECIMAL = re.compile(r"-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)")
-MOST_DIGITS = 18
-LONGEST_DECIMAL = MOST_DIGITS + 2  # with a minus and a point
-
-
-def decimal(text: str) -> Decimal | None:
-    """X12's number type R, strictly: an optional minus, digits, at most one point. Anything else is None.
-
-    No exponent, plus sign, separator, blank, NaN or Infinity; at most 18 digits. Exact.
-    """
-    return _decimal(text) if len(text) <= LONGEST_DECIMAL else None
-
-
-@lru_cache(_REMEMBERED)
-def _decimal(text: str) -> Decimal | None:
-    if not _DECIMAL.fullmatch(text) or len(text) - text.count("-") - text.count(".") > MOST_DIGITS:
-        return None
-    return Decimal(text)
-
-
-def day(text: str) -> date | None:
-    """X12's date types, CCYYMMDD and YYMMDD (taken for 20YY). None where it is no date that exists."""
-    return _day(text) if len(text) in {6, 8} else None
-
-
-@lru_cache(_REMEMBERED)
-def _day(text: str) -> date | None:
-    if not (text.isascii() and text.isdigit()):
-        return None
-    digits = text if len(text) == 8 else f"20{text}"
-    try:
-        return date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
-    except ValueError:
-        return None

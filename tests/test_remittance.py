@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciliation.claim import _remembered
+from reconciliation.claim import _adjustments, _service
 from reconciliation.remittance import (
     Adjustment,
     ClaimPayment,
@@ -175,6 +175,16 @@ def test_nothing_that_names_a_patient_leaves_the_reader(secret: str) -> None:
     broken = data[:-30] + b"DOE*JANE~"
     assert secret not in "".join(f"{event!r} {event}" for event in events(data) + events(broken))
     assert secret not in "".join(str(problem) for problem in only(data).problems)
+
+
+def test_ids_alone_and_in_small_letters() -> None:
+    """A segment without elements says that all of them are absent; one in small letters says what it says."""
+    loops = (CLAIM, "SVC~LQ~CAS~DTM~REF~NM1~AMT~MOA~MIA~", "svc*HC:1*2*2~dtm*472*20260401~")
+    (claim,) = claims(file(remittance(*loops)))
+    alone, small = claim.service_lines
+    assert (alone.procedure, alone.charge, alone.paid, alone.remarks) == (Procedure("", "", ()), None, None, ("",))
+    assert (small.procedure, small.charge) == (Procedure("HC", "1", ()), Decimal(2))
+    assert small.service_from == date(2026, 4, 1)
 
 
 def test_provider_level_adjustments() -> None:
@@ -565,7 +575,7 @@ def test_pyx12_reads_the_same_segments() -> None:
     x12file = pytest.importorskip("pyx12.x12file", reason="pyx12 is not installed")
     from io import StringIO
 
-    from reconciliation.x12 import segments
+    from test_x12 import segments
 
     data = file(remittance(CLAIM, LINE, "PLB*1*20261231*WO:1*0~"))
     theirs = [segment.format("", "*", ":").rstrip("*") for segment in x12file.X12Reader(StringIO(data.decode()))]
@@ -615,12 +625,30 @@ def test_closed_and_survey_agree() -> None:
     assert (found.header, found.totals, found.content_hash) == (opened.header, closed.totals, closed.content_hash)
 
 
+def test_a_long_service_line_is_read_alike_and_not_remembered() -> None:
+    usual = file(remittance(CLAIM, LINE.replace("90837", "90837:95:::::ROOM") + "DTM*472*20260401~"))
+    long = usual.replace(b"ROOM", b"R" * 500).replace(b"20260401", b"20260401**" + b"9" * 500)
+    before = _service.cache_info().currsize
+    [claim] = claims(long)
+    assert _service.cache_info().currsize == before
+    assert [claim] == claims(usual)
+    assert _service.cache_info().currsize > before
+    assert claim.service_lines[0].service_from == date(2026, 4, 1)
+
+
+def test_survey_and_read_count_alike_what_was_cut_off() -> None:
+    """The last claim is not whole, and neither counts it."""
+    data = file(remittance(*[CLAIM, LINE] * 3))
+    cut = data[: data.rindex(b"CAS*")]
+    assert only(cut).claim_count == len(claims(cut)) == 2
+
+
 def test_a_long_cas_is_read_alike_and_not_remembered() -> None:
     usual, long = (file(remittance(CLAIM, LINE.replace("CO*45", f"CO*45*15.00*{'7' * n}*253"))) for n in (1, 500))
-    before = _remembered.cache_info().currsize
+    before = _adjustments.cache_info().currsize
     [claim] = [event for event in events(long) if isinstance(event, ClaimPayment)]
     [adjustment, *_] = claim.service_lines[0].adjustments
     assert (adjustment.reason, adjustment.amount, adjustment.quantity) == ("45", Decimal("15.00"), None)
-    assert _remembered.cache_info().currsize - before <= 1  # the other CAS of the line
+    assert _adjustments.cache_info().currsize - before <= 1  # the other CAS of the line
     surveys(usual)
-    assert _remembered.cache_info().currsize > before
+    assert _adjustments.cache_info().currsize > before

@@ -1,7 +1,7 @@
 """The tokenizer: the same segments whatever the spelling; segments or a refusal whatever the bytes."""
 
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import date
 from decimal import Decimal
@@ -11,11 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciliation.x12 import LONGEST_SEGMENT, Segment, Unreadable, day, decimal, segments
+from reconciliation.elements import day, decimal
+from reconciliation.x12 import LONGEST_SEGMENT, Run, Segment, Unreadable, cut
 
 ISA = b"ISA*00*          *00*          *ZZ*PAYER          *ZZ*US             *260602*1400*^*00501*000000006*0*T*:~"
 BODY = b"GS*HP*P*U*20260602*1400*6*X*005010X221A1~ST*835*0001~SVC*HC:99213*10~SE*3*0001~GE*1*6~IEA*1*000000006~"
 IDS = ["ISA", "GS", "ST", "SVC", "SE", "GE", "IEA"]
+
+
+def segments(chunks: Iterable[bytes]) -> Iterator[Segment]:
+    """Each segment by itself, those in runs too."""
+    for item in cut(chunks):
+        yield from (item,) if isinstance(item, Segment) else item.segments()
 
 
 def ids(data: bytes) -> list[str]:
@@ -95,6 +102,24 @@ def test_without_isa_the_delimiters_are_deduced(spelling: str) -> None:
 
 def test_a_group_without_isa() -> None:
     assert ids(BODY) == IDS[1:]
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_text_is_the_same_in_any_spelling(spelling: str) -> None:
+    """But for the components, whose sign only who knows composites can look for."""
+    [run] = [item for item in cut([SPELLINGS[spelling]]) if isinstance(item, Run)]
+    [text] = run.texts
+    sign = run.component or ":"
+    assert (text.replace(sign, ":"), run.position, run.terminated) == ("SVC\nHC:99213\n10", 4, True)
+
+
+def test_only_segments_of_an_envelope_end_a_run() -> None:
+    between = b"LX*1~CLP*1~nm1*QC~SEX*1~~ SVC *2*~CAS~"
+    items = list(cut([ISA + BODY.replace(b"SVC*HC:99213*10~", between)]))
+    runs = [(run.position, run.texts) for run in items if isinstance(run, Run)]
+    assert runs == [(4, ["LX\n1", "CLP\n1", "NM1\nQC", "SEX\n1", "SVC\n2", "CAS"])]
+    assert [item.id for item in items if isinstance(item, Segment)] == ["ISA", "GS", "ST", "SE", "GE", "IEA"]
+    assert items[4].position == 10
 
 
 def test_each_interchange_has_its_own_delimiters() -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from uuid import NAMESPACE_OID, UUID, uuid5
 
-from reconciliation.x12 import LONGEST_NAME
+from reconciliation.elements import LONGEST_NAME
 
 _TAX_NUMBER = 9
 
