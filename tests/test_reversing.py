@@ -201,6 +201,31 @@ def test_unmatched_it_is_as_if_it_had_never_been_matched(
 CIGNA = Payer("CIGNA", "62308", "1999999998")
 
 
+SISTER = Payer("CIGNA", "62308")
+"""Another name in the books, and AETNA's signature."""
+
+
+def paid_by_sister(server: Ledger) -> tuple[Ledger, str]:
+    """A book in which a claim of CIGNA's was paid under the signature of AETNA, and that remittance."""
+    ledger = opened(server)
+    ledger.postings.RecordSession(session("CX", book=ledger.book, payer="CIGNA", charge="150.00", provider="eve"))
+    sent = claim("CX", "150.00", "100.00", "CO-45 30.00, PR-3 20.00", control="P1")
+    return ledger, mailed(ledger, "100.00", sent, payer=SISTER)
+
+
+def test_what_was_paid_under_another_name_and_the_same_signature_is_taken_back(server: Ledger) -> None:
+    """As a rule does it, which knows who sent it by either."""
+    (books, first), (known, other) = paid_by_sister(server), paid_by_sister(server)
+    assert stands(books, first) == stands(known, other)
+    by_rule, by_hand = taken(known, control="P1"), taken(books)
+    assert exceptions(books).count(UNKNOWN) == 1
+    word = took_back(books, by_hand, first)
+    assert (word.state, word.original_remittance, word.parts[0].claim) == (MATCHED, first, "CX")
+    assert posted_and_waiting(books, by_hand) == posted_and_waiting(known, by_rule)
+    assert stands(books, by_hand) == stands(known, by_rule).replace("posted_remittance_line", "by_hand")
+    alike(books, known)
+
+
 def test_one_that_had_waited_for_its_payment_is_unmatched(server: Ledger) -> None:
     """A rule took the payment back as soon as it came: it stands, and the reversal waits, as if it had not."""
     books, never = opened(server), opened(server)
