@@ -111,46 +111,51 @@ def connected(url: str, **changed: Any) -> Iterator[psycopg.Connection[Any]]:
         yield connection
 
 
-def asked(url: str, sql: str, *values: object) -> set[str]:
-    with connected(url) as owner:
-        return {str(value) for (value,) in owner.execute(sql, values)}
+@pytest.fixture(scope="module")
+def owner(server: Ledger) -> Iterator[psycopg.Connection[Any]]:
+    with connected(server.url) as connection:
+        yield connection
 
 
-def test_the_table_has_every_relation(database: str) -> None:
-    assert asked(database, RELATIONS, "public") == PROGRAM.keys()
+def asked(owner: psycopg.Connection[Any], sql: str, *values: object) -> set[str]:
+    return {str(value) for (value,) in owner.execute(sql, values)}
+
+
+def test_the_table_has_every_relation(owner: psycopg.Connection[Any]) -> None:
+    assert asked(owner, RELATIONS, "public") == PROGRAM.keys()
     assert {table.name for table in TABLES} <= PROGRAM.keys()
-    assert asked(database, RELATIONS, "ledger_reading") == READABLE
+    assert asked(owner, RELATIONS, "ledger_reading") == READABLE
 
 
-def test_every_cell_of_the_program(database: str) -> None:
+def test_every_cell_of_the_program(owner: psycopg.Connection[Any]) -> None:
     for table, rights in PROGRAM.items():
         verbs, *columns = rights.split() or [""]
         held = {"s": "SELECT", "i": "INSERT"}
         expected = {held[letter] for letter in verbs}
-        assert asked(database, HELD, [*VERBS], "ledger_program", table) == expected, table
-        assert asked(database, UPDATABLE, table, "ledger_program") == set(columns), table
-        assert asked(database, IN_COLUMNS, "ledger_program", table) - {"UPDATE"} == expected, table
+        assert asked(owner, HELD, [*VERBS], "ledger_program", table) == expected, table
+        assert asked(owner, UPDATABLE, table, "ledger_program") == set(columns), table
+        assert asked(owner, IN_COLUMNS, "ledger_program", table) - {"UPDATE"} == expected, table
 
 
-def test_every_cell_of_readers(database: str) -> None:
+def test_every_cell_of_readers(owner: psycopg.Connection[Any]) -> None:
     for table in PROGRAM:
-        assert asked(database, HELD, [*VERBS], "ledger_reader", f"public.{table}") == set(), table
-        assert asked(database, IN_COLUMNS, "ledger_reader", f"public.{table}") == set(), table
+        assert asked(owner, HELD, [*VERBS], "ledger_reader", f"public.{table}") == set(), table
+        assert asked(owner, IN_COLUMNS, "ledger_reader", f"public.{table}") == set(), table
     for view in READABLE:
-        assert asked(database, HELD, [*VERBS], "ledger_reader", f"ledger_reading.{view}") == {"SELECT"}, view
-        assert asked(database, HELD, [*VERBS], "ledger_program", f"ledger_reading.{view}") == set(), view
+        assert asked(owner, HELD, [*VERBS], "ledger_reader", f"ledger_reading.{view}") == {"SELECT"}, view
+        assert asked(owner, HELD, [*VERBS], "ledger_program", f"ledger_reading.{view}") == set(), view
 
 
-def test_everybody_else_has_nothing(database: str) -> None:
+def test_everybody_else_has_nothing(owner: psycopg.Connection[Any]) -> None:
     """PUBLIC was given no right on any table, nor to make anything."""
     granted = """
         SELECT relname FROM pg_class, aclexplode(relacl) AS given
         WHERE relnamespace IN ('public'::regnamespace, 'ledger_reading'::regnamespace) AND given.grantee = 0
     """
-    assert asked(database, granted) == set()
+    assert asked(owner, granted) == set()
     for role in ("ledger_program", "ledger_reader"):
         for schema in ("public", "ledger_reading"):
-            assert asked(database, "SELECT has_schema_privilege(%s, %s, 'CREATE')", role, schema) == {"False"}
+            assert asked(owner, "SELECT has_schema_privilege(%s, %s, 'CREATE')", role, schema) == {"False"}
 
 
 SEQUENCES = """
@@ -167,10 +172,10 @@ MORE_THAN_A_ROLE = """
 
 
 @pytest.mark.parametrize("role", ["ledger_program", "ledger_reader"])
-def test_the_roles_are_no_more_than_their_rights(database: str, role: str) -> None:
+def test_the_roles_are_no_more_than_their_rights(owner: psycopg.Connection[Any], role: str) -> None:
     """No sequence, no attribute, no membership of another role, and nothing that it owns."""
-    assert asked(database, SEQUENCES, role) == set()
-    assert asked(database, MORE_THAN_A_ROLE, role, role, role) == set()
+    assert asked(owner, SEQUENCES, role) == set()
+    assert asked(owner, MORE_THAN_A_ROLE, role, role, role) == set()
 
 
 # --- a reader -----------------------------------------------------------------------------------------
