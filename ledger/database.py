@@ -99,8 +99,9 @@ def _options(longest_statement_seconds: int) -> str:
 @asynccontextmanager
 async def reading(database: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """One consistent view of the books that waits for nobody. Raises DatabaseUnavailable."""
-    with_snapshot = database.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-    async with _connected(with_snapshot, "reading_seconds") as connection:
+    async with _connected(database, "reading_seconds") as connection:
+        # Not asked of the engine: whoever gives up while it is set there takes the connection out of the pool.
+        await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         yield connection
 
 

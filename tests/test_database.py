@@ -2,14 +2,21 @@
 
 import asyncio
 import re
+from collections.abc import Coroutine, Generator
+from contextlib import suppress
 from importlib.resources import files
+from itertools import count
 from pathlib import Path
+from types import coroutine
+from typing import Any
 
 import pytest
+from psycopg import waiting
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import psycopg
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ledger.database import engine, insert_keyed, query, recording
+from ledger.database import engine, insert_keyed, query, reading, recording
 from ledger.psql import with_parameters
 
 # As psql takes it, and as it reaches the database: %% there is one percent sign.
@@ -104,3 +111,53 @@ async def modes(url: str) -> list[str]:
         modes = [*found.scalars()]
     await books.dispose()
     return modes
+
+
+# --- given up -----------------------------------------------------------------------------------------
+
+
+@coroutine
+def given_up(work: Coroutine[Any, Any, None], step: int) -> Generator[Any, Any, None]:
+    """The same work, given up where it waits for the so-manieth time."""
+    task = asyncio.current_task()
+    assert task
+    with suppress(StopIteration):
+        waits = work.send(None)
+        for waited in count():
+            if waited == step:
+                task.cancel()
+            try:
+                yield waits
+            except asyncio.CancelledError as cancelled:
+                waits = work.throw(cancelled)
+            else:
+                waits = work.send(None)
+
+
+async def asked(database: AsyncEngine, how: Any) -> None:
+    async with how(database) as connection:
+        await connection.execute(text("SELECT count(*) FROM books"))
+
+
+@pytest.mark.parametrize("how", [reading, recording])
+def test_a_connection_comes_back_wherever_its_user_gives_up(
+    database: str, how: Any, recwarn: pytest.WarningsRecorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not as one that nobody holds any more, which would be ended."""
+    monkeypatch.setattr(waiting, "MAX_BUSY_TIME", 0)  # psycopg lets others run wherever it may
+
+    async def at_every_step() -> int:
+        made = engine(database)
+        for step in count():
+            await asked(made, how)  # so that nobody is cut off who logs in, for whom PostgreSQL waits
+            task = asyncio.create_task(given_up(asked(made, how), step))
+            await asyncio.wait([task])
+            await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True)
+            assert (made.pool.checkedout(), made.pool.checkedin()) == (0, 1), f"given up at step {step}"
+            assert [str(one.message) for one in recwarn] == []
+            if not task.cancelled():
+                break
+        await made.dispose()
+        return step
+
+    assert asyncio.run(at_every_step()) > 3
