@@ -24,6 +24,7 @@ from sqlalchemy import make_url
 
 from ledger.database import migrate
 from service.postgres import embedded
+from service.server import spare_the_collector
 from service.settings import normalised
 
 RUN_FOLDER = "LEDGER_TEST_RUN_FOLDER"
@@ -85,6 +86,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the pure tests first: they are quick, and what they find explains what the others show."""
     items.sort(key=lambda item: not NEEDS_POSTGRES.isdisjoint(getattr(item, "fixturenames", ())))
+
+
+def pytest_collection_finish() -> None:
+    """Keep the collector from going through thousands of tests again and again, as the server does."""
+    spare_the_collector()
 
 
 def make_open_folder(parent: Path | None) -> Path:
