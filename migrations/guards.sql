@@ -929,9 +929,8 @@ END)'),
     UNION ALL
     SELECT 'guard_in_place', f.kind || ' ' || f.subject, 'no such ' || f.kind, f.said
     FROM found AS f
-    WHERE f.kind = 'trigger' AND NOT (SELECT is_newer FROM later) AND NOT EXISTS (
-        SELECT FROM migrated AS m WHERE m.kind = f.kind AND m.subject = f.subject
-    )
+    WHERE f.kind = 'trigger' AND NOT (SELECT is_newer FROM later)
+        AND f.subject NOT IN (SELECT subject FROM migrated WHERE kind = 'trigger')
 
     UNION ALL
     -- A foreign key is kept by triggers of PostgreSQL's own; a partition has its own of each.
@@ -972,9 +971,7 @@ END)'),
     UNION ALL
     SELECT 'right_withheld', f.subject, 'withheld', f.said
     FROM found AS f
-    WHERE f.kind = 'right' AND NOT EXISTS (
-        SELECT FROM migrated AS m WHERE m.kind = f.kind AND m.subject = f.subject
-    )
+    WHERE f.kind = 'right' AND f.subject NOT IN (SELECT subject FROM migrated WHERE kind = 'right')
     -- Others may be let look.
     AND (f.subject !~ '^(SELECT|USAGE) ' OR f.subject ~ ' for (ledger_program|ledger_reader|everybody)')
     AND NOT ((SELECT is_newer FROM later) AND NOT EXISTS (
