@@ -74,6 +74,10 @@ class Chunk:
         """Who pays a claim beside the payer of its sessions."""
         return self.coverages.get(claim or "", ALONE)
 
+    def must_cover_again(self, claim: str) -> bool:
+        """Whether what a claim's payers have taken over may be other than when it was read."""
+        return claim in self.uncertain and claim in self.coverages
+
     def open(self, claim: str | None) -> int:
         """What this payer owes on a claim, as the payments decided so far leave it."""
         item = self.items.get(claim or "")

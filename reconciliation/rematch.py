@@ -56,7 +56,7 @@ async def match_again(chunk: Chunk, claims: Sequence[ClaimPayment]) -> dict[str,
         row = waiting[sent.line]
         matched = match(sent, known, chunk.payment.currency)
         if isinstance(matched, Match) and (not row.entry_number or row.entry_number in entries):
-            if matched.claim in chunk.uncertain and matched.claim in chunk.coverages:
+            if chunk.must_cover_again(matched.claim):
                 moved.update(await record(chunk, found))
                 found = []
                 await cover_again(chunk, matched.claim)

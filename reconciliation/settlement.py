@@ -132,7 +132,7 @@ class _Adjudication:
         A later payer whose contract leaves nothing to pay beyond what others have paid refuses nothing.
         """
         nothing = self.paid == 0 and self.buckets[Bucket.PATIENT] == 0
-        return nothing and not (self.later and self.buckets[Bucket.OTHER_PAYER] and self.by_contract)
+        return nothing and not (self.buckets[Bucket.OTHER_PAYER] and self.by_contract)
 
     @cached_property
     def by_contract(self) -> bool:

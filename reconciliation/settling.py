@@ -88,7 +88,7 @@ async def _settled(chunk: Chunk, known: Known, sent: ClaimPayment) -> Settlement
     found = _found(chunk, known, sent)
     if found.claim and isinstance(found, Match) and sent.status in FORWARDS and sent.crossover_payer:
         await _learn_next(chunk, sent, found.claim)
-    if found.claim in chunk.uncertain and found.claim in chunk.coverages:
+    if found.claim and chunk.must_cover_again(found.claim):
         await cover_again(chunk, found.claim)
     item = chunk.items.get(found.claim) if found.claim else None
     return settle(chunk.payment, sent, found, item, chunk.coverage(found.claim))

@@ -18,7 +18,6 @@ from reconciliation.bank.bai2_record import (
     amount_of,
     count_of,
     currency_of,
-    day_of,
     sign_of,
     status_amounts,
     taken_apart,
@@ -35,6 +34,7 @@ from reconciliation.bank.statement import (
     StatementOpened,
     Unreadable,
 )
+from reconciliation.elements import day
 
 _LONGEST = 65_536
 _MOST_CONTINUATIONS = 10_000
@@ -207,7 +207,7 @@ class _Reader:
         self._index += 1
         currency = record.field(1) or self._terms.field(5) or "USD"
         counted = _Sum(self._index, records=len(record.lines))
-        as_of = day_of(self._terms.field(3))
+        as_of = day(self._terms.field(3))
         final = self._terms.field(6) in _FINAL
         account = _Account(self._index, kept(record.field(0)), currency_of(currency), as_of, final, counted)
         _check_terms(account, self._terms)

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
 
 from ledger.errors import CurrencyUnknown
 from ledger.money import fraction_digits
@@ -92,14 +91,3 @@ def count_of(text: str) -> int | None:
 def told(number: int | None) -> str:
     """A number for people."""
     return "nothing that can be read" if number is None else str(number)
-
-
-def day_of(text: str) -> date | None:
-    """YYMMDD, or YYYYMMDD."""
-    if not (text.isascii() and text.isdigit() and len(text) in (6, 8)):
-        return None
-    full = text if len(text) == 8 else f"20{text}"
-    try:
-        return date(int(full[:4]), int(full[4:6]), int(full[6:]))
-    except ValueError:
-        return None
