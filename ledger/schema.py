@@ -1,6 +1,7 @@
 """The tables of the books, as the migrations make them (a test compares the two)."""
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Boolean,
     Date,
@@ -246,9 +247,9 @@ recorded_totals = Table(
     column("account", Text, key=True),
     column("size", BigInteger, key=True),
     column("number", BigInteger, key=True),
-    column("effective_date", Date, key=True),
-    column("debits", BigInteger),
-    column("credits", BigInteger),
+    column("days", ARRAY(Date)),
+    column("debits", ARRAY(BigInteger)),
+    column("credits", ARRAY(BigInteger)),
 )
 
 periods = Table(

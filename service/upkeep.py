@@ -5,6 +5,7 @@ posting wait for it. Exceptions close once the books no longer bear them out, wh
 """
 
 import asyncio
+import time
 from itertools import count
 
 import structlog
@@ -20,29 +21,41 @@ from reconciliation.closing import Sweep
 log = structlog.get_logger()
 
 _AGAIN_SECONDS = 2
+_SHARE_OF_PARTS = 5
+"""The largest segments are filled in parts, for a fifth of the pause at most: all at once they would keep one
+processor from those who post, for as long as a million entries take to add up."""
 _ROUNDS_TO_SWEEP = 12
 """Whoever has posted what settles an exception does not wait for it to close."""
 
 
 async def once(database: AsyncEngine) -> tuple[int, int, int]:
     """All there is to do now: how many partitions were made, segments of totals filled, and subtrees kept."""
-    done = await _followed(database)
+    done = await make_partitions(database), await recorded.fill(database), await tree.fill(database)
     await Sweep().once(database)
     return done
 
 
-async def _followed(database: AsyncEngine) -> tuple[int, int, int]:
-    """What follows the heads."""
-    return await make_partitions(database), await recorded.fill(database), await tree.fill(database)
+async def _follow(database: AsyncEngine, filling: recorded.Filling, seconds_of_parts: float) -> None:
+    """What follows the heads, of segments that are filled in parts only some."""
+    await make_partitions(database)
+    spent = 0.0
+    while spent < seconds_of_parts:
+        began = time.monotonic()
+        step = await filling.step(database)
+        if step is None:
+            break
+        if not step.whole:
+            spent += time.monotonic() - began
+    await tree.fill(database)
 
 
 async def for_ever(database: AsyncEngine, seconds: float) -> None:
     """The same again and again. A database that does not answer, or refuses, is asked again."""
-    sweep = Sweep()
+    sweep, filling = Sweep(), recorded.Filling()
     for rounds in count():
         await asyncio.sleep(seconds)
         try:
-            await _followed(database)
+            await _follow(database, filling, seconds / _SHARE_OF_PARTS)
             if rounds % _ROUNDS_TO_SWEEP == 0:
                 await sweep.once(database)
         except Refusal as refusal:

@@ -124,8 +124,9 @@ class History:
 async def fill(database: AsyncEngine, steps: int) -> None:
     async with recording(database) as connection:
         await recorded.prepare(connection, SMALL)
+    filling = recorded.Filling(accounts_at_once=1)
     for _ in range(steps):
-        await recorded.fill_next(database)
+        await filling.step(database)
 
 
 async def fill_all(url: str) -> None:
@@ -361,16 +362,28 @@ def test_totals_follow_the_head_in_whole_segments(totalled: Ledger) -> None:
 def test_what_is_not_filled_is_not_read(totalled: Ledger) -> None:
     """Totals beyond the mark are as if they were not there."""
     rows(totalled, "UPDATE recorded_levels SET number = 4 WHERE size < 12")
-    rows(totalled, "UPDATE recorded_totals SET debits = 0, credits = 0 WHERE number > 4")
+    rows(totalled, "UPDATE recorded_totals SET debits = array_fill(0, ARRAY[cardinality(days)]) WHERE number > 4")
     assert told_at(totalled, as_known_at_number=9) == ("27.00 Dr", 9)
 
 
-MORE = "INSERT INTO recorded_totals VALUES ('main', 'Assets:Cash', %s, '2026-12-24', 9, 9)"
+MORE = "INSERT INTO recorded_totals VALUES ('main', '%s', '{2026-12-24}', '{9}', '{9}')"
+OF_CASH = "WHERE size = 4 AND number = 8 AND account = 'Assets:Cash'"
 TAMPERED = {
-    "a total": "UPDATE recorded_totals SET debits = debits + 1 WHERE size = 4 AND number = 8 AND account ~ 'Cash'",
+    "a total": f"UPDATE recorded_totals SET debits[2] = debits[2] + 1 {OF_CASH}",
+    "a day": f"UPDATE recorded_totals SET days[1] = days[1] - 1 {OF_CASH}",
+    "the order of days": f"""
+        UPDATE recorded_totals SET days[1] = days[2], days[2] = days[1],
+            debits[1] = debits[2], debits[2] = debits[1], credits[1] = credits[2], credits[2] = credits[1]
+        {OF_CASH}
+    """,
+    "a day too many": f"""
+        UPDATE recorded_totals SET days = days || DATE '2026-12-24', debits = debits || debits[cardinality(days)],
+            credits = credits || credits[cardinality(days)]
+        {OF_CASH}
+    """,
     "a total taken away": "DELETE FROM recorded_totals WHERE size = 2 AND number = 2 AND account ~ 'Cash'",
-    "a total too many": MORE % "2, 2",
-    "a total of a segment to come": MORE % "12, 12",
+    "a total too many": MORE % "Assets:Seldom', '2', '2",
+    "a total of a segment to come": MORE % "Assets:Cash', '12', '12",
 }
 
 
@@ -385,6 +398,119 @@ def test_a_mark_beyond_the_head_is_found(totalled: Ledger) -> None:
     assert "recorded_levels" in {fault.partition(":")[0] for fault in totalled.wrong()}
 
 
+@FEW
+@given(steps=histories, at_once=st.integers(1, 3))
+def test_totals_are_the_sums_over_the_postings(
+    server: Ledger, filling: AsyncEngine, steps: list[Any], at_once: int
+) -> None:
+    """Row for row, whether a segment is added up from postings, or from smaller ones in parts."""
+    history = told(server, filling, [step for step in steps if step[0] != "fill"])
+    book = history.ledger.book
+
+    async def filled() -> None:
+        async with recording(filling) as connection:
+            await recorded.prepare(connection, SMALL)
+        some = recorded.Filling(at_once)
+        while await some.step(filling):
+            pass
+
+    server.loop.run(filled())
+    columns = "account, size, number, CAST(days AS text[]), debits, credits"
+    found = rows(server, f"SELECT {columns} FROM recorded_totals WHERE book = '{book}'")
+    assert sorted(found) == sorted(totals(history.brute))
+
+
+def totals(brute: Brute) -> Iterator[tuple[str, int, int, list[str], list[int], list[int]]]:
+    """What must be kept for each account and each complete segment."""
+    for size, fewest in SMALL:
+        for number in range(size, len(brute.entries) + 1, size):
+            segment = Brute(brute.entries[number - size : number])
+            for account in segment.used(size):
+                lines = [(day, line) for day, *_, line in segment.lines(FAR, size) if line[0] == account]
+                if len(lines) >= fewest:
+                    days = sorted({day for day, _ in lines})
+                    stood = [segment.balance(account, day, size) for day in days]
+                    yield account, size, number, days, [one for one, _ in stood], [one for _, one in stood]
+
+
+HALF = "SELECT account FROM recorded_totals WHERE size = 12 ORDER BY account"
+LEVEL = "SELECT number FROM recorded_levels WHERE book = 'main' AND size = 12"
+
+
+@pytest.fixture
+def half(books: Ledger) -> Iterator[tuple[Ledger, AsyncEngine, recorded.Filling]]:
+    """Fourteen entries; of the segment of twelve, one account of two is filled."""
+    books.postings.PostEntries(entries_of_cash(11))
+    database = engine(books.url, pool_size=1)
+    some = recorded.Filling(accounts_at_once=1)
+
+    async def half_filled() -> None:
+        await fill(database, 0)
+        while (step := await some.step(database)) and step.size < 12:
+            assert step.whole or step.size == 4
+        assert step == recorded.Filled(BOOK, 12, 12, whole=False)
+
+    books.loop.run(half_filled())
+    yield books, database, some
+    books.loop.run(database.dispose())
+
+
+async def stepped(database: AsyncEngine, *several: recorded.Filling) -> None:
+    """In turns, until nothing is left."""
+    while all([await one.step(database) for one in several]):
+        pass
+
+
+Half = tuple[Ledger, AsyncEngine, recorded.Filling]
+
+
+def test_what_is_half_filled_is_sound_and_not_read(half: Half) -> None:
+    ledger, *_ = half
+    assert (rows(ledger, HALF), rows(ledger, LEVEL)) == ([("Assets:Cash",)], [(0,)])
+    assert ledger.wrong() == []
+    assert told_at(ledger, as_known_at_number=13) == ("25.00 Dr", 13)
+    rows(ledger, "UPDATE recorded_totals SET debits[1] = debits[1] + 1 WHERE size = 12")
+    assert told_at(ledger, as_known_at_number=13) == ("25.00 Dr", 13)
+    assert {fault.partition(":")[0] for fault in ledger.wrong()} == {"recorded_totals"}
+
+
+def test_whoever_comes_later_fills_what_is_missing_and_nothing_twice(half: Half) -> None:
+    """As after a crash, and as two servers that take turns."""
+    ledger, database, some = half
+    kept = "SELECT ctid, xmin FROM recorded_totals WHERE size = 12 AND account = 'Assets:Cash'"
+    before = rows(ledger, kept)
+    ledger.loop.run(stepped(database, recorded.Filling(1), some))
+    assert (rows(ledger, HALF), rows(ledger, LEVEL)) == ([("Assets:Cash",), ("Equity:Opening",)], [(12,)])
+    assert rows(ledger, kept) == before
+    assert ledger.wrong() == []
+
+
+def test_what_is_taken_away_meanwhile_is_filled_anew(half: Half) -> None:
+    """Where it had come to is no proof of what is there."""
+    ledger, database, some = half
+    rows(ledger, "TRUNCATE recorded_totals; UPDATE recorded_levels SET number = 0")
+    ledger.loop.run(stepped(database, some))
+    assert (rows(ledger, HALF), rows(ledger, LEVEL)) == ([("Assets:Cash",), ("Equity:Opening",)], [(12,)])
+    assert ledger.wrong() == []
+
+
+def test_a_segment_waits_for_the_smaller_ones_that_it_is_added_up_from(half: Half) -> None:
+    """Somebody holds the smaller ones: the larger is not filled from fewer of them."""
+    ledger, database, some = half
+    rows(
+        ledger,
+        "DELETE FROM recorded_totals WHERE number = 12 AND size >= 4;"
+        "UPDATE recorded_levels SET number = 8 WHERE size = 4",
+    )
+    with psycopg.connect(ledger.url.replace("+psycopg", "")) as other:
+        other.execute("SELECT FROM recorded_levels WHERE size = 4 FOR UPDATE")
+        ledger.loop.run(stepped(database, recorded.Filling(), some))
+        assert (rows(ledger, HALF), rows(ledger, LEVEL)) == ([], [(0,)])
+    ledger.loop.run(stepped(database, some))
+    assert ledger.wrong() == []
+    assert rows(ledger, LEVEL) == [(12,)]
+
+
 def test_several_fill_together_and_nothing_twice(books: Ledger) -> None:
     """A level that somebody fills is left to him; what they make together is whole."""
     books.postings.PostEntries(entries_of_cash(60))
@@ -392,7 +518,7 @@ def test_several_fill_together_and_nothing_twice(books: Ledger) -> None:
     async def together() -> None:
         database = engine(books.url)
         await fill(database, 0)
-        await asyncio.gather(*(recorded.fill(database) for _ in range(5)))
+        await asyncio.gather(*(stepped(database, recorded.Filling(at_once)) for at_once in (1, 1, 2, 3, 200)))
         await database.dispose()
         await fill_all(books.url)
 

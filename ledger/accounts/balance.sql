@@ -9,7 +9,7 @@
 -- time. Amounts are whole minor units (cents). One row a currency.
 -- All that is recorded is a sum over days, and over all days one row. What was known earlier is a sum over whole
 -- segments of entries, the largest first, and over the account's postings where no segment, or no total of a segment,
--- covers them.
+-- covers them. width_bucket finds the last of ascending days that is not after the day; 0 where there is none.
 WITH levels AS (
     SELECT size, fewest, least(number, CAST(:'as_known_at' AS bigint)) / size * size AS covered
     FROM recorded_levels
@@ -55,11 +55,11 @@ CROSS JOIN LATERAL (
         SELECT coalesce(s.debits, p.debits), coalesce(s.credits, p.credits)
         FROM ranges AS r
         LEFT JOIN LATERAL (
-            SELECT s.debits, s.credits
+            SELECT
+                coalesce(s.debits[width_bucket(CAST(:'as_of' AS date), s.days)], 0) AS debits,
+                coalesce(s.credits[width_bucket(CAST(:'as_of' AS date), s.days)], 0) AS credits
             FROM recorded_totals AS s
             WHERE s.book = a.book AND s.account = a.code AND s.size = r.size AND s.number = r.last_number
-                AND s.effective_date <= CAST(:'as_of' AS date)
-            ORDER BY s.effective_date DESC
             LIMIT 1
         ) AS s ON true
         -- The day is no condition of the search: the entries are few, the days of an account are not.

@@ -1,14 +1,16 @@
 """Fills recorded totals behind the head of each book, in whole segments. Neither reads nor posting wait for it."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger.database import recording
 
 LEVELS = ((4_096, 64), (65_536, 1), (1_048_576, 1))
 """Entries in a segment, a multiple of the one before, and the fewest postings of an account with totals there."""
+_ACCOUNTS_AT_ONCE = 200
 
 _LEVELS = text("""
     INSERT INTO recorded_levels (book, size, fewest, number)
@@ -16,52 +18,117 @@ _LEVELS = text("""
     FROM books AS b CROSS JOIN unnest(CAST(:sizes AS bigint[]), CAST(:fewest AS integer[])) AS l (size, fewest)
     ON CONFLICT DO NOTHING
 """)
-# One segment that is complete. Where somebody else fills a level, another one is taken.
+# One segment that is complete, and the size of those that it can be added up from: they leave no account out, and
+# all of them are filled. Where somebody else fills a level, another one is taken.
 _NEXT = text("""
-    SELECT l.book, l.size, l.fewest, l.number
+    SELECT l.book, l.size, l.fewest, l.number AS last, l.number + l.size AS next, smaller.size AS smaller
     FROM recorded_levels AS l
     JOIN heads AS h ON h.book = l.book
-    WHERE l.number + l.size <= h.number
+    LEFT JOIN LATERAL (
+        SELECT s.size, s.number FROM recorded_levels AS s
+        WHERE s.book = l.book AND s.size < l.size AND l.size % s.size = 0 AND s.fewest = 1 AND l.fewest = 1
+        ORDER BY s.size DESC
+        LIMIT 1
+    ) AS smaller ON true
+    WHERE l.number + l.size <= h.number AND coalesce(smaller.number >= l.number + l.size, true)
     ORDER BY l.size, l.number
     LIMIT 1
     FOR UPDATE OF l SKIP LOCKED
 """)
-_FILL = text("""
-    INSERT INTO recorded_totals (book, account, size, number, effective_date, debits, credits)
-    WITH days AS (
+# Counting amounts, which no index of accounts holds, keeps the search in the primary key.
+_FROM_POSTINGS = text("""
+    INSERT INTO recorded_totals (book, account, size, number, days, debits, credits)
+    WITH busy AS MATERIALIZED (
+        SELECT account
+        FROM postings
+        WHERE book = :book AND entry_number > :last AND entry_number <= :next AND CAST(:fewest AS integer) > 1
+        GROUP BY account
+        HAVING count(amount) >= :fewest
+    )
+    SELECT :book, account, CAST(:size AS bigint), CAST(:next AS bigint),
+        array_agg(effective_date ORDER BY effective_date),
+        array_agg(debits ORDER BY effective_date),
+        array_agg(credits ORDER BY effective_date)
+    FROM (
         SELECT
             p.account,
             p.effective_date,
-            sum(greatest(p.amount, 0)) AS debits,
-            sum(greatest(-p.amount, 0)) AS credits,
-            sum(count(*)) OVER (PARTITION BY p.account) AS posting_count
+            CAST(sum(CAST(sum(greatest(p.amount, 0)) AS bigint)) OVER up_to_the_day AS bigint) AS debits,
+            CAST(sum(CAST(sum(greatest(-p.amount, 0)) AS bigint)) OVER up_to_the_day AS bigint) AS credits
         FROM postings AS p
-        WHERE p.book = :of_book AND p.entry_number > :last AND p.entry_number <= :next
+        WHERE p.book = :book AND p.entry_number > :last AND p.entry_number <= :next
+            AND (CAST(:fewest AS integer) = 1 OR p.account = ANY(ARRAY(SELECT account FROM busy)))
         GROUP BY p.account, p.effective_date
-    ), kept AS (
-        SELECT * FROM days WHERE posting_count >= :fewest
-    )
-    SELECT :of_book, account, CAST(:size AS bigint), CAST(:next AS bigint), effective_date,
-        sum(debits) OVER up_to_the_day, sum(credits) OVER up_to_the_day
-    FROM kept
-    WINDOW up_to_the_day AS (PARTITION BY account ORDER BY effective_date)
-    UNION ALL
-    SELECT DISTINCT :of_book, account, CAST(:size AS bigint), CAST(:next AS bigint), DATE '-infinity', 0, 0
-    FROM kept
-    WHERE :fewest > 1
+        WINDOW up_to_the_day AS (PARTITION BY p.account ORDER BY p.effective_date)
+    ) AS totals
+    GROUP BY account
 """)
-# The largest segments take longer than a caller may wait, and no caller does.
+# Some accounts of a segment that are in its smaller ones and not in it yet, by their codes; one is there whole
+# or not at all. LIMIT keeps each search in the primary key.
+_FROM_SMALLER = text("""
+    WITH missing AS MATERIALIZED (
+        SELECT a.code
+        FROM accounts AS a
+        CROSS JOIN LATERAL (
+            SELECT FROM recorded_totals AS t
+            WHERE t.book = a.book AND t.account = a.code AND t.size = :smaller
+                AND t.number > :last AND t.number <= :next
+            LIMIT 1
+        ) AS posted
+        LEFT JOIN LATERAL (
+            SELECT t.account FROM recorded_totals AS t
+            WHERE t.book = a.book AND t.account = a.code AND t.size = :size AND t.number = :next
+            LIMIT 1
+        ) AS there ON true
+        WHERE a.book = :book AND a.code > :after AND there.account IS NULL
+        ORDER BY a.code
+        LIMIT :at_once
+    ), filled AS (
+        INSERT INTO recorded_totals (book, account, size, number, days, debits, credits)
+        SELECT :book, m.code, CAST(:size AS bigint), CAST(:next AS bigint), added.days, added.debits, added.credits
+        FROM missing AS m
+        CROSS JOIN LATERAL (
+            SELECT
+                array_agg(day ORDER BY day) AS days,
+                array_agg(debits ORDER BY day) AS debits,
+                array_agg(credits ORDER BY day) AS credits
+            FROM (
+                SELECT
+                    day,
+                    CAST(sum(CAST(sum(debits) AS bigint)) OVER up_to_the_day AS bigint) AS debits,
+                    CAST(sum(CAST(sum(credits) AS bigint)) OVER up_to_the_day AS bigint) AS credits
+                FROM (
+                    SELECT
+                        d.day,
+                        d.debits - coalesce(t.debits[d.nth - 1], 0) AS debits,
+                        d.credits - coalesce(t.credits[d.nth - 1], 0) AS credits
+                    FROM recorded_totals AS t
+                    CROSS JOIN LATERAL unnest(t.days, t.debits, t.credits)
+                        WITH ORDINALITY AS d (day, debits, credits, nth)
+                    WHERE t.book = :book AND t.account = m.code AND t.size = :smaller
+                        AND t.number > :last AND t.number <= :next
+                ) AS of_each_day
+                GROUP BY day
+                WINDOW up_to_the_day AS (ORDER BY day)
+            ) AS totals
+        ) AS added
+    )
+    SELECT count(*) AS account_count, max(code) AS last_code FROM missing
+""")
+# No caller waits for it, however slow the machine is.
 _NO_HASTE = text("SET LOCAL statement_timeout = 0")
-_MOVE = text("UPDATE recorded_levels SET number = :next WHERE book = :of_book AND size = :size")
+_MOVE = text("UPDATE recorded_levels SET number = :next WHERE book = :book AND size = :size")
 
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """A segment that was filled: so many entries, up to one with this number."""
+    """What a step has filled: of the segment of so many entries that ends with this number, a part or the rest."""
 
     book: str
     size: int
     number: int
+    whole: bool
+    """Whether the segment is complete with it."""
 
 
 async def prepare(connection: AsyncConnection, levels: tuple[tuple[int, int], ...] = LEVELS) -> None:
@@ -70,23 +137,50 @@ async def prepare(connection: AsyncConnection, levels: tuple[tuple[int, int], ..
     await connection.execute(_LEVELS, {"sizes": sizes, "fewest": fewest})
 
 
-async def fill_next(database: AsyncEngine) -> Filled | None:
-    """Fills one segment of any book, the smallest first, in one database transaction; None where all are."""
-    async with recording(database) as connection:
-        await prepare(connection)
-        level = (await connection.execute(_NEXT)).one_or_none()
-        if level is None:
-            return None
-        moved = {"of_book": level.book, "size": level.size, "next": level.number + level.size}
-        await connection.execute(_NO_HASTE)
-        await connection.execute(_FILL, moved | {"last": level.number, "fewest": level.fewest})
-        await connection.execute(_MOVE, moved)
-        return Filled(level.book, level.size, level.number + level.size)
+class Filling:
+    """Fills one segment after the other, the smallest first, in steps that are database transactions of their own.
+
+    What can be added up from smaller segments is filled for some accounts at a time. Several may fill the same
+    books: which accounts are missing is seen from those that are there.
+    """
+
+    def __init__(self, accounts_at_once: int = _ACCOUNTS_AT_ONCE) -> None:
+        """Nothing is known of what is there already."""
+        self._at_once = accounts_at_once
+        self._reached: dict[tuple[str, int, int], str] = {}
+        """Up to which account of a segment all have been seen there: so none is looked for at each step."""
+
+    async def step(self, database: AsyncEngine) -> Filled | None:
+        """Fills a segment of any book, or some accounts of it; None where all is. Raises DatabaseUnavailable."""
+        async with recording(database) as connection:
+            await prepare(connection)
+            segment = (await connection.execute(_NEXT)).one_or_none()
+            if segment is None:
+                return None
+            await connection.execute(_NO_HASTE)
+            whole = await self._fill(connection, segment)
+            if whole:
+                await connection.execute(_MOVE, segment._asdict())
+            return Filled(segment.book, segment.size, segment.next, whole)
+
+    async def _fill(self, connection: AsyncConnection, segment: Row[Any]) -> bool:
+        """Fills it, or a part; tells whether all is there: then a look at all accounts has found none missing."""
+        if segment.smaller is None:
+            await connection.execute(_FROM_POSTINGS, segment._asdict())
+            return True
+        place = segment.book, segment.size, segment.next
+        after = self._reached.pop(place, "")
+        asked = segment._asdict() | {"after": after, "at_once": self._at_once}
+        found = (await connection.execute(_FROM_SMALLER, asked)).one()
+        if found.account_count == self._at_once:
+            self._reached[place] = found.last_code
+        return not after and found.account_count < self._at_once
 
 
 async def fill(database: AsyncEngine) -> int:
     """Fills all segments that are complete; returns how many those were. Raises DatabaseUnavailable."""
+    filling = Filling()
     count = 0
-    while await fill_next(database):
-        count += 1
+    while step := await filling.step(database):
+        count += step.whole
     return count

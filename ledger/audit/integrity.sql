@@ -104,11 +104,13 @@ WITH lines AS (
     JOIN proposals AS p ON p.book = d.book AND p.number = d.proposal
     WHERE d.verdict = 'approved'
 ), segments AS (
-    -- Every complete segment anew: what was posted to an account on a day, and to the account in the whole segment.
+    -- Every segment that is filled anew, and the next one, which may be there for some accounts before it is for all: what
+    -- was posted to an account on a day, and to the account in the whole segment.
     SELECT
         l.book,
         l.size,
         l.fewest,
+        l.number AS filled,
         (p.entry_number + l.size - 1) / l.size * l.size AS number,
         p.account,
         p.effective_date,
@@ -118,18 +120,29 @@ WITH lines AS (
             PARTITION BY l.book, l.size, (p.entry_number + l.size - 1) / l.size, p.account
         ) AS posting_count
     FROM recorded_levels AS l
-    JOIN postings AS p ON p.book = l.book AND p.entry_number <= l.number
+    JOIN heads AS h ON h.book = l.book
+    JOIN postings AS p ON p.book = l.book
+        AND p.entry_number <= CASE WHEN l.number + l.size <= h.number THEN l.number + l.size ELSE l.number END
     GROUP BY l.book, l.size, (p.entry_number + l.size - 1) / l.size, p.account, p.effective_date
 ), recorded AS (
     SELECT book, account, size, number, effective_date,
+        row_number() OVER up_to_the_day AS nth,
         sum(debits) OVER up_to_the_day AS debits, sum(credits) OVER up_to_the_day AS credits
-    FROM segments
+    FROM segments AS s
     WHERE posting_count >= fewest
+        AND (
+            number <= filled
+            OR EXISTS (
+                SELECT FROM recorded_totals AS t
+                WHERE t.book = s.book AND t.account = s.account AND t.size = s.size AND t.number = s.number
+            )
+        )
     WINDOW up_to_the_day AS (PARTITION BY book, size, number, account ORDER BY effective_date)
-    UNION ALL
-    SELECT DISTINCT book, account, size, number, DATE '-infinity', 0, 0
-    FROM segments
-    WHERE posting_count >= fewest AND fewest > 1
+), kept AS (
+    SELECT t.book, t.account, t.size, t.number, d.*
+    FROM recorded_totals AS t
+    CROSS JOIN LATERAL unnest(t.days, t.debits, t.credits)
+        WITH ORDINALITY AS d (effective_date, debits, credits, nth)
 ), closes AS (
     -- Every close with what came after it: it was in force for the entries after after_entry, up to until.
     SELECT c.*, later.after_entry AS until, later.version AS next_version, before.version AS version_before,
@@ -358,10 +371,10 @@ WITH lines AS (
         coalesce('debits ' || r.debits || ' credits ' || r.credits, 'no row'),
         coalesce('debits ' || k.debits || ' credits ' || k.credits, 'no row')
     FROM recorded AS r
-    FULL JOIN recorded_totals AS k
-        ON k.book = r.book AND k.account = r.account AND k.size = r.size AND k.number = r.number
-        AND k.effective_date = r.effective_date
-    WHERE k.debits IS DISTINCT FROM r.debits OR k.credits IS DISTINCT FROM r.credits
+    FULL JOIN kept AS k
+        ON k.book = r.book AND k.account = r.account AND k.size = r.size AND k.number = r.number AND k.nth = r.nth
+    WHERE k.effective_date IS DISTINCT FROM r.effective_date
+        OR k.debits IS DISTINCT FROM r.debits OR k.credits IS DISTINCT FROM r.credits
 
     UNION ALL
     SELECT

@@ -12,7 +12,7 @@ WITH levels AS (
     SELECT size, least(number, CAST(:'as_known_at' AS bigint)) / size * size AS covered
     FROM recorded_levels
     WHERE book = :'book' AND fewest = 1
-), spans AS (
+), spans AS MATERIALIZED (
     SELECT
         size,
         covered,
@@ -20,8 +20,6 @@ WITH levels AS (
             max(covered) OVER (ORDER BY size DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0
         ) AS covered_before
     FROM levels
-), segments AS MATERIALIZED (
-    SELECT size, generate_series(covered_before + size, covered, size) AS number FROM spans
 ), asked AS MATERIALIZED (
     SELECT
         number <= CAST(:'as_known_at' AS bigint) AS of_all,
@@ -52,16 +50,16 @@ WITH levels AS (
     ) AS d
     WHERE (SELECT of_all AND is_late FROM asked) AND b.book = :'book' AND d.debits IS NOT NULL
     UNION ALL
-    SELECT a.code, t.debits, t.credits
+    SELECT a.code, t.debits[t.day], t.credits[t.day]
     FROM accounts AS a
-    CROSS JOIN segments AS s
+    CROSS JOIN spans AS s
+    -- OFFSET keeps this one search in the primary key for each account and size, however many segments there are.
     CROSS JOIN LATERAL (
-        SELECT t.debits, t.credits
+        SELECT t.debits, t.credits, width_bucket(CAST(:'as_of' AS date), t.days) AS day
         FROM recorded_totals AS t
-        WHERE t.book = a.book AND t.account = a.code AND t.size = s.size AND t.number = s.number
-            AND t.effective_date <= CAST(:'as_of' AS date)
-        ORDER BY t.effective_date DESC
-        LIMIT 1
+        WHERE t.book = a.book AND t.account = a.code AND t.size = s.size
+            AND t.number > s.covered_before AND t.number <= s.covered
+        OFFSET 0
     ) AS t
     WHERE NOT (SELECT of_all FROM asked) AND a.book = :'book'
     UNION ALL
