@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 
 from benchmarks.bare import Copying, Inserting
-from benchmarks.client import ACCOUNTS, POSTINGS, Calls, Client, Stream, Task
+from benchmarks.client import ACCOUNTS, POSTINGS, Calls, Client, Measured, Stream, Task
 from benchmarks.entries import BATCH, Entries
 from benchmarks.entries import POSTINGS as LINES
 from benchmarks.figures import Figures, Used, figured
@@ -55,15 +55,19 @@ class Place:
         return Used(
             server=server.cpu_seconds() if server else 0,
             postgres=self.postgres.cpu_seconds(),
-            disk=self._number(_SIZES),
-            wal=self._number(_WAL),
+            disk=self.number(_SIZES),
+            wal=self.number(_WAL),
         )
 
     def asked(self, task: Task, entries: int, server: Family | None) -> Figures:
         """Measures a task of so many entries, with what the server and PostgreSQL used for it."""
+        return self.measured(task, entries, server)[1]
+
+    def measured(self, task: Task, entries: int, server: Family | None) -> tuple[Measured, Figures]:
+        """The same, with how long each call took."""
         before: list[Used] = []
         measured = self.client.measured(task, before=lambda: before.append(self.used(server)))
-        return figured(measured, entries, entries * LINES, before[0], self.used(server))
+        return measured, figured(measured, entries, entries * LINES, before[0], self.used(server))
 
     def opened(self, entries: Entries) -> Entries:
         """Opens a book, and all its accounts by posting to each of them.
@@ -88,7 +92,8 @@ class Place:
         if (number := self.last_number(entries.book)) != entries.made:
             raise BenchFailed(f"{entries.book} holds {number} entries, and {entries.made} were asked for")
 
-    def _number(self, query: str) -> float:
+    def number(self, query: str) -> float:
+        """What a query of one number finds."""
         row = self.owner.execute(query.encode()).fetchone()
         assert row is not None
         return float(str(row[0]))

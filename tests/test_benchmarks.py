@@ -23,6 +23,7 @@ from benchmarks.growth import QUICK_STAGES, STAGES, WINDOWS, Unmade
 from benchmarks.naive import Naive, Refused, connected, post, read
 from benchmarks.processes import ECHO, ROOT, BenchFailed, Family, serving
 from benchmarks.reads import READS
+from ledger.accounts.recorded import LEVELS
 from ledger.v1 import postings_pb2 as pb
 
 NOT_THERE_YET = "not there yet"
@@ -64,6 +65,7 @@ def test_a_book_that_grows_is_posted_to_and_asked(tmp_path: Path) -> None:
     rows = ran("growth", tmp_path / "page.md")
     for stage in QUICK_STAGES:
         assert figure(rows[f"at {stage}"][0]) > 0
+        assert figure(rows[f"on the way to {stage}"][0]) > 0
     for name, question in READS.items():
         cells = rows[name]
         assert len(cells) == len(QUICK_STAGES)
@@ -120,11 +122,13 @@ def test_the_windows_lie_behind_each_other() -> None:
         reached = 0
         for stage in stages:
             assert reached <= stage.begins < stage.entries
-            assert stage.window % BATCH == 0
-            assert stage.entries - stage.begins == WINDOWS * stage.window
+            assert all(part % BATCH == 0 for part in stage.parts)
+            assert stage.begins + sum(stage.parts) == stage.entries
+            assert stage.parts[-WINDOWS:] == [stage.window] * WINDOWS
             reached = stage.entries
     assert STAGES[-1].entries * 4 == 10_000_000
     assert STAGES[-1].entries / ENTRIES_A_DAY < 366
+    assert STAGES[-1].stretch >= max(size for size, _ in LEVELS), "it holds the work for a whole segment"
 
 
 # --- what it is compared with -------------------------------------------------------------------------
