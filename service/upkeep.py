@@ -35,8 +35,8 @@ async def once(database: AsyncEngine) -> tuple[int, int, int]:
     return done
 
 
-async def _follow(database: AsyncEngine, filling: recorded.Filling, seconds_of_parts: float) -> None:
-    """What follows the heads, of segments that are filled in parts only some."""
+async def follow(database: AsyncEngine, filling: recorded.Filling, seconds_of_parts: float) -> None:
+    """What follows the heads; of segments that are filled in parts, parts for so long, and one at least."""
     await make_partitions(database)
     spent = 0.0
     while spent < seconds_of_parts:
@@ -55,7 +55,7 @@ async def for_ever(database: AsyncEngine, seconds: float) -> None:
     for rounds in count():
         await asyncio.sleep(seconds)
         try:
-            await _follow(database, filling, seconds / _SHARE_OF_PARTS)
+            await follow(database, filling, seconds / _SHARE_OF_PARTS)
             if rounds % _ROUNDS_TO_SWEEP == 0:
                 await sweep.once(database)
         except Refusal as refusal:

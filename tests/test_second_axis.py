@@ -27,6 +27,7 @@ from ledger.database import engine, query, reading, recording
 from ledger.v1 import accounts_pb2 as ac
 from ledger.v1 import postings_pb2 as po
 from ledger.v1 import reports_pb2 as rp
+from service import upkeep
 
 SMALL = ((2, 2), (4, 1), (12, 1))
 """Segments so small that a short history has many, and an account of one posting is left out of the smallest."""
@@ -509,6 +510,23 @@ def test_a_segment_waits_for_the_smaller_ones_that_it_is_added_up_from(half: Hal
     ledger.loop.run(stepped(database, some))
     assert ledger.wrong() == []
     assert rows(ledger, LEVEL) == [(12,)]
+
+
+def test_a_round_of_upkeep_fills_all_small_segments_and_a_part_of_a_large_one(books: Ledger) -> None:
+    books.postings.PostEntries(entries_of_cash(11))
+    some = recorded.Filling(accounts_at_once=1)
+
+    async def rounds() -> None:
+        database = engine(books.url, pool_size=1)
+        await fill(database, 0)
+        for accounts, mark in ((1, 0), (2, 0), (2, 0), (2, 12)):
+            await upkeep.follow(database, some, seconds_of_parts=1e-9)
+            smaller = "SELECT number FROM recorded_levels WHERE size IN (2, 4) ORDER BY size"
+            assert rows(books, smaller) == [(14,), (12,)]
+            assert (len(rows(books, HALF)), rows(books, LEVEL)) == (accounts, [(mark,)])
+        await database.dispose()
+
+    books.loop.run(rounds())
 
 
 def test_several_fill_together_and_nothing_twice(books: Ledger) -> None:
