@@ -400,9 +400,9 @@ def test_a_mark_beyond_the_head_is_found(totalled: Ledger) -> None:
 
 
 @FEW
-@given(steps=histories, at_once=st.integers(1, 3))
+@given(steps=histories, at_once=st.integers(1, 3), look_at=st.integers(1, 5))
 def test_totals_are_the_sums_over_the_postings(
-    server: Ledger, filling: AsyncEngine, steps: list[Any], at_once: int
+    server: Ledger, filling: AsyncEngine, steps: list[Any], at_once: int, look_at: int
 ) -> None:
     """Row for row, whether a segment is added up from postings, or from smaller ones in parts."""
     history = told(server, filling, [step for step in steps if step[0] != "fill"])
@@ -411,7 +411,7 @@ def test_totals_are_the_sums_over_the_postings(
     async def filled() -> None:
         async with recording(filling) as connection:
             await recorded.prepare(connection, SMALL)
-        some = recorded.Filling(at_once)
+        some = recorded.Filling(at_once, look_at)
         while await some.step(filling):
             pass
 
@@ -497,7 +497,7 @@ def test_what_is_taken_away_meanwhile_is_filled_anew(half: Half) -> None:
 
 def test_a_segment_waits_for_the_smaller_ones_that_it_is_added_up_from(half: Half) -> None:
     """Somebody holds the smaller ones: the larger is not filled from fewer of them."""
-    ledger, database, some = half
+    ledger, database, _ = half
     rows(
         ledger,
         "DELETE FROM recorded_totals WHERE number = 12 AND size >= 4;"
@@ -505,9 +505,9 @@ def test_a_segment_waits_for_the_smaller_ones_that_it_is_added_up_from(half: Hal
     )
     with psycopg.connect(ledger.url.replace("+psycopg", "")) as other:
         other.execute("SELECT FROM recorded_levels WHERE size = 4 FOR UPDATE")
-        ledger.loop.run(stepped(database, recorded.Filling(), some))
+        ledger.loop.run(stepped(database, recorded.Filling()))
         assert (rows(ledger, HALF), rows(ledger, LEVEL)) == ([], [(0,)])
-    ledger.loop.run(stepped(database, some))
+    ledger.loop.run(stepped(database, recorded.Filling()))
     assert ledger.wrong() == []
     assert rows(ledger, LEVEL) == [(12,)]
 
@@ -519,7 +519,7 @@ def test_a_round_of_upkeep_fills_all_small_segments_and_a_part_of_a_large_one(bo
     async def rounds() -> None:
         database = engine(books.url, pool_size=1)
         await fill(database, 0)
-        for accounts, mark in ((1, 0), (2, 0), (2, 0), (2, 12)):
+        for accounts, mark in ((1, 0), (2, 0), (2, 12)):
             await upkeep.follow(database, some, seconds_of_parts=1e-9)
             smaller = "SELECT number FROM recorded_levels WHERE size IN (2, 4) ORDER BY size"
             assert rows(books, smaller) == [(14,), (12,)]

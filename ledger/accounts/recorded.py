@@ -11,6 +11,7 @@ from ledger.database import recording
 LEVELS = ((4_096, 64), (65_536, 1), (1_048_576, 1))
 """Entries in a segment, a multiple of the one before, and the fewest postings of an account with totals there."""
 _ACCOUNTS_AT_ONCE = 200
+_LOOKED_AT_ONCE = 10_000
 
 _LEVELS = text("""
     INSERT INTO recorded_levels (book, size, fewest, number)
@@ -21,7 +22,8 @@ _LEVELS = text("""
 # One segment that is complete, and the size of those that it can be added up from: they leave no account out, and
 # all of them are filled. Where somebody else fills a level, another one is taken.
 _NEXT = text("""
-    SELECT l.book, l.size, l.fewest, l.number AS last, l.number + l.size AS next, smaller.size AS smaller
+    SELECT l.book, l.size, l.fewest, l.number AS last, l.number + l.size AS next, smaller.size AS smaller,
+        pg_relation_filenode('recorded_totals') AS file
     FROM recorded_levels AS l
     JOIN heads AS h ON h.book = l.book
     LEFT JOIN LATERAL (
@@ -64,9 +66,11 @@ _FROM_POSTINGS = text("""
     GROUP BY account
 """)
 # Some accounts of a segment that are in its smaller ones and not in it yet, by their codes; one is there whole
-# or not at all. LIMIT keeps each search in the primary key.
+# or not at all. Of many accounts some are looked at. LIMIT keeps each search in the primary key.
 _FROM_SMALLER = text("""
-    WITH missing AS MATERIALIZED (
+    WITH looked_at AS MATERIALIZED (
+        SELECT code FROM accounts WHERE book = :book AND code > :after ORDER BY code LIMIT :look_at
+    ), missing AS MATERIALIZED (
         SELECT a.code
         FROM accounts AS a
         CROSS JOIN LATERAL (
@@ -80,7 +84,8 @@ _FROM_SMALLER = text("""
             WHERE t.book = a.book AND t.account = a.code AND t.size = :size AND t.number = :next
             LIMIT 1
         ) AS there ON true
-        WHERE a.book = :book AND a.code > :after AND there.account IS NULL
+        WHERE a.book = :book AND a.code > :after AND a.code <= (SELECT max(code) FROM looked_at)
+            AND there.account IS NULL
         ORDER BY a.code
         LIMIT :at_once
     ), filled AS (
@@ -113,7 +118,11 @@ _FROM_SMALLER = text("""
             ) AS totals
         ) AS added
     )
-    SELECT count(*) AS account_count, max(code) AS last_code FROM missing
+    SELECT
+        (SELECT count(*) FROM looked_at) AS looked_at,
+        (SELECT max(code) FROM looked_at) AS last_looked_at,
+        (SELECT count(*) FROM missing) AS filled,
+        (SELECT max(code) FROM missing) AS last_filled
 """)
 # No caller waits for it, however slow the machine is.
 _NO_HASTE = text("SET LOCAL statement_timeout = 0")
@@ -144,11 +153,11 @@ class Filling:
     books: which accounts are missing is seen from those that are there.
     """
 
-    def __init__(self, accounts_at_once: int = _ACCOUNTS_AT_ONCE) -> None:
+    def __init__(self, accounts_at_once: int = _ACCOUNTS_AT_ONCE, looked_at_once: int = _LOOKED_AT_ONCE) -> None:
         """Nothing is known of what is there already."""
-        self._at_once = accounts_at_once
-        self._reached: dict[tuple[str, int, int], str] = {}
-        """Up to which account of a segment all have been seen there: so none is looked for at each step."""
+        self._at_once, self._look_at = accounts_at_once, looked_at_once
+        self._reached: dict[tuple[str, int, int, int], str] = {}
+        """Up to which account all have been seen in a segment, and in which file: TRUNCATE begins another."""
 
     async def step(self, database: AsyncEngine) -> Filled | None:
         """Fills a segment of any book, or some accounts of it; None where all is. Raises DatabaseUnavailable."""
@@ -164,17 +173,18 @@ class Filling:
             return Filled(segment.book, segment.size, segment.next, whole)
 
     async def _fill(self, connection: AsyncConnection, segment: Row[Any]) -> bool:
-        """Fills it, or a part; tells whether all is there: then a look at all accounts has found none missing."""
+        """Fills it, or a part; tells whether all is there: each account has been looked at since the first."""
         if segment.smaller is None:
             await connection.execute(_FROM_POSTINGS, segment._asdict())
             return True
-        place = segment.book, segment.size, segment.next
-        after = self._reached.pop(place, "")
-        asked = segment._asdict() | {"after": after, "at_once": self._at_once}
-        found = (await connection.execute(_FROM_SMALLER, asked)).one()
-        if found.account_count == self._at_once:
-            self._reached[place] = found.last_code
-        return not after and found.account_count < self._at_once
+        place = segment.book, segment.size, segment.next, segment.file
+        asked = {"after": self._reached.pop(place, ""), "at_once": self._at_once, "look_at": self._look_at}
+        found = (await connection.execute(_FROM_SMALLER, segment._asdict() | asked)).one()
+        if found.filled == self._at_once:
+            self._reached[place] = found.last_filled
+        elif found.looked_at == self._look_at:
+            self._reached[place] = found.last_looked_at
+        return place not in self._reached
 
 
 async def fill(database: AsyncEngine) -> int:
