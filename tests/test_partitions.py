@@ -2,15 +2,24 @@
 
 import asyncio
 import time
+from datetime import date
 
 import psycopg
 import pytest
 from conftest import connected
 from psycopg import errors
 from serving import BOOK, PATIENCE_SECONDS, Ledger, cr, dr, entry, session
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger.accounts import recorded
+from ledger.accounts import store as accounts
 from ledger.database import PROGRAM_ROLE, engine, recording
+from ledger.money import Amount
+from ledger.postings import journal
+from ledger.postings.batch import Request, Submission
+from ledger.postings.commands import Post
+from ledger.postings.entry import JournalEntry, Kind, credit, debit
 from ledger.v1 import postings_pb2 as po
 from ledger.v1 import reports_pb2 as rp
 from service import upkeep
@@ -128,3 +137,64 @@ def test_upkeep_goes_on_round_after_round(ledger: Ledger) -> None:
 
     asyncio.run(two_segments())
     assert ledger.wrong() == []
+
+
+# --- what PostgreSQL does not know yet of a partition -------------------------------------------------
+
+MANY, A_FEW = 600, 12
+"""Entries of a book, and the rows that posting one more may read in it."""
+ROWS_READ = text("""
+    SELECT sum(idx_tup_fetch + seq_tup_read) FROM pg_stat_xact_user_tables
+    WHERE relname LIKE 'entries%' OR relname LIKE 'postings%' OR relname = 'entry_keys'
+""")
+
+
+def requests(first: int, count: int) -> list[Submission]:
+    lines = debit(CASH, Amount(1, "USD")), credit(INTEREST, Amount(1, "USD"))
+    post = Post(JournalEntry(Kind.MANUAL, date(2026, 4, 8), lines))
+    return [Submission([Request("ada", f"k{n}", post) for n in range(first, first + count)])]
+
+
+async def rows_read_by_one_more(connection: AsyncConnection, first: int) -> int:
+    """What PostgreSQL reads to post an entry and to commit it, in rows."""
+    before = (await connection.execute(ROWS_READ)).scalar_one()
+    await journal.post(connection, await journal.standing(connection, BOOK), requests(first, 1))
+    await connection.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
+    return int((await connection.execute(ROWS_READ)).scalar_one() - before)
+
+
+def test_posting_to_a_table_without_statistics_reads_no_more_than_its_own_entries(database: str) -> None:
+    """All indexes cost the same to PostgreSQL until it has analyzed a table; plans made then are kept."""
+
+    async def working() -> int:
+        ledger_engine: AsyncEngine = engine(database, pool_size=1)
+        async with recording(ledger_engine) as connection:
+            await accounts.open_book(connection, BOOK, "a new one", "ada")
+        for n in range(12):  # more often than a plan is made anew
+            async with journal.posting(ledger_engine, BOOK) as (connection, head):
+                await journal.post(connection, head, requests(n, 1))
+        async with journal.posting(ledger_engine, BOOK) as (connection, head):
+            await journal.post(connection, head, requests(12, MANY))
+        async with recording(ledger_engine) as connection:
+            read = await rows_read_by_one_more(connection, 12 + MANY)
+        await ledger_engine.dispose()
+        return read
+
+    with connected(database) as owner:
+        for part in ("entries_1", "postings_1"):
+            owner.execute(f"ALTER TABLE {part} SET (autovacuum_enabled = off)")
+    assert asyncio.run(working()) <= A_FEW
+
+
+def test_a_partition_that_has_begun_to_fill_is_analyzed(ledger: Ledger) -> None:
+    """Before autovacuum comes by, which is once a minute."""
+    ledger.post(DAY, dr(CASH, "1.00"), cr(INTEREST, "1.00"))
+    made(ledger.url, 1_000_000)
+    with connected(ledger.url) as owner:
+        known = "SELECT relname, reltuples FROM pg_class WHERE relname ~ '^(entries|postings)_[0-9]+$' ORDER BY 1"
+        assert owner.execute(known).fetchall() == [
+            ("entries_1", 1),
+            ("entries_2", -1),
+            ("postings_1", 2),
+            ("postings_2", -1),
+        ]
