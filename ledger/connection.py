@@ -6,14 +6,20 @@ connection, as after any other cut, and it can never come back into use.
 """
 
 import asyncio
+import re
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from itertools import count
 from typing import Any, TypeVar
 
-from psycopg import AsyncConnection, AsyncPipeline
+from psycopg import AsyncConnection, DataError
 from psycopg.abc import PQGen
-from psycopg.pq import TransactionStatus
+from psycopg.adapt import Transformer
+from psycopg.errors import error_from_result
+from psycopg.generators import fetch_many, send
+from psycopg.pq import ExecStatus, TransactionStatus
+from psycopg.pq.abc import PGresult
 from psycopg.rows import TupleRow
 from sqlalchemy import Engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -37,30 +43,21 @@ KEPT_ALIVE: dict[str, int] = {
 """How the operating system notices that the other side is gone: by libpq's names, in seconds and milliseconds."""
 
 
-class _Pipeline(AsyncPipeline):
-    """A pipeline that sends its statements together when it ends, and ends with its Sync, as the protocol has it.
+class Statement:
+    """SQL that each connection prepares once. `%(name)s` in it stands for a value."""
 
-    psycopg waits for the network with each statement, for an answer to BEGIN, and sends a Flush behind the Sync.
-    The first costs as many rounds of the event loop as there are statements, the second a round trip. The third is
-    for PostgreSQL a sign of life: it no longer ends the transaction of a program that then stands still
-    (idle_in_transaction_session_timeout), which would hold a book for ever. So answers are there once the block
-    has ended, and not before.
-    """
+    def __init__(self, sql: str, *, prepared: bool = True) -> None:
+        """`prepared` is False for what must be seen in full on its way, as COMMIT is."""
+        self.names = tuple(dict.fromkeys(_VALUE.findall(sql)))
+        self.sql = _VALUE.sub(lambda found: f"${self.names.index(found[1]) + 1}", sql).encode()
+        self.name = b"ledger_%d" % next(_numbers) if prepared else b""
 
-    begins = False
-    """Whether a transaction begins in it."""
 
-    def _communicate_gen(self) -> PQGen[None]:
-        while self.command_queue:
-            self.command_queue.popleft()()  # into the connection's buffer, which grows as it must
-        yield from ()
-
-    def _exit_gen(self) -> PQGen[None]:
-        try:
-            self._enqueue_sync()
-            yield from super()._communicate_gen()
-        finally:
-            yield from self._fetch_gen(flush=False)
+Asked = tuple[Statement, Mapping[str, str]]
+"""A statement with its values, each as the text that PostgreSQL reads there."""
+_VALUE = re.compile(r"%\((\w+)\)s")
+_numbers = count(1)
+_BEGIN: Asked = (Statement("BEGIN"), {})
 
 
 class DriverConnection(AsyncConnection[TupleRow]):
@@ -69,23 +66,79 @@ class DriverConnection(AsyncConnection[TupleRow]):
     patience_seconds = RESTING_SECONDS
     """For one answer; 0 waits for ever."""
 
-    @asynccontextmanager
-    async def pipeline(self) -> AsyncIterator[AsyncPipeline]:
-        """Statements sent together: their answers are there once the block has ended."""
-        if self._pipeline is None:
-            self._pipeline = _Pipeline(self)
-        async with super().pipeline() as begun:
-            yield begun
+    def __init__(self, *given: Any, **named: Any) -> None:
+        """As psycopg makes it. Nothing is prepared yet."""
+        super().__init__(*given, **named)
+        self._known: set[bytes] = set()
 
-    def _start_query(self) -> PQGen[None]:
-        """Begins a transaction where there is none; in a pipeline with the message of its first statement."""
-        if not isinstance(self._pipeline, _Pipeline):
-            yield from super()._start_query()
-        elif not (
-            self.autocommit or self._pipeline.begins or self.pgconn.transaction_status != TransactionStatus.IDLE
-        ):
-            self._pipeline.begins = True
-            yield from self._exec_command(self._get_tx_start_command())
+    @property
+    def is_idle(self) -> bool:
+        """Whether no transaction is open."""
+        return self.pgconn.transaction_status == TransactionStatus.IDLE
+
+    async def exchange(self, *asked: Asked) -> list[list[TupleRow]]:
+        """The rows that each statement gives. They are sent together, behind BEGIN where no transaction is open.
+
+        psycopg's own pipeline costs as much as PostgreSQL where statements are small. It also sends a Flush behind
+        its Sync, a sign of life for PostgreSQL: that no longer ends the transaction of a program that then stands
+        still (idle_in_transaction_session_timeout), which would hold a book for ever.
+        Raises what PostgreSQL says of the first statement that failed, or OperationalError for a lost connection.
+        """
+        async with self.lock:
+            answers = await self.wait(self._exchanged([_BEGIN, *asked] if self.is_idle else asked))
+        return [self._rows(answer) for answer in answers[-len(asked) :]]
+
+    def _exchanged(self, asked: Sequence[Asked]) -> PQGen[list[PGresult]]:
+        new = {one.name: one.sql for one, _ in asked if one.name and one.name not in self._known}
+        messages = [(one, [_encoded(values[name]) for name in one.names]) for one, values in asked]
+        answers = yield from self._answered(new, messages)
+        self._known |= {
+            name for name, one in zip(new, answers, strict=False) if one.status == ExecStatus.COMMAND_OK
+        }
+        for answer in answers:
+            if answer.status == ExecStatus.FATAL_ERROR:
+                raise error_from_result(answer, encoding="utf-8")
+        return answers
+
+    def _answered(
+        self, new: Mapping[bytes, bytes], messages: Sequence[tuple[Statement, Sequence[bytes]]]
+    ) -> PQGen[list[PGresult]]:
+        """What PostgreSQL answers to each message. A connection on which that ended in the middle is of no use."""
+        answers: list[PGresult] = []
+        try:
+            self.pgconn.enter_pipeline_mode()
+            for name, sql in new.items():
+                self.pgconn.send_prepare(name, sql)
+            for statement, values in messages:
+                self._send(statement, values)
+            self.pgconn.pipeline_sync()
+            yield from send(self.pgconn)
+            while not answers or answers[-1].status != ExecStatus.PIPELINE_SYNC:
+                answers += yield from fetch_many(self.pgconn)
+            self.pgconn.exit_pipeline_mode()
+        except BaseException:
+            self.pgconn.finish()
+            raise
+        return answers[:-1]
+
+    def _send(self, statement: Statement, values: Sequence[bytes]) -> None:
+        if statement.name:
+            self.pgconn.send_query_prepared(statement.name, values)
+        else:
+            self.pgconn.send_query_params(statement.sql, values)
+
+    def _rows(self, answer: PGresult) -> list[TupleRow]:
+        if answer.status != ExecStatus.TUPLES_OK:
+            return []
+        read = Transformer(self)
+        read.set_pgresult(answer)
+        return read.load_rows(0, answer.ntuples, tuple)
+
+    def _deallocate(self, name: bytes | None) -> PQGen[None]:
+        """psycopg gives up one of its statements, or after a rollback all that there are: ours too."""
+        if name is None:
+            self._known.clear()
+        return super()._deallocate(name)
 
     async def wait(self, gen: PQGen[T], *limits: Any, **named: Any) -> T:
         """One answer of PostgreSQL. Raises OperationalError where the connection was hung up."""
@@ -104,6 +157,13 @@ class DriverConnection(AsyncConnection[TupleRow]):
             suppress(OSError),  # the other side has ended it meanwhile, which psycopg sees as well
         ):
             same.shutdown(socket.SHUT_RDWR)
+
+
+def _encoded(value: str) -> bytes:
+    made = value.encode()
+    if b"\0" in made:
+        raise DataError("PostgreSQL keeps no text with a NUL in it")
+    return made
 
 
 def look_at_the_rested(pool_of: Engine) -> None:

@@ -25,7 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeEngine
 
-from ledger.connection import KEPT_ALIVE, RESTING_SECONDS, DriverConnection, look_at_the_rested
+from ledger.connection import KEPT_ALIVE, RESTING_SECONDS, DriverConnection, Statement, look_at_the_rested
 from ledger.errors import DatabaseUnavailable, OutcomeUnknown, TextInvalid
 from ledger.psql import with_parameters
 
@@ -41,8 +41,8 @@ _MOST_TRIES = 120
 _ONE_AT_A_TIME = "SELECT pg_advisory_lock(hashtext('ledger migrate'))"
 _OLDEST_PROGRAM = "SELECT obj_description(to_regclass('alembic_version'), 'pg_class')"
 """`migrations/env.py` keeps there which version a program must know at least, where a version says so."""
-_PLAN_ONCE = "SET LOCAL plan_cache_mode = force_generic_plan"
-_PLAN_AS_USUAL = "SET LOCAL plan_cache_mode TO DEFAULT"
+_PLAN_ONCE = Statement("SET LOCAL plan_cache_mode = force_generic_plan")
+_PLAN_AS_USUAL = Statement("SET LOCAL plan_cache_mode TO DEFAULT")
 _AHEAD = 1_000_000
 _MAKE_PARTITIONS = text("SELECT make_partitions(:ahead)")
 _READ_ONLY = (ReadOnlySqlTransaction, FeatureNotSupported)
@@ -114,8 +114,9 @@ async def recording(database: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """
     async with _connected(database, "recording_seconds") as connection:
         yield connection
-        async with committing(connection):
-            await connection.commit()
+        if not driver(connection).is_idle:  # or it has committed what it recorded
+            async with committing(connection):
+                await connection.commit()
 
 
 @asynccontextmanager
@@ -123,7 +124,7 @@ async def _connected(database: AsyncEngine, patience: str) -> AsyncIterator[Asyn
     """A connection of the pool, with the patience that the engine was given for this kind of work."""
     try:
         async with database.connect() as connection:
-            below = await driver(connection)
+            below = driver(connection)
             below.patience_seconds = database.sync_engine.get_execution_options()[patience]
             try:
                 yield connection
@@ -165,7 +166,7 @@ async def _warnings(connection: AsyncConnection) -> AsyncIterator[list[str]]:
         if notice.severity_nonlocalized == "WARNING":
             said.append(notice.message_primary or "")
 
-    below = await driver(connection)
+    below = driver(connection)
     below.add_notice_handler(heard)
     try:
         yield said
@@ -207,14 +208,15 @@ def column(
     return Column(name, kind, primary_key=key, nullable=null)
 
 
-async def driver(connection: AsyncConnection) -> DriverConnection:
+def driver(connection: AsyncConnection) -> DriverConnection:
     """What SQLAlchemy's connection stands on, in the same database transaction: for whole batches in one go."""
-    found = (await connection.get_raw_connection()).driver_connection
+    assert connection.sync_connection
+    found = connection.sync_connection.connection.driver_connection
     assert isinstance(found, DriverConnection)
     return found
 
 
-def inserting(table: Table, then: str = "") -> str:
+def inserting(table: Table, then: str = "") -> Statement:
     """One statement for the driver that inserts any number of rows, each column given as `listed` has it.
 
     `then` is what follows, such as an ON CONFLICT clause.
@@ -225,19 +227,15 @@ def inserting(table: Table, then: str = "") -> str:
         f"unnest(CAST({taken_apart(column.name)} AS {column.type.compile(dialect=dialect)}[]))"
         for column in table.columns
     )
-    return f"INSERT INTO {table.name} ({names}) SELECT {lists} {then}"
+    return Statement(f"INSERT INTO {table.name} ({names}) SELECT {lists} {then}")
 
 
-async def insert_keyed(connection: AsyncConnection, statement: str, lists: dict[str, str]) -> None:
+async def insert_keyed(connection: AsyncConnection, statement: Statement, lists: dict[str, str]) -> None:
     """Inserts rows, as `inserting` says, whose foreign keys lead into the partitioned tables of the books.
 
     Left to itself PostgreSQL makes a plan for each such key of each row, at several times the cost of all else.
     """
-    below = await driver(connection)
-    async with below.pipeline():
-        await below.execute(_PLAN_ONCE)
-        await below.execute(statement, lists)
-        await below.execute(_PLAN_AS_USUAL)
+    await driver(connection).exchange((_PLAN_ONCE, {}), (statement, lists), (_PLAN_AS_USUAL, {}))
 
 
 def taken_apart(name: str) -> str:
@@ -256,14 +254,19 @@ def columns(table: Table, rows: Sequence[Sequence[object]]) -> dict[str, str]:
 
 def listed(values: Sequence[object]) -> str:
     """A line for each value, \\N for an absent one: one text costs a hundredth of an array. Raises TextInvalid."""
-    lines = [_LISTED[type(value)](value) for value in values]
+    lines = [_AS_TEXT[type(value)](value) for value in values]
     found = "\n".join(["", *lines])
     if found.count("\n") > len(lines) or "\\N" in (value for value in values if type(value) is str):
         raise TextInvalid("a text with a line break, or that is \\N, cannot be kept", field="text", limit=0)
     return found
 
 
-_LISTED: dict[type, Callable[[Any], str]] = {
+def as_text(value: object) -> str:
+    """A value as PostgreSQL reads it."""
+    return _AS_TEXT[type(value)](value)
+
+
+_AS_TEXT: dict[type, Callable[[Any], str]] = {
     NoneType: lambda _: "\\N",
     str: lambda value: value,
     int: str,

@@ -11,12 +11,15 @@ from types import coroutine
 from typing import Any
 
 import pytest
-from psycopg import waiting
+from psycopg import DataError, waiting
+from psycopg.errors import DivisionByZero
+from psycopg.rows import TupleRow
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import psycopg
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ledger.database import engine, insert_keyed, query, reading, recording
+from ledger.connection import Asked, Statement
+from ledger.database import driver, engine, insert_keyed, query, reading, recording
 from ledger.psql import with_parameters
 
 # As psql takes it, and as it reaches the database: %% there is one percent sign.
@@ -101,7 +104,7 @@ async def modes(url: str) -> list[str]:
     books = engine(url)
     async with recording(books) as connection:
         await connection.execute(text("CREATE TEMPORARY TABLE seen (mode text)"))
-        inserting = (
+        inserting = Statement(
             "INSERT INTO seen SELECT current_setting('plan_cache_mode') FROM unnest(CAST(%(rows)s AS int[]))"
         )
         await insert_keyed(connection, inserting, {"rows": "{1}"})
@@ -111,6 +114,67 @@ async def modes(url: str) -> list[str]:
         modes = [*found.scalars()]
     await books.dispose()
     return modes
+
+
+# --- statements sent together -------------------------------------------------------------------------
+
+GIVEN = Statement("SELECT %(text)s, CAST(%(number)s AS int) + 1, %(text)s")
+GONE = Statement("SELECT 1 / CAST(%(number)s AS int)")
+
+
+async def exchanged(url: str, *asked: Asked) -> list[list[TupleRow]]:
+    books = engine(url, pool_size=1)
+    try:
+        async with recording(books) as connection:
+            return await driver(connection).exchange(*asked)
+    finally:
+        await books.dispose()
+
+
+def test_each_statement_has_its_rows(database: str) -> None:
+    """A value stands as often as it is named, and is never read as SQL; what gives no rows has none."""
+    odd = "it's %(number)s \\ $1; é"
+    assert asyncio.run(
+        exchanged(database, (GIVEN, {"number": "41", "text": odd}), (Statement("SET LOCAL lock_timeout = 7"), {}))
+    ) == [[(odd, 42, odd)], []]
+
+
+def test_of_several_the_first_failure_is_told_and_the_connection_lives_on(database: str) -> None:
+    async def working() -> list[list[TupleRow]]:
+        books = engine(database, pool_size=1)
+        with pytest.raises(DivisionByZero):
+            async with recording(books) as connection:
+                await driver(connection).exchange((GIVEN, {"number": "1", "text": ""}), (GONE, {"number": "0"}))
+        async with recording(books) as connection:
+            found = await driver(connection).exchange(
+                (GONE, {"number": "1"}), (GIVEN, {"number": "1", "text": ""})
+            )
+        await books.dispose()
+        return found
+
+    assert asyncio.run(working()) == [[(1,)], [("", 2, "")]]
+
+
+def test_what_psycopg_gives_up_after_a_rollback_is_prepared_again(database: str) -> None:
+    """It keeps statements of its own, and drops those of the whole session with them."""
+
+    async def working() -> list[list[TupleRow]]:
+        books = engine(database, pool_size=1)
+        async with recording(books) as connection:
+            await driver(connection).exchange((GONE, {"number": "1"}))
+            await driver(connection).execute("SELECT 1", prepare=True)
+            await driver(connection).rollback()
+            found = await driver(connection).exchange((GONE, {"number": "1"}))
+        await books.dispose()
+        return found
+
+    assert asyncio.run(working()) == [[(1,)]]
+
+
+def test_a_text_with_a_nul_is_refused(database: str) -> None:
+    """PostgreSQL would read it up to there."""
+    with pytest.raises(DataError, match="NUL"):
+        asyncio.run(exchanged(database, (GIVEN, {"number": "1", "text": "a\0b"})))
 
 
 # --- given up -----------------------------------------------------------------------------------------

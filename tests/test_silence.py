@@ -16,6 +16,7 @@ from torture.processes import through
 from torture.proxy import Cut, Proxy
 
 from ledger import connection, database
+from ledger.connection import Statement
 from ledger.database import driver, engine, recording
 from ledger.errors import DatabaseUnavailable
 from ledger.v1 import postings_pb2 as po
@@ -151,7 +152,7 @@ def in_use(books: AsyncEngine) -> int:
     return cast(QueuePool, books.pool).checkedout()
 
 
-def test_a_program_that_stands_still_behind_a_pipeline_holds_nothing(
+def test_a_program_that_stands_still_behind_an_exchange_holds_nothing(
     loop: Loop, ledger: Ledger, short_limits: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A batch is recorded, its answers are read, and then nothing comes: PostgreSQL lets go of the head."""
@@ -161,10 +162,7 @@ def test_a_program_that_stands_still_behind_a_pipeline_holds_nothing(
     async def recorded_and_not_committed() -> None:
         async with recording(books) as one:
             await one.execute(LOCK)
-            below = await driver(one)
-            async with below.pipeline():
-                await below.execute("SELECT 1")
-                await below.execute("SELECT 2")
+            await driver(one).exchange((Statement("SELECT 1"), {}), (Statement("SELECT 2"), {}))
             await asyncio.sleep(2)
             await one.execute(HEAD)
 

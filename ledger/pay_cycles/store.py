@@ -184,7 +184,7 @@ async def payees_in_force(connection: AsyncConnection, book: str) -> Mapping[str
 async def insert_plan(connection: AsyncConnection, book: str, proposal: int, plan: Plan) -> None:
     """Writes the lines of a proposed cycle."""
     rows = [(book, proposal, *_columns(line)) for line in plan.lines]
-    await (await driver(connection)).execute(_INSERT_LINES, columns(pay_cycle_lines, rows))
+    await driver(connection).exchange((_INSERT_LINES, columns(pay_cycle_lines, rows)))
 
 
 def _columns(line: Line) -> tuple[object, ...]:

@@ -133,7 +133,7 @@ async def _freeze(connection: AsyncConnection, place: tuple[str, date, int], clo
         await connection.execute(insert(period_findings), found)
     rows = [(*place, one.account, one.currency, one.debits, one.credits) for one in close.balances]
     if rows:
-        await (await driver(connection)).execute(_INSERT_BALANCES, columns(period_balances, rows))
+        await driver(connection).exchange((_INSERT_BALANCES, columns(period_balances, rows)))
 
 
 def _period(row: Row[Any]) -> Period:

@@ -2,17 +2,17 @@
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from ledger.connection import Asked
 from ledger.database import recording
 from ledger.errors import QueueFull
 from ledger.postings import journal
 from ledger.postings.batch import MOST_ENTRIES, MOST_POSTINGS, Batch, Outcome, Submission
-from ledger.postings.journal import Rows
 from ledger.postings.memory import Memory
 
 MOST_WAITING = 20_000
@@ -37,7 +37,7 @@ class _Next:
 
     taken: list[_Waiting]
     batch: Batch | None = None
-    rows: Rows | None = None
+    rows: Sequence[Asked] = ()
 
     def submissions(self) -> list[Submission]:
         return [waiting.submission for waiting in self.taken]
@@ -186,7 +186,7 @@ class _Queue:
         async with recording(self._database) as connection:
             head, posted = await journal.held(connection, self._book, [] if posting.batch else submissions)
             if posting.batch is not None and not posting.batch.start.is_at(head):
-                posting.batch = posting.rows = None
+                posting.batch, posting.rows = None, ()
             if posting.batch is None:
                 posting.batch = await journal.decided(connection, head, submissions, self._memory, posted)
             decided.set()

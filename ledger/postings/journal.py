@@ -5,7 +5,6 @@ A constant number of statements for a batch of any size. Everything that posts t
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
-from dataclasses import dataclass
 
 from msgspec import structs
 from sqlalchemy import TextClause, text
@@ -14,7 +13,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from ledger.accounts import chart
 from ledger.accounts import store as accounts
 from ledger.approvals.store import limits_in_force
-from ledger.database import columns, committing, driver, inserting, listed, reading, recording, taken_apart
+from ledger.connection import Asked, Statement
+from ledger.database import (
+    as_text,
+    columns,
+    committing,
+    driver,
+    inserting,
+    listed,
+    reading,
+    recording,
+    taken_apart,
+)
 from ledger.errors import BookNotFound
 from ledger.periods.store import in_force
 from ledger.postings import store
@@ -30,16 +40,18 @@ _HEAD = """
 """
 _PEEK = text(_HEAD.format(book=":book"))
 _LOCK = text(f"{_PEEK.text} FOR UPDATE")
-_HOLD = f"{_HEAD.format(book='%(book)s')} FOR UPDATE"
+_HOLD = Statement(f"{_HEAD.format(book='%(book)s')} FOR UPDATE")
 _IN_TURN = text("SELECT pg_advisory_xact_lock(hashtextextended('session ledger turns of ' || :book, 0))")
-_MOVE = """
+_MOVE = Statement("""
     UPDATE heads SET number = %(number)s, hash = %(hash)s, recorded_at = greatest(recorded_at, %(recorded_at)s)
     WHERE book = %(book)s
-"""
+""")
+_COMMIT: Asked = (Statement("COMMIT", prepared=False), {})
 _NOW = text("SELECT greatest(CAST(:before AS timestamptz), clock_timestamp())")
 # LATERAL with LIMIT: one look into the index for each key, whatever the planner believes. A join would be planned
 # as a hash of all keys of the book.
-_REPLAYS = """
+_REPLAYS = Statement(
+    """
     SELECT found.number
     FROM unnest({actors}, {keys}) AS asked (actor, key)
     CROSS JOIN LATERAL (
@@ -48,6 +60,7 @@ _REPLAYS = """
         LIMIT 1
     ) AS found
 """.format(actors=taken_apart("actors"), keys=taken_apart("keys"))  # noqa: S608
+)
 _REVERSALS = text("""
     SELECT reverses, number FROM entry_reversals WHERE book = :book AND reverses = ANY(CAST(:numbers AS bigint[]))
 """)
@@ -61,17 +74,6 @@ _ADD_DAILY = inserting(
     """ON CONFLICT (book, account, effective_date) DO UPDATE SET
         debits = daily_totals.debits + excluded.debits, credits = daily_totals.credits + excluded.credits""",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """What a batch writes, as its statements take it: made while the batch before is recorded, where possible."""
-
-    head: dict[str, object]
-    postings: dict[str, str]
-    entries: dict[str, str]
-    balances: dict[str, str]
-    daily_totals: dict[str, str]
 
 
 @asynccontextmanager
@@ -112,16 +114,12 @@ async def held(
 
     The connection must have begun nothing yet. Without requests it does not look for any. Raises BookNotFound.
     """
-    await connection.begin()
-    below = await driver(connection)
+    looked_up: list[Asked] = [(_REPLAYS, _keys(book, submissions))] if submissions else []
     with _waiting(connection):
-        async with below.pipeline():
-            locked = await below.execute(_HOLD, {"book": book})
-            found = await below.execute(_REPLAYS, _keys(book, submissions)) if submissions else None
-    row = await locked.fetchone()
-    if row is None:
+        heads, *found = await driver(connection).exchange((_HOLD, {"book": book}), *looked_up)
+    if not heads:
         raise _no_book(book)
-    return Head(book, *row), [number for (number,) in await found.fetchall()] if found else None
+    return Head(book, *heads[0]), [number for (number,) in found[0]] if found else None
 
 
 async def decided(
@@ -163,43 +161,37 @@ async def foreseen(database: AsyncEngine, submissions: Sequence[Submission], mem
 
 
 async def record(
-    connection: AsyncConnection, batch: Batch, rows: Rows | None = None, *, then_commit: bool = False
+    connection: AsyncConnection, batch: Batch, rows: Sequence[Asked] = (), *, then_commit: bool = False
 ) -> None:
     """Writes what was decided, in a transaction that holds the head where the batch starts.
 
-    In one go, and in the order that the guards ask for: the head, postings, entries; totals last. `rows` where
-    they were made already. `then_commit` sends COMMIT along, so that PostgreSQL is waited for once.
+    `rows` is what `written` says, where it was asked already. `then_commit` sends COMMIT along, so that PostgreSQL
+    is waited for once.
     Raises OutcomeUnknown where it commits and the connection is lost meanwhile.
     """
     if not batch.entries:
         return
     rows = rows or written(batch)
     await accounts.insert(connection, batch.head.book, [*batch.opened.values()])
-    below = await driver(connection)
-    async with committing(connection) if then_commit else nullcontext(), below.pipeline():
-        await below.execute(_MOVE, rows.head)
-        await store.insert(below, rows.postings, rows.entries)
-        await below.execute(_ADD_BALANCES, rows.balances)
-        await below.execute(_ADD_DAILY, rows.daily_totals)
-        if then_commit:
-            await below.execute("COMMIT", prepare=False)
+    async with committing(connection) if then_commit else nullcontext():
+        await driver(connection).exchange(*rows, *([_COMMIT] if then_commit else []))
 
 
-def written(batch: Batch) -> Rows:
-    """What a batch that has entries writes.
+def written(batch: Batch) -> Sequence[Asked]:
+    """What writes a batch that has entries, in the order that the guards ask for: the head, postings, entries.
 
-    Totals come in the order of their keys, so that neighbours in the index are changed one after the other.
+    Totals come last, in the order of their keys, so that neighbours in the index are changed one after the other.
     """
     head = batch.head
+    stand = {"number": head.number, "hash": head.hash, "recorded_at": head.recorded_at, "book": head.book}
     sums = sorted((head.book, code, added.debits, added.credits) for code, added in batch.added().items())
     days = sorted((head.book, *place, added.debits, added.credits) for place, added in batch.daily.items())
-    return Rows(
-        head={"book": head.book, "number": head.number, "hash": head.hash, "recorded_at": head.recorded_at},
-        postings=store.postings_of(batch.entries),
-        entries=store.entries_of(batch.entries),
-        balances=columns(balances, sums),
-        daily_totals=columns(daily_totals, days),
-    )
+    return [
+        (_MOVE, {name: as_text(value) for name, value in stand.items()}),
+        *store.inserts(batch.entries),
+        (_ADD_BALANCES, columns(balances, sums)),
+        (_ADD_DAILY, columns(daily_totals, days)),
+    ]
 
 
 async def preview(
@@ -274,8 +266,8 @@ def _found(facts: Facts) -> Iterable[str]:
 
 async def _posted(connection: AsyncConnection, book: str, submissions: Sequence[Submission]) -> list[int]:
     """The entries posted under the keys of these requests."""
-    found = await (await driver(connection)).execute(_REPLAYS, _keys(book, submissions))
-    return [number for (number,) in await found.fetchall()]
+    [found] = await driver(connection).exchange((_REPLAYS, _keys(book, submissions)))
+    return [number for (number,) in found]
 
 
 def _keys(book: str, submissions: Sequence[Submission]) -> dict[str, str]:

@@ -5,11 +5,11 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import date
 from typing import Any, NamedTuple
 
-import psycopg
 from sqlalchemy import ColumnElement, Row, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.accounts.account import Side
+from ledger.connection import Asked
 from ledger.database import columns, inserting
 from ledger.money import Amount
 from ledger.postings.entry import Dimensions, JournalEntry, Kind, PostedEntry, Posting
@@ -108,22 +108,11 @@ _PAYERS_OF_SESSIONS = text("""
 """)
 
 
-async def insert(
-    below: psycopg.AsyncConnection[Any], of_postings: dict[str, str], of_entries: dict[str, str]
-) -> None:
-    """Writes new entries: their postings first, as `entries_are_whole` expects. The head must have moved."""
-    await below.execute(_INSERT_POSTINGS, of_postings)
-    await below.execute(_INSERT_ENTRIES, of_entries)
-
-
-def postings_of(posted: Sequence[PostedEntry]) -> dict[str, str]:
-    """The columns of `postings` for new entries, as `insert` takes them."""
-    return columns(postings, [line for one in posted for line in _lines(one)])
-
-
-def entries_of(posted: Sequence[PostedEntry]) -> dict[str, str]:
-    """The columns of `entries`."""
-    return columns(entries, [(*one.columns(), one.hash) for one in posted])
+def inserts(posted: Sequence[PostedEntry]) -> tuple[Asked, Asked]:
+    """What writes new entries: their postings first, as `entries_are_whole` expects. The head must have moved."""
+    of_postings = columns(postings, [line for one in posted for line in _lines(one)])
+    of_entries = columns(entries, [(*one.columns(), one.hash) for one in posted])
+    return (_INSERT_POSTINGS, of_postings), (_INSERT_ENTRIES, of_entries)
 
 
 def _lines(posted: PostedEntry) -> Iterator[tuple[object, ...]]:
