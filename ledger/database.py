@@ -1,15 +1,12 @@
 """How the books reach PostgreSQL: migrations, connections under the program's own role, and what goes wrong."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import date, datetime
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from types import NoneType
 from typing import Any
-from uuid import UUID
 
 import psycopg
 from alembic import command
@@ -17,8 +14,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from psycopg.errors import Diagnostic, FeatureNotSupported, LockNotAvailable, ReadOnlySqlTransaction
-from sqlalchemy import Column, Connection, Table, TextClause, create_engine, text
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import Column, Connection, TextClause, create_engine, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -26,7 +22,7 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeEngine
 
 from ledger.connection import KEPT_ALIVE, RESTING_SECONDS, DriverConnection, Statement, look_at_the_rested
-from ledger.errors import DatabaseUnavailable, OutcomeUnknown, TextInvalid
+from ledger.errors import DatabaseUnavailable, OutcomeUnknown
 from ledger.psql import with_parameters
 
 PROGRAM_ROLE = "ledger_program"
@@ -54,13 +50,17 @@ class DatabaseUnfit(Exception):
     """This PostgreSQL cannot hold the books; the message says what must be done."""
 
 
-def engine(url: str, pool_size: int = 10, longest_statement_seconds: int = 0) -> AsyncEngine:
+def engine(
+    url: str, pool_size: int = 10, longest_statement_seconds: int = 0, *, planning_once: bool = False
+) -> AsyncEngine:
     """Connections that work under the program's own role, whatever the URL's user may do.
 
     None of them waits for a lock, or holds one while its process does nothing, for longer than others can wait.
     Nor does it wait for ever for an answer that a silent network has swallowed: whoever records waits longer than
     for a lock, whoever reads longer than a statement may run. `longest_statement_seconds` ends what runs longer; 0
     lets it run. Warnings reach us whatever the server is set to: one of them says that a commit is in doubt.
+    `planning_once` is for questions whose plan does not depend on what is asked: PostgreSQL makes it once, never
+    for one book alone, of which it may have no statistics.
     """
     made = create_async_engine(
         url,
@@ -70,7 +70,7 @@ def engine(url: str, pool_size: int = 10, longest_statement_seconds: int = 0) ->
         pool_timeout=_LOCK_SECONDS,
         connect_args={
             "async_creator_fn": DriverConnection.connect,
-            "options": _options(longest_statement_seconds),
+            "options": _options(longest_statement_seconds, planning_once=planning_once),
             "connect_timeout": _LOCK_SECONDS,
             **KEPT_ALIVE,
         },
@@ -83,15 +83,17 @@ def engine(url: str, pool_size: int = 10, longest_statement_seconds: int = 0) ->
     return made
 
 
-def _options(longest_statement_seconds: int) -> str:
+def _options(longest_statement_seconds: int, *, planning_once: bool) -> str:
     """What each session is set to: its own limits, and how PostgreSQL notices a program that is gone."""
     limits = {
         "lock_timeout": _LOCK_SECONDS,
         "idle_in_transaction_session_timeout": _IDLE_SECONDS,
         "statement_timeout": longest_statement_seconds,
     }
-    settings = {name: round(seconds * 1000) for name, seconds in limits.items()}
+    settings: dict[str, object] = {name: round(seconds * 1000) for name, seconds in limits.items()}
     settings |= {f"tcp_{name.removeprefix('tcp_')}": value for name, value in KEPT_ALIVE.items()}
+    if planning_once:
+        settings["plan_cache_mode"] = "force_generic_plan"
     options = (f"-c {name}={value}" for name, value in settings.items())
     return f"-c role={PROGRAM_ROLE} -c timezone=UTC -c client_min_messages=warning {' '.join(options)}"
 
@@ -216,65 +218,12 @@ def driver(connection: AsyncConnection) -> DriverConnection:
     return found
 
 
-def inserting(table: Table, then: str = "") -> Statement:
-    """One statement for the driver that inserts any number of rows, each column given as `listed` has it.
-
-    `then` is what follows, such as an ON CONFLICT clause.
-    """
-    names = ", ".join(column.name for column in table.columns)
-    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
-    lists = ", ".join(
-        f"unnest(CAST({taken_apart(column.name)} AS {column.type.compile(dialect=dialect)}[]))"
-        for column in table.columns
-    )
-    return Statement(f"INSERT INTO {table.name} ({names}) SELECT {lists} {then}")
-
-
 async def insert_keyed(connection: AsyncConnection, statement: Statement, lists: dict[str, str]) -> None:
     """Inserts rows, as `inserting` says, whose foreign keys lead into the partitioned tables of the books.
 
     Left to itself PostgreSQL makes a plan for each such key of each row, at several times the cost of all else.
     """
     await driver(connection).exchange((_PLAN_ONCE, {}), (statement, lists), (_PLAN_AS_USUAL, {}))
-
-
-def taken_apart(name: str) -> str:
-    """SQL for the array of texts behind a parameter that `listed` made. Before the first line there is nothing."""
-    return f"(string_to_array(%({name})s, E'\\n', '\\N'))[2:]"
-
-
-def columns(table: Table, rows: Sequence[Sequence[object]]) -> dict[str, str]:
-    """Rows, each in the table's own order of columns, turned into the lists that `inserting` takes.
-
-    Raises TextInvalid for a text that has a line break.
-    """
-    turned = zip(*rows, strict=True)
-    return {column.name: listed(values) for column, values in zip(table.columns, turned, strict=True)}
-
-
-def listed(values: Sequence[object]) -> str:
-    """A line for each value, \\N for an absent one: one text costs a hundredth of an array. Raises TextInvalid."""
-    lines = [_AS_TEXT[type(value)](value) for value in values]
-    found = "\n".join(["", *lines])
-    if found.count("\n") > len(lines) or "\\N" in (value for value in values if type(value) is str):
-        raise TextInvalid("a text with a line break, or that is \\N, cannot be kept", field="text", limit=0)
-    return found
-
-
-def as_text(value: object) -> str:
-    """A value as PostgreSQL reads it."""
-    return _AS_TEXT[type(value)](value)
-
-
-_AS_TEXT: dict[type, Callable[[Any], str]] = {
-    NoneType: lambda _: "\\N",
-    str: lambda value: value,
-    int: str,
-    bytes: lambda value: f"\\x{value.hex()}",
-    date: date.isoformat,
-    datetime: str,
-    UUID: str,
-}
 
 
 async def make_partitions(database: AsyncEngine) -> int:

@@ -10,8 +10,9 @@ from sqlalchemy import ColumnElement, Row, Table, and_, exists, func, select, te
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger.database import columns, insert_keyed, inserting
+from ledger.database import insert_keyed
 from ledger.errors import TextInvalid
+from ledger.rows import columns, inserting
 from reconciliation import states
 from reconciliation.codes import Bucket
 from reconciliation.reasons import Decision, RemittanceState

@@ -185,7 +185,7 @@ async def start(
     if admission is OPEN and is_public(listen):
         raise ValueError(f"{listen} can be reached from other machines, and every caller would be believed")
     database = engine(url, longest_statement_seconds=LONGEST_STATEMENT_SECONDS)
-    for_posting = engine(url, POSTING_CONNECTIONS, LONGEST_STATEMENT_SECONDS)
+    for_posting = engine(url, POSTING_CONNECTIONS, LONGEST_STATEMENT_SECONDS, planning_once=True)
     reads = _reads(read_url, database)
     feed = Feed(reads)
     metrics = Metrics()

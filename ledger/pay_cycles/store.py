@@ -10,12 +10,13 @@ from sqlalchemy import ColumnElement, Row, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.accounts import chart
-from ledger.database import columns, driver, insert_keyed, inserting
+from ledger.database import driver, insert_keyed
 from ledger.money import Amount
 from ledger.pay_cycles.calendar import Calendar, Rhythm
 from ledger.pay_cycles.cycle import Counted, Line, Outcome, PayeeInForce, Plan, Result
 from ledger.pay_cycles.payment import Payment, State
 from ledger.pay_cycles.refusals import PayCalendarNotSet, PayCycleNotFound
+from ledger.rows import columns, inserting
 from ledger.schema import (
     pay_calendars,
     pay_cycle_lines,

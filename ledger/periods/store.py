@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Row, func, insert, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger.database import columns, driver, inserting, query
+from ledger.database import driver, query
 from ledger.periods.period import (
     Close,
     Finding,
@@ -20,6 +20,7 @@ from ledger.periods.period import (
     last_day,
     month_of,
 )
+from ledger.rows import columns, inserting
 from ledger.schema import entries, heads, period_balances, period_findings, periods
 
 _IN_FORCE = text("""

@@ -14,23 +14,14 @@ from ledger.accounts import chart
 from ledger.accounts import store as accounts
 from ledger.approvals.store import limits_in_force
 from ledger.connection import Asked, Statement
-from ledger.database import (
-    as_text,
-    columns,
-    committing,
-    driver,
-    inserting,
-    listed,
-    reading,
-    recording,
-    taken_apart,
-)
+from ledger.database import committing, driver, reading, recording
 from ledger.errors import BookNotFound
 from ledger.periods.store import in_force
 from ledger.postings import store
 from ledger.postings.batch import Batch, Facts, Head, Outcome, Submission, decide
 from ledger.postings.entry import PostedEntry
 from ledger.postings.memory import Memory
+from ledger.rows import as_text, columns, inserting, listed, taken_apart
 from ledger.schema import balances, daily_totals
 
 # The time of recording never runs backwards within a book, whatever the database's clock does.

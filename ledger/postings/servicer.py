@@ -162,7 +162,7 @@ def _refuse_first(answers: Sequence[Request | Posted | Refusal]) -> None:
 def _named(request: pb.GetEntryRequest) -> ColumnElement[bool]:
     match request.WhichOneof("name"):
         case "number":
-            return entries.c.number == request.number
+            return store.at(request.number)
         case "id":
             return entries.c.id == _uuid(request.id)
         case "idempotency_key":
