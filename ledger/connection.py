@@ -13,7 +13,7 @@ from contextlib import suppress
 from itertools import count
 from typing import Any, TypeVar
 
-from psycopg import AsyncConnection, DataError
+from psycopg import AsyncConnection, DataError, OperationalError
 from psycopg.abc import PQGen
 from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
@@ -114,7 +114,8 @@ class DriverConnection(AsyncConnection[TupleRow]):
             self.pgconn.pipeline_sync()
             yield from send(self.pgconn)
             while not answers or answers[-1].status != ExecStatus.PIPELINE_SYNC:
-                answers += yield from fetch_many(self.pgconn)
+                found = yield from fetch_many(self.pgconn)
+                answers += _there(found)
             self.pgconn.exit_pipeline_mode()
         except BaseException:
             self.pgconn.finish()
@@ -157,6 +158,13 @@ class DriverConnection(AsyncConnection[TupleRow]):
             suppress(OSError),  # the other side has ended it meanwhile, which psycopg sees as well
         ):
             same.shutdown(socket.SHUT_RDWR)
+
+
+def _there(answer: list[PGresult]) -> list[PGresult]:
+    """An answer, where there is one: PostgreSQL may have ended the session with the one before."""
+    if not answer:
+        raise OperationalError("the connection was lost")
+    return answer
 
 
 def _encoded(value: str) -> bytes:

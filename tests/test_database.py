@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger.connection import Asked, Statement
 from ledger.database import driver, engine, insert_keyed, query, reading, recording
+from ledger.errors import DatabaseUnavailable
 from ledger.psql import with_parameters
 
 # As psql takes it, and as it reaches the database: %% there is one percent sign.
@@ -169,6 +170,16 @@ def test_what_psycopg_gives_up_after_a_rollback_is_prepared_again(database: str)
         return found
 
     assert asyncio.run(working()) == [[(1,)]]
+
+
+ENDING = Statement("SET ROLE NONE"), Statement("SELECT pg_terminate_backend(pg_backend_pid())")
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_session_that_ends_in_the_middle_is_a_lost_connection(database: str, others: int) -> None:
+    """Its last answer says why; after it there is none, however long one waits."""
+    with pytest.raises(DatabaseUnavailable):
+        asyncio.run(exchanged(database, *[(one, {}) for one in ENDING], *[(GONE, {"number": "1"})] * others))
 
 
 def test_a_text_with_a_nul_is_refused(database: str) -> None:
