@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import date
@@ -159,13 +158,12 @@ def requests(first: int, count: int) -> list[Submission]:
 
 
 @asynccontextmanager
-async def counted(connection: AsyncConnection) -> AsyncIterator[Counter[str]]:
-    """The rows that PostgreSQL reads in the block and to commit what is done there, as `rows`."""
-    counts: Counter[str] = Counter()
+async def counted(connection: AsyncConnection, counts: dict[str, int], what: str) -> AsyncIterator[None]:
+    """Counts the rows that PostgreSQL reads in the block and to commit what is done there."""
     before = (await connection.execute(ROWS_READ)).scalar_one()
-    yield counts
+    yield
     await connection.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
-    counts["rows"] = int((await connection.execute(ROWS_READ)).scalar_one() - before)
+    counts[what] = int((await connection.execute(ROWS_READ)).scalar_one() - before)
 
 
 async def grown(books: AsyncEngine, book: str) -> int:
@@ -188,17 +186,14 @@ async def rows_read(url: str, *, known_before: bool) -> dict[str, int]:
         with connected(url) as owner:
             owner.execute("ANALYZE")
     last = await grown(books, BOOK)
-    found = {}
+    found: dict[str, int] = {}
     async with recording(books) as connection:
-        async with counted(connection) as counts:
+        async with counted(connection, found, "one more"):
             await journal.post(connection, await journal.standing(connection, BOOK), requests(last, 1))
-        found["one more"] = counts["rows"]
-        async with counted(connection) as counts:
+        async with counted(connection, found, "again"):
             await journal.post(connection, await journal.standing(connection, BOOK), requests(last - 1, 1))
-        found["again"] = counts["rows"]
-        async with counted(connection) as counts:
+        async with counted(connection, found, "asked for"):
             assert await store.hash_of(connection, BOOK, last)
-        found["asked for"] = counts["rows"]
     await books.dispose()
     return found
 

@@ -154,6 +154,7 @@ BEGIN
     END IF;
     RETURN NULL;
 END $$;
+
 -- The next partitions, as before; and statistics of those that have begun to fill, since autovacuum looks once a minute
 -- only and posts may be half a million entries by then.
 CREATE OR REPLACE FUNCTION make_partitions(ahead bigint) RETURNS integer LANGUAGE plpgsql SECURITY DEFINER AS $$
