@@ -11,6 +11,7 @@ from itertools import count
 from typing import Any, TypeVar
 
 import grpc
+import psycopg
 import structlog
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status.rpc_status import from_call
@@ -387,6 +388,13 @@ def eventually(holds: Callable[[], object], what: str) -> None:
     while not holds():
         assert time.monotonic() < deadline, f"it never came to this: {what}"
         time.sleep(0.01)
+
+
+def waiting_for_a_lock(url: str) -> int:
+    """How many sessions of the database wait for a lock in this moment."""
+    sql = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with psycopg.connect(url.replace("+psycopg", "", 1)) as looking:
+        return looking.execute(sql).rowcount
 
 
 def answered(call: grpc.Future) -> Any:

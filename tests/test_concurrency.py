@@ -3,7 +3,6 @@
 Nothing here waits for a moment to come: callers start together, and what holds must hold however they fall.
 """
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -13,17 +12,18 @@ import psycopg
 import pytest
 from serving import (
     BOOK,
-    PATIENCE_SECONDS,
     Ledger,
     Refused,
     answered,
     cr,
     dr,
     entry,
+    eventually,
     open_book,
     payout,
     serving,
     session,
+    waiting_for_a_lock,
 )
 
 from ledger.v1 import accounts_pb2 as ac
@@ -291,23 +291,13 @@ def test_a_caller_whose_time_is_up(books: Ledger) -> None:
     assert len(books.entries()) == 1
 
 
-def wait_for_waiting(ledger: Ledger, count: int) -> None:
-    """Returns once so many sessions of the database wait for a lock: all that the server reads with."""
-    waiting = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    with psycopg.connect(ledger.url.replace("+psycopg", ""), autocommit=True) as looking:
-        ends = time.monotonic() + PATIENCE_SECONDS
-        while len(looking.execute(waiting).fetchall()) < count:
-            assert time.monotonic() < ends
-            time.sleep(0.01)
-
-
 def test_slow_readers_keep_nobody_from_posting(books: Ledger) -> None:
     """More of them than there are connections, and all wait for a table that posting does not need."""
     asked = rc.ListExceptionsRequest(book=BOOK, page_size=10)
     with psycopg.connect(books.url.replace("+psycopg", "")) as holder:
         holder.execute("LOCK TABLE exceptions IN ACCESS EXCLUSIVE MODE")
         slow = [books.reconciliation.ListExceptions.future(asked) for _ in range(30)]
-        wait_for_waiting(books, 10)
+        eventually(lambda: waiting_for_a_lock(books.url) >= 10, "all that the server reads with wait")
         assert books.postings.PostEntry(cents(), timeout=10).entry.number == 1
         assert not any(reader.done() for reader in slow)
     assert {len(answered(reader).exceptions) for reader in slow} == {0}

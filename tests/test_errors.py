@@ -33,6 +33,7 @@ from serving import (
     serving,
     session,
     usd,
+    waiting_for_a_lock,
 )
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -1282,8 +1283,10 @@ def test_a_full_queue_says_so(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -
     done: Queue[grpc.Future] = Queue()
     with direct(ledger.url) as holder, holder.transaction():
         holder.execute("SELECT FROM heads WHERE book = %s FOR UPDATE", [BOOK])
-        for _ in range(8):
+        for n in range(8):
             ledger.postings.PostEntry.future(simple()).add_done_callback(done.put)
+            if n == 0:
+                eventually(lambda: waiting_for_a_lock(ledger.url), "the first is being posted")
         said = [answered(done.get(timeout=PATIENCE_SECONDS)) for _ in range(4)]
         assert done.empty()
     facts = [(s.code, s.reason, s.facts["book"]) for s in said]
@@ -1359,9 +1362,5 @@ def test_a_caller_that_gives_up_leaves_no_query_behind(ledger: Ledger) -> None:
         with pytest.raises(grpc.RpcError) as gone:
             ledger.reports.GetTrialBalance(asked, timeout=0.3)
         assert gone.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-        with direct(ledger.url) as looking:
-            eventually(lambda: looking.execute(WAITING).fetchone() == (0,), "no query waits for a lock")
+        eventually(lambda: waiting_for_a_lock(ledger.url) == 0, "no query waits for a lock")
     assert ledger.reports.GetTrialBalance(asked).totals == []
-
-
-WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"

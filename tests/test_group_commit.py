@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 import psycopg
 import pytest
-from serving import BOOK, PATIENCE_SECONDS, Ledger, answered, cr, dr, eventually
+from serving import BOOK, PATIENCE_SECONDS, Ledger, answered, cr, dr, eventually, waiting_for_a_lock
 
 from ledger.database import engine
 from ledger.errors import BookNotFound
@@ -47,6 +47,8 @@ def test_reversals_of_large_entries_are_spread_over_batches(
         holder.execute("SELECT FROM heads WHERE book = %s FOR UPDATE", [BOOK])
         for number in numbers:
             ledger.postings.ReverseEntry.future(reversing(number)).add_done_callback(done.put)
+            if number == numbers[0]:
+                eventually(lambda: waiting_for_a_lock(ledger.url), "the first is being posted, alone")
         assert answered(done.get(timeout=PATIENCE_SECONDS)).reason == "QUEUE_FULL"
     posted = [answered(done.get(timeout=PATIENCE_SECONDS)).entry for _ in range(REVERSALS)]
     postings_at: Counter[str] = Counter()

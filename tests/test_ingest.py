@@ -15,7 +15,7 @@ import psycopg
 import pytest
 import serving
 from payers import claim, deliver, file, parts, plb, remittance
-from serving import Ledger, Refused, cr, dr, eventually, refused, session, usd
+from serving import Ledger, Refused, cr, dr, eventually, refused, session, usd, waiting_for_a_lock
 from test_remittances import check_sound, everything, exceptions, got
 
 from ledger.postings import journal
@@ -414,10 +414,7 @@ class Turnstile:
 
     def wait_for(self, count: int) -> None:
         """Until so many wait for their turn."""
-        sql = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        with connected(self._books) as connection:
-            connection.autocommit = True
-            eventually(lambda: len(connection.execute(sql).fetchall()) >= count, f"{count} wait for their turn")
+        eventually(lambda: waiting_for_a_lock(self._books.url) >= count, f"{count} wait for their turn")
 
     def open(self) -> None:
         """Nobody waits any more."""
