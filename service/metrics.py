@@ -3,9 +3,11 @@
 Labels are methods, outcomes and books; never a caller, a party or an amount of a person.
 """
 
-from collections.abc import Callable, Mapping
-from datetime import date
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date, timedelta
 from threading import Thread
+from time import perf_counter
 from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
@@ -72,7 +74,16 @@ class Metrics:
 
     def listen(self, database: AsyncEngine) -> None:
         """Measures how long whoever posts on these connections waits for the head of a book."""
-        database.sync_engine.update_execution_options(waiting_for_head=self._head_waits.time)
+        database.sync_engine.update_execution_options(waiting_for_head=self._head_wait)
+
+    @contextmanager
+    def _head_wait(self) -> Iterator[Callable[[timedelta], None]]:
+        """A wait as long as the block, or as it is told."""
+        began, told = perf_counter(), list[timedelta]()
+        try:
+            yield told.append
+        finally:
+            self._head_waits.observe(told[0].total_seconds() if told else perf_counter() - began)
 
     def serving(self, *, well: bool) -> None:
         """The database was looked at."""

@@ -4,7 +4,7 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -13,6 +13,7 @@ from ledger.database import recording
 from ledger.errors import QueueFull
 from ledger.postings import journal
 from ledger.postings.batch import MOST_ENTRIES, MOST_POSTINGS, Batch, Outcome, Submission
+from ledger.postings.journal import SupposedWrongly
 from ledger.postings.memory import Memory
 
 MOST_WAITING = 20_000
@@ -23,6 +24,10 @@ LINGER = timedelta(milliseconds=2)
 """How long a batch waits, under load, for as many requests as the one before had."""
 FORESIGHT = 200
 """So many requests must wait for a batch to be decided while the one before is still recorded."""
+UNDISTURBED = 8
+"""So many batches must have begun where the one before ended for the next to suppose that it does."""
+TOLD_ON = timedelta(seconds=10)
+"""So long PostgreSQL's time is told on; the clocks of two machines part by less than a millisecond a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,29 @@ class _Turns:
         self.count += count
 
 
+class _Clock:
+    """PostgreSQL's time, told on from when it was last heard."""
+
+    def __init__(self) -> None:
+        self._heard: tuple[datetime, timedelta] | None = None
+
+    def hear(self, now: datetime) -> None:
+        self._heard = now, _ticks()
+
+    def now(self) -> datetime | None:
+        """None where it was not heard for too long. It is never ahead, since what is heard has travelled."""
+        if self._heard is None:
+            return None
+        heard, at = self._heard
+        since = _ticks() - at
+        return heard + since if since < TOLD_ON else None
+
+
+def _ticks() -> timedelta:
+    """What the event loop counts."""
+    return timedelta(seconds=asyncio.get_running_loop().time())
+
+
 class _Queue:
     """What waits for one book, and the task that posts it."""
 
@@ -95,6 +123,8 @@ class _Queue:
         self._forgotten = forgotten
         self._waiting = _Turns()
         self._memory = Memory()
+        self._clock = _Clock()
+        self._undisturbed = 0
         self._posting: asyncio.Task[None] | None = None
         self._arrived = asyncio.Event()
         self._awaited = 0
@@ -126,9 +156,9 @@ class _Queue:
     async def _post_all(self) -> None:
         following = _Next(self._waiting.batch())
         while following.taken:
-            posting, decided = following, asyncio.Event()
+            posting, decided, memory = following, asyncio.Event(), self._memory
             recording = asyncio.create_task(self._post_batch(posting, decided))
-            following = await self._ahead(decided)
+            following = await self._ahead(decided, memory)
             await recording
             if not following.taken:
                 await self._lingered(posting.taken)
@@ -137,18 +167,18 @@ class _Queue:
         if self._memory.head is None:  # nothing is remembered: there may be no such book
             self._forgotten(self._book)
 
-    async def _ahead(self, decided: asyncio.Event) -> _Next:
+    async def _ahead(self, decided: asyncio.Event, memory: Memory) -> _Next:
         """The next batch, decided while the one before is recorded, where enough waits for it."""
         await decided.wait()
         if self._waiting.count < FORESIGHT:
             return _Next([])
         following = _Next(self._waiting.batch())
         try:
-            following.batch = await journal.foreseen(self._database, following.submissions(), self._memory)
+            following.batch = await journal.foreseen(self._database, following.submissions(), memory)
             if following.batch is not None and following.batch.entries:
                 following.rows = journal.written(following.batch)
         except Exception:  # noqa: BLE001 - it is decided again under the lock, and callers are told what fails there
-            self._memory.forget()
+            memory.forget()
             return _Next(following.taken)
         return following
 
@@ -181,10 +211,43 @@ class _Queue:
                 waiting.outcomes.set_result(answer)
 
     async def _recorded(self, posting: _Next, decided: asyncio.Event) -> list[list[Outcome]]:
+        """Records it at once where nobody else seems to post to the book, or else once the head is held."""
+        if self._undisturbed >= UNDISTURBED and self._supposed(posting):
+            decided.set()
+            try:
+                return await self._recorded_unheld(posting)
+            except SupposedWrongly:
+                self._begin_anew()
+                posting.batch, posting.rows = None, ()
+        return await self._recorded_held(posting, decided)
+
+    def _supposed(self, posting: _Next) -> bool:
+        """Whether the batch is known before the head is, and if not foreseen supposes what it is."""
+        if posting.batch is None and (now := self._clock.now()):
+            posting.batch = journal.supposed(posting.submissions(), self._memory, now)
+        return posting.batch is not None and bool(posting.batch.entries) and not posting.batch.opened
+
+    def _begin_anew(self) -> None:
+        """Remembers nothing of what it supposed, from which the next batch may already be foreseen."""
+        self._undisturbed = 0
+        self._memory.forget()
+        self._memory = Memory()
+
+    async def _recorded_unheld(self, posting: _Next) -> list[list[Outcome]]:
+        """Raises SupposedWrongly."""
+        assert posting.batch
+        async with recording(self._database) as connection:
+            self._clock.hear(await journal.record_unheld(connection, posting.batch, posting.rows))
+        return posting.batch.outcomes
+
+    async def _recorded_held(self, posting: _Next, decided: asyncio.Event) -> list[list[Outcome]]:
         """Records what was foreseen, if it starts where the head stands; or else what is decided now."""
         submissions = posting.submissions()
         async with recording(self._database) as connection:
             head, posted = await journal.held(connection, self._book, [] if posting.batch else submissions)
+            left = posting.batch.start if posting.batch else self._memory.head
+            self._undisturbed = self._undisturbed + 1 if left and left.is_at(head) and not posted else 0
+            self._clock.hear(head.recorded_at)
             if posting.batch is not None and not posting.batch.start.is_at(head):
                 posting.batch, posting.rows = None, ()
             if posting.batch is None:

@@ -5,8 +5,10 @@ A constant number of statements for a batch of any size. Everything that posts t
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from datetime import datetime, timedelta
 
 from msgspec import structs
+from psycopg import IntegrityError
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -37,6 +39,21 @@ _MOVE = Statement("""
     UPDATE heads SET number = %(number)s, hash = %(hash)s, recorded_at = greatest(recorded_at, %(recorded_at)s)
     WHERE book = %(book)s
 """)
+# A head that stands elsewhere is given no number, which PostgreSQL refuses; so is what was decided at another time
+# than PostgreSQL's. The time of a statement is that of its arrival, before it waits.
+_MOVE_FROM = Statement("""
+    UPDATE heads SET
+        number = CASE
+            WHEN number = %(start)s AND hash = %(start_hash)s AND changes = %(changes)s
+                AND %(recorded_at)s > statement_timestamp() - interval '10 s'
+                AND %(recorded_at)s < statement_timestamp() + interval '10 s'
+            THEN CAST(%(number)s AS bigint)
+        END,
+        hash = %(hash)s,
+        recorded_at = greatest(recorded_at, %(recorded_at)s)
+    WHERE book = %(book)s
+    RETURNING clock_timestamp(), clock_timestamp() - statement_timestamp()
+""")
 _COMMIT: Asked = (Statement("COMMIT", prepared=False), {})
 _NOW = text("SELECT greatest(CAST(:before AS timestamptz), clock_timestamp())")
 # LATERAL with LIMIT: one look into the index for each key, whatever the planner believes. A join would be planned
@@ -65,6 +82,10 @@ _ADD_DAILY = inserting(
     """ON CONFLICT (book, account, effective_date) DO UPDATE SET
         debits = daily_totals.debits + excluded.debits, credits = daily_totals.credits + excluded.credits""",
 )
+
+
+class SupposedWrongly(Exception):
+    """The books are not as a batch supposes that was decided without looking; nothing of it is recorded."""
 
 
 @asynccontextmanager
@@ -134,12 +155,10 @@ async def decided(
 async def foreseen(database: AsyncEngine, submissions: Sequence[Submission], memory: Memory) -> Batch | None:
     """The same before the head is held, from where it will stand once the batch in flight is recorded.
 
-    It counts only if the head, once held, stands at `Batch.start`. None where more must be known than accounts and
-    keys, which are all that a batch in flight is remembered by.
+    It counts only if the head, once held, stands at `Batch.start`. None where what is remembered is not enough.
     """
-    commands = [request.command for submission in submissions for request in submission.requests]
     start = memory.head
-    if start is None or any([*command.items(), *command.originals()] for command in commands):
+    if start is None or _asks_for_more(submissions):
         return None
     async with reading(database) as connection:
         now = (await connection.execute(_NOW, {"before": start.recorded_at})).scalar_one()
@@ -149,6 +168,30 @@ async def foreseen(database: AsyncEngine, submissions: Sequence[Submission], mem
     batch = decide(structs.replace(start, recorded_at=now), facts, submissions)
     memory.follow(batch)
     return batch
+
+
+def supposed(submissions: Sequence[Submission], memory: Memory, now: datetime) -> Batch | None:
+    """The same without a look, `now` being PostgreSQL's time as nearly as it is known.
+
+    It supposes that no key was used before the batch in flight, so a batch of which anything is not a new entry is
+    not decided so; nor is one that opens accounts, which the head does not count. None for these too.
+    """
+    start, facts = memory.head, memory.facts()
+    commands = [request.command for submission in submissions for request in submission.requests]
+    touched = {code for command in commands for code in command.accounts()}
+    if start is None or facts is None or _asks_for_more(submissions) or memory.unknown(touched):
+        return None
+    batch = decide(structs.replace(start, recorded_at=max(start.recorded_at, now)), facts, submissions)
+    if not batch.entries or len(batch.entries) < len(commands) or batch.opened:
+        return None
+    memory.follow(batch)
+    return batch
+
+
+def _asks_for_more(submissions: Sequence[Submission]) -> bool:
+    """Whether more must be known than accounts and keys, which are all that a batch in flight is remembered by."""
+    commands = [request.command for submission in submissions for request in submission.requests]
+    return any([*command.items(), *command.originals()] for command in commands)
 
 
 async def record(
@@ -165,20 +208,46 @@ async def record(
     rows = rows or written(batch)
     await accounts.insert(connection, batch.head.book, [*batch.opened.values()])
     async with committing(connection) if then_commit else nullcontext():
-        await driver(connection).exchange(*rows, *([_COMMIT] if then_commit else []))
+        await driver(connection).exchange((_MOVE, _stand(batch.head)), *rows, *([_COMMIT] if then_commit else []))
+
+
+async def record_unheld(connection: AsyncConnection, batch: Batch, rows: Sequence[Asked] = ()) -> datetime:
+    """Holds the head, writes a batch that opens no account, and commits, all in one round trip; PostgreSQL's time.
+
+    The connection must have begun nothing yet. Raises SupposedWrongly where the head does not stand at
+    `Batch.start`, was not there at that time, or a key was used before, and OutcomeUnknown where the connection is
+    lost.
+    """
+    start = batch.start
+    places = {"start": start.number, "start_hash": start.hash, "changes": start.changes}
+    moved = _MOVE_FROM, _stand(batch.head) | {name: as_text(value) for name, value in places.items()}
+    there: tuple[datetime, timedelta]
+    async with committing(connection):
+        with _waiting(connection) as measured:
+            try:
+                [there], *_ = await driver(connection).exchange(moved, *(rows or written(batch)), _COMMIT)
+            except IntegrityError as refused:
+                raise SupposedWrongly from refused
+            now, waited = there
+            measured(waited)
+    return now
+
+
+def _stand(head: Head) -> dict[str, str]:
+    """Where a batch leaves the head, for the statements that move it."""
+    stand = {"number": head.number, "hash": head.hash, "recorded_at": head.recorded_at, "book": head.book}
+    return {name: as_text(value) for name, value in stand.items()}
 
 
 def written(batch: Batch) -> Sequence[Asked]:
-    """What writes a batch that has entries, in the order that the guards ask for: the head, postings, entries.
+    """What writes a batch that has entries, behind the moved head, as the guards ask for: postings, then entries.
 
     Totals come last, in the order of their keys, so that neighbours in the index are changed one after the other.
     """
     head = batch.head
-    stand = {"number": head.number, "hash": head.hash, "recorded_at": head.recorded_at, "book": head.book}
     sums = sorted((head.book, code, added.debits, added.credits) for code, added in batch.added().items())
     days = sorted((head.book, *place, added.debits, added.credits) for place, added in batch.daily.items())
     return [
-        (_MOVE, {name: as_text(value) for name, value in stand.items()}),
         *store.inserts(batch.entries),
         (_ADD_BALANCES, columns(balances, sums)),
         (_ADD_DAILY, columns(daily_totals, days)),
@@ -198,11 +267,18 @@ async def standing(connection: AsyncConnection, book: str) -> Head:
     return await _head(connection, book, _PEEK)
 
 
-def _waiting(connection: AsyncConnection) -> AbstractContextManager[object]:
-    """What the engine's option `waiting_for_head` makes, where somebody wants to know how long that takes."""
-    measured: Callable[[], AbstractContextManager[object]]
-    measured = connection.sync_engine.get_execution_options().get("waiting_for_head", nullcontext)
+def _waiting(connection: AsyncConnection) -> AbstractContextManager[Callable[[timedelta], object]]:
+    """What the engine's option `waiting_for_head` makes, where somebody wants to know how long that takes.
+
+    It measures the block, or is told a time where PostgreSQL has measured better.
+    """
+    measured: Callable[[], AbstractContextManager[Callable[[timedelta], object]]]
+    measured = connection.sync_engine.get_execution_options().get("waiting_for_head", _unmeasured)
     return measured()
+
+
+def _unmeasured() -> AbstractContextManager[Callable[[timedelta], object]]:
+    return nullcontext(lambda _: None)
 
 
 async def _head(connection: AsyncConnection, book: str, asked: TextClause) -> Head:

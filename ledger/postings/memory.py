@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from ledger.accounts.account import Account, Totals
 from ledger.approvals.limit import Limits
 from ledger.periods.period import Periods
-from ledger.postings.batch import Batch, Head
+from ledger.postings.batch import Batch, Facts, Head
 from ledger.postings.entry import PostedEntry
 
 MOST_ACCOUNTS = 100_000
@@ -49,6 +49,19 @@ class Memory:
     def unknown(self, codes: Collection[str]) -> set[str]:
         """Those of the codes whose account is not remembered."""
         return {code for code in codes if code not in self.accounts}
+
+    def facts(self) -> Facts | None:
+        """All that is remembered; None before limits and periods were read."""
+        if self.limits is None or self.periods is None:
+            return None
+        return Facts(
+            accounts=self.accounts,
+            folded=self.folded,
+            totals=self.totals,
+            replays=self.latest,
+            limits=self.limits,
+            periods=self.periods,
+        )
 
     def learn(self, found: Sequence[tuple[Account, Totals]]) -> None:
         """Accounts that were read where the book stands."""
