@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeEngine
 
-from ledger.connection import KEPT_ALIVE, RESTING_SECONDS, DriverConnection, Statement, look_at_the_rested
+from ledger.connection import KEPT_ALIVE, RESTING_SECONDS, Asked, DriverConnection, Statement, look_at_the_rested
 from ledger.errors import DatabaseUnavailable, OutcomeUnknown
 from ledger.psql import with_parameters
 
@@ -218,12 +218,12 @@ def driver(connection: AsyncConnection) -> DriverConnection:
     return found
 
 
-async def insert_keyed(connection: AsyncConnection, statement: Statement, lists: dict[str, str]) -> None:
-    """Inserts rows, as `inserting` says, whose foreign keys lead into the partitioned tables of the books.
+async def insert_keyed(connection: AsyncConnection, asked: Asked) -> None:
+    """Sends what an `Insertion` made of rows whose foreign keys lead into the partitioned tables of the books.
 
     Left to itself PostgreSQL makes a plan for each such key of each row, at several times the cost of all else.
     """
-    await driver(connection).exchange((_PLAN_ONCE, {}), (statement, lists), (_PLAN_AS_USUAL, {}))
+    await driver(connection).exchange((_PLAN_ONCE, {}), asked, (_PLAN_AS_USUAL, {}))
 
 
 async def make_partitions(database: AsyncEngine) -> int:

@@ -1,44 +1,63 @@
 """Rows as statements take them: a column is one text, whose lines are its values, however many there are."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
 from types import NoneType
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Table
+from sqlalchemy import Column, Table
 from sqlalchemy.dialects import postgresql
 
-from ledger.connection import Statement
+from ledger.connection import Asked, Statement
 from ledger.errors import TextInvalid
 
+_BOOK = "book"
+_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 
-def inserting(table: Table, then: str = "") -> Statement:
-    """One statement for the driver that inserts any number of rows, each column given as `listed` has it.
 
-    `then` is what follows, such as an ON CONFLICT clause.
+class Insertion:
+    """Inserts any number of rows of one book into a table, whose first column is the book's name.
+
+    Columns that may be empty are left out where all of them are so in all rows: most of an entry's are.
     """
-    names = ", ".join(column.name for column in table.columns)
-    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
-    lists = ", ".join(
-        f"unnest(CAST({taken_apart(column.name)} AS {column.type.compile(dialect=dialect)}[]))"
-        for column in table.columns
-    )
-    return Statement(f"INSERT INTO {table.name} ({names}) SELECT {lists} {then}")
+
+    def __init__(self, table: Table, then: str = "") -> None:
+        """`then` is what follows, such as an ON CONFLICT clause."""
+        self._names = [column.name for column in table.columns]
+        self._optional = [column.name for column in table.columns if column.nullable]
+        self._whole = _inserting(table, table.columns, then)
+        self._short = _inserting(table, [column for column in table.columns if not column.nullable], then)
+
+    def of(self, rows: Sequence[Sequence[object]]) -> Asked:
+        """The statement with rows, each in the table's own order of columns, of which there is at least one.
+
+        Raises TextInvalid for a text that has a line break.
+        """
+        given = dict(zip(self._names, zip(*rows, strict=True), strict=True))
+        is_short = all(given[name].count(None) == len(rows) for name in self._optional)
+        statement = self._short if is_short else self._whole
+        [book] = set(given[_BOOK])
+        return statement, {
+            name: as_text(book) if name == _BOOK else listed(given[name]) for name in statement.names
+        }
+
+
+def _inserting(table: Table, columns: Iterable[Column[Any]], then: str) -> Statement:
+    names, values = zip(*((column.name, _value(column)) for column in columns), strict=True)
+    return Statement(f"INSERT INTO {table.name} ({', '.join(names)}) SELECT {', '.join(values)} {then}")
+
+
+def _value(column: Column[Any]) -> str:
+    kind = column.type.compile(dialect=_DIALECT)
+    if column.name == _BOOK:
+        return f"CAST(%({_BOOK})s AS {kind})"
+    return f"unnest(CAST({taken_apart(column.name)} AS {kind}[]))"
 
 
 def taken_apart(name: str) -> str:
     """SQL for the array of texts behind a parameter that `listed` made. Before the first line there is nothing."""
     return f"(string_to_array(%({name})s, E'\\n', '\\N'))[2:]"
-
-
-def columns(table: Table, rows: Sequence[Sequence[object]]) -> dict[str, str]:
-    """Rows, each in the table's own order of columns, turned into the lists that `inserting` takes.
-
-    Raises TextInvalid for a text that has a line break.
-    """
-    turned = zip(*rows, strict=True)
-    return {column.name: listed(values) for column, values in zip(table.columns, turned, strict=True)}
 
 
 def listed(values: Sequence[object]) -> str:

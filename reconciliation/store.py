@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.database import insert_keyed
 from ledger.errors import TextInvalid
-from ledger.rows import columns, inserting
+from ledger.rows import Insertion
 from reconciliation import states
 from reconciliation.codes import Bucket
 from reconciliation.reasons import Decision, RemittanceState
@@ -25,7 +25,7 @@ from reconciliation.schema import (
 )
 from reconciliation.worklist import store as worklist
 
-_INSERT_CLAIM_PAYMENTS = inserting(claim_payments)
+_INSERT_CLAIM_PAYMENTS = Insertion(claim_payments)
 _CONTROL_NUMBERS = text("""
     SELECT DISTINCT c.payer_control_number, c.claim
     FROM claim_payments AS c JOIN remittances AS r ON r.book = c.book AND r.id = c.remittance
@@ -272,11 +272,11 @@ async def add_claim_payments(connection: AsyncConnection, rows: Sequence[dict[st
     names = [column.name for column in claim_payments.columns]
     values = [[str(row[name]) if name == "decision" else row[name] for name in names] for row in rows]
     try:
-        listed = columns(claim_payments, values)
+        asked = _INSERT_CLAIM_PAYMENTS.of(values)
     except TextInvalid:
         await connection.execute(insert(claim_payments), list(rows))
     else:
-        await insert_keyed(connection, _INSERT_CLAIM_PAYMENTS, listed)
+        await insert_keyed(connection, asked)
 
 
 async def waiting(

@@ -108,7 +108,7 @@ async def modes(url: str) -> list[str]:
         inserting = Statement(
             "INSERT INTO seen SELECT current_setting('plan_cache_mode') FROM unnest(CAST(%(rows)s AS int[]))"
         )
-        await insert_keyed(connection, inserting, {"rows": "{1}"})
+        await insert_keyed(connection, (inserting, {"rows": "{1}"}))
         found = await connection.execute(
             text("SELECT mode FROM seen UNION ALL SELECT current_setting('plan_cache_mode')")
         )

@@ -16,7 +16,7 @@ from ledger.pay_cycles.calendar import Calendar, Rhythm
 from ledger.pay_cycles.cycle import Counted, Line, Outcome, PayeeInForce, Plan, Result
 from ledger.pay_cycles.payment import Payment, State
 from ledger.pay_cycles.refusals import PayCalendarNotSet, PayCycleNotFound
-from ledger.rows import columns, inserting
+from ledger.rows import Insertion
 from ledger.schema import (
     pay_calendars,
     pay_cycle_lines,
@@ -27,8 +27,8 @@ from ledger.schema import (
     provider_holds,
 )
 
-_INSERT_LINES = inserting(pay_cycle_lines)
-_INSERT_RESULTS = inserting(pay_cycle_results)
+_INSERT_LINES = Insertion(pay_cycle_lines)
+_INSERT_RESULTS = Insertion(pay_cycle_results)
 _HELD = text("""
     SELECT provider, reason FROM (
         SELECT DISTINCT ON (provider) provider, held, reason FROM provider_holds
@@ -185,7 +185,7 @@ async def payees_in_force(connection: AsyncConnection, book: str) -> Mapping[str
 async def insert_plan(connection: AsyncConnection, book: str, proposal: int, plan: Plan) -> None:
     """Writes the lines of a proposed cycle."""
     rows = [(book, proposal, *_columns(line)) for line in plan.lines]
-    await driver(connection).exchange((_INSERT_LINES, columns(pay_cycle_lines, rows)))
+    await driver(connection).exchange(_INSERT_LINES.of(rows))
 
 
 def _columns(line: Line) -> tuple[object, ...]:
@@ -290,7 +290,7 @@ async def insert_results(connection: AsyncConnection, cycle: Cycle, results: Seq
         )
         for one in results
     ]
-    await insert_keyed(connection, _INSERT_RESULTS, columns(pay_cycle_results, rows))
+    await insert_keyed(connection, _INSERT_RESULTS.of(rows))
 
 
 # --- payments -----------------------------------------------------------------------------------------

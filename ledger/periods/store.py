@@ -20,13 +20,13 @@ from ledger.periods.period import (
     last_day,
     month_of,
 )
-from ledger.rows import columns, inserting
+from ledger.rows import Insertion
 from ledger.schema import entries, heads, period_balances, period_findings, periods
 
 _IN_FORCE = text("""
     SELECT DISTINCT ON (month) month, state FROM periods WHERE book = :book ORDER BY month, version DESC
 """)
-_INSERT_BALANCES = inserting(period_balances)
+_INSERT_BALANCES = Insertion(period_balances)
 
 MonthPlace = tuple[date, int]
 """Month and version: where a period stands in a listing."""
@@ -134,7 +134,7 @@ async def _freeze(connection: AsyncConnection, place: tuple[str, date, int], clo
         await connection.execute(insert(period_findings), found)
     rows = [(*place, one.account, one.currency, one.debits, one.credits) for one in close.balances]
     if rows:
-        await driver(connection).exchange((_INSERT_BALANCES, columns(period_balances, rows)))
+        await driver(connection).exchange(_INSERT_BALANCES.of(rows))
 
 
 def _period(row: Row[Any]) -> Period:

@@ -213,9 +213,8 @@ class _Queue:
     async def _recorded(self, posting: _Next, decided: asyncio.Event) -> list[list[Outcome]]:
         """Records it at once where nobody else seems to post to the book, or else once the head is held."""
         if self._undisturbed >= UNDISTURBED and self._supposed(posting):
-            decided.set()
             try:
-                return await self._recorded_unheld(posting)
+                return await self._recorded_unheld(posting, decided)
             except SupposedWrongly:
                 self._begin_anew()
                 posting.batch, posting.rows = None, ()
@@ -233,10 +232,11 @@ class _Queue:
         self._memory.forget()
         self._memory = Memory()
 
-    async def _recorded_unheld(self, posting: _Next) -> list[list[Outcome]]:
+    async def _recorded_unheld(self, posting: _Next, decided: asyncio.Event) -> list[list[Outcome]]:
         """Raises SupposedWrongly."""
         assert posting.batch
         async with recording(self._database) as connection:
+            decided.set()  # now, and no earlier: the next batch is decided while PostgreSQL has this one
             self._clock.hear(await journal.record_unheld(connection, posting.batch, posting.rows))
         return posting.batch.outcomes
 

@@ -23,7 +23,7 @@ from ledger.postings import store
 from ledger.postings.batch import Batch, Facts, Head, Outcome, Submission, decide
 from ledger.postings.entry import PostedEntry
 from ledger.postings.memory import Memory
-from ledger.rows import as_text, columns, inserting, listed, taken_apart
+from ledger.rows import Insertion, as_text, listed, taken_apart
 from ledger.schema import balances, daily_totals
 
 # The time of recording never runs backwards within a book, whatever the database's clock does.
@@ -72,12 +72,12 @@ _REPLAYS = Statement(
 _REVERSALS = text("""
     SELECT reverses, number FROM entry_reversals WHERE book = :book AND reverses = ANY(CAST(:numbers AS bigint[]))
 """)
-_ADD_BALANCES = inserting(
+_ADD_BALANCES = Insertion(
     balances,
     """ON CONFLICT (book, account) DO UPDATE SET
         debits = balances.debits + excluded.debits, credits = balances.credits + excluded.credits""",
 )
-_ADD_DAILY = inserting(
+_ADD_DAILY = Insertion(
     daily_totals,
     """ON CONFLICT (book, account, effective_date) DO UPDATE SET
         debits = daily_totals.debits + excluded.debits, credits = daily_totals.credits + excluded.credits""",
@@ -249,8 +249,8 @@ def written(batch: Batch) -> Sequence[Asked]:
     days = sorted((head.book, *place, added.debits, added.credits) for place, added in batch.daily.items())
     return [
         *store.inserts(batch.entries),
-        (_ADD_BALANCES, columns(balances, sums)),
-        (_ADD_DAILY, columns(daily_totals, days)),
+        _ADD_BALANCES.of(sums),
+        _ADD_DAILY.of(days),
     ]
 
 

@@ -13,11 +13,11 @@ from ledger.connection import Asked
 from ledger.money import Amount
 from ledger.postings.entry import Dimensions, JournalEntry, Kind, PostedEntry, Posting
 from ledger.postings.item import Item
-from ledger.rows import columns, inserting
+from ledger.rows import Insertion
 from ledger.schema import entries, postings
 
-_INSERT_POSTINGS = inserting(postings)
-_INSERT_ENTRIES = inserting(entries)
+_INSERT_POSTINGS = Insertion(postings)
+_INSERT_ENTRIES = Insertion(entries)
 
 # One row for each account that an item touches, with that on which all its sessions agree. A session that was
 # reversed does not count. OFFSET 0 keeps an item's own look-ups together, by the indexes on claim, item and
@@ -124,9 +124,9 @@ _PAYERS_OF_SESSIONS = text("""
 
 def inserts(posted: Sequence[PostedEntry]) -> tuple[Asked, Asked]:
     """What writes new entries: their postings first, as `entries_are_whole` expects. The head must have moved."""
-    of_postings = columns(postings, [line for one in posted for line in _lines(one)])
-    of_entries = columns(entries, [(*one.columns(), one.hash) for one in posted])
-    return (_INSERT_POSTINGS, of_postings), (_INSERT_ENTRIES, of_entries)
+    of_postings = _INSERT_POSTINGS.of([line for one in posted for line in _lines(one)])
+    of_entries = _INSERT_ENTRIES.of([(*one.columns(), one.hash) for one in posted])
+    return of_postings, of_entries
 
 
 def _lines(posted: PostedEntry) -> Iterator[tuple[object, ...]]:
