@@ -4,6 +4,7 @@ import base64
 import binascii
 import hashlib
 from datetime import date, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from google.protobuf.message import Message
@@ -74,12 +75,16 @@ def day(value: date | None) -> str:
 
 
 def moment(value: datetime | None) -> Timestamp | None:
-    """A time as the wire has it."""
-    if value is None:
-        return None
-    stamp = Timestamp()
-    stamp.FromDatetime(value)
-    return stamp
+    """A time as the wire has it, where there is one."""
+    return None if value is None else stamp(value)
+
+
+@lru_cache
+def stamp(value: datetime) -> Timestamp:
+    """A time as the wire has it, to be copied into a message: all entries of a batch have the same."""
+    made = Timestamp()
+    made.FromDatetime(value)
+    return made
 
 
 def page_size(asked: int) -> int:

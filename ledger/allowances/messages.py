@@ -140,7 +140,5 @@ def posted(found: Posted, entries: Mapping[int, PostedEntry]) -> pb.Allowance:
     message.entry.CopyFrom(postings.entry(entries[found.entry_number]))
     message.reversal.CopyFrom(postings.entry(entries[found.reversal_number]))
     message.posted_by = found.posted_by
-    moment = wire.moment(found.posted_at)
-    assert moment
-    message.posted_at.CopyFrom(moment)
+    message.posted_at.CopyFrom(wire.stamp(found.posted_at))
     return message

@@ -271,7 +271,7 @@ def entry(posted: PostedEntry, *, recorded: bool = True) -> pb.JournalEntry:
     )
     if recorded:
         message.number, message.id, message.hash = posted.number, str(posted.id), posted.hash
-        message.recorded_at.FromDatetime(posted.recorded_at)
+        message.recorded_at.CopyFrom(wire.stamp(posted.recorded_at))
     return message
 
 
