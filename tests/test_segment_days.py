@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from serving import BOOK, CR, DR, Ledger, cr, dr, entry, key, minor, open_book
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
+from test_financial import walked
 
 from ledger.accounts import store as accounts
 from ledger.database import engine, reading, recording
@@ -29,6 +30,7 @@ from ledger.postings.entry import JournalEntry, Kind, credit, debit
 from ledger.postings.listing import Narrowed
 from ledger.v1 import accounts_pb2 as ac
 from ledger.v1 import postings_pb2 as po
+from ledger.v1 import reports_pb2 as rp
 from service import upkeep
 
 ACCOUNTS = ("Assets:Cash", "Equity:Opening", "Revenue:Interest")
@@ -127,7 +129,7 @@ def filling(server: Ledger) -> Iterator[AsyncEngine]:
     server.loop.run(made.dispose())
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[*HealthCheck])
+@settings(max_examples=25, deadline=None, suppress_health_check=[*HealthCheck])
 @given(steps=histories, size=st.integers(1, 5), data=st.data())
 def test_what_is_listed(
     server: Ledger, filling: AsyncEngine, steps: list[Any], size: int, data: st.DataObject
@@ -139,9 +141,34 @@ def test_what_is_listed(
     server.accounts.OpenAccount(ac.OpenAccountRequest(book=name, code="Equity:Opening", currency_code="USD"))
     for what, *more in steps:
         getattr(history, what)(*more)
-    for _ in range(10):
-        asked = data.draw(narrowings)
-        walk(history, asked, data.draw(st.integers(1, 7)))
+    for _ in range(6):
+        asked, page_size = data.draw(narrowings), data.draw(st.integers(1, 7))
+        walk(history, asked, page_size)
+        of_days = asked.get("effective_from", ""), asked.get("effective_to", "")
+        assert reported(history.ledger, *of_days, page_size) == in_the_list(history.ledger, *of_days)
+
+
+def reported(ledger: Ledger, first: str, last: str, page_size: int) -> dict[str, list[int]]:
+    """The numbers of the entries in the lists of an auditor, over all their pages."""
+    found: dict[str, list[int]] = {}
+    for rpc in ("ListEntriesByActor", "ListManualEntries", "ListBackDatedEntries"):
+        asked = getattr(rp, f"{rpc}Request")(
+            book=ledger.book, effective_from=first, as_of=last, page_size=page_size
+        )
+        rows = walked(ledger, rpc, asked)
+        found[rpc] = [getattr(row, "entry", row).entry_number for row in rows]
+    return found
+
+
+def in_the_list(ledger: Ledger, first: str, last: str) -> dict[str, list[int]]:
+    """The same out of all entries."""
+    entries = [one for one in ledger.entries() if first <= one.effective_date <= (last or "9999")]
+    back_dated = [one for one in entries if one.effective_date < one.recorded_at.ToJsonString()[:10]]
+    return {
+        "ListEntriesByActor": [one.number for one in entries],
+        "ListManualEntries": [one.number for one in entries if one.kind == po.KIND_MANUAL],
+        "ListBackDatedEntries": [one.number for one in back_dated],
+    }
 
 
 def walk(history: History, narrowed: dict[str, Any], page_size: int) -> None:
@@ -215,6 +242,7 @@ def test_the_first_and_the_last_day_are_included(books: Ledger, size: int) -> No
         for last in ("", *asked):
             expected = [number for number, day in of_numbers.items() if first <= day <= (last or "9999")]
             assert listed(books, effective_from=first, effective_to=last) == expected, (first, last)
+            assert reported(books, first, last, page_size=5) == in_the_list(books, first, last), (first, last)
 
 
 def test_segments_follow_the_head_and_are_filled_once(segmented: Ledger) -> None:
