@@ -10,7 +10,8 @@ from ledger.accounts.recorded import LEVELS
 from ledger.database import reading, recording
 
 SIZE, _ = LEVELS[0]
-"""Entries in a segment: as many as in the smallest ones with totals."""
+"""Entries in a segment: as many as in the smallest ones with totals. Programs that fill the same books at the same
+time must have one size: of two that begin at one entry, a listing would tell the entries twice."""
 
 # Books with a complete segment that is not filled.
 _BEHIND = text("""
