@@ -31,6 +31,10 @@ _BEHIND = {
         SELECT count(*) FROM recorded_levels AS l JOIN heads AS h ON h.book = l.book
         WHERE l.number + l.size <= h.number
     """,
+    "the days of segments": """
+        SELECT count(*) FROM heads AS h
+        WHERE h.number >= 4096 + (SELECT coalesce(max(number), 0) FROM segment_days WHERE book = h.book)
+    """,
     "the tree": """
         SELECT count(*) FROM heads AS h
         WHERE h.number >> 8 > (SELECT coalesce(max(nth) + 1, 0) FROM tree_nodes WHERE book = h.book AND level = 8)

@@ -252,6 +252,16 @@ recorded_totals = Table(
     column("credits", ARRAY(BigInteger)),
 )
 
+segment_days = Table(
+    "segment_days",
+    metadata,
+    column("book", Text, key=True),
+    column("number", BigInteger, key=True),
+    column("size", BigInteger),
+    column("first_day", Date),
+    column("last_day", Date),
+)
+
 periods = Table(
     "periods",
     metadata,

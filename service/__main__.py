@@ -210,7 +210,7 @@ def check() -> None:
 
 @app.command()
 def maintain() -> None:
-    """Make partitions ahead of need, and fill the totals and subtrees that questions and proofs are read from.
+    """Make partitions ahead of need; fill the totals, days and subtrees that questions and proofs are read from.
 
     The server does so by itself. After a restore or a large import it is quicker to run this once than to wait.
     Harmless at any time.

@@ -1,7 +1,8 @@
 """What is done behind the posting, by a server again and again and by `ledger maintain` at once.
 
-Partitions are made ahead of the heads; recorded totals and the subtrees of proofs follow them. Neither reads nor
-posting wait for it. Exceptions close once the books no longer bear them out, whoever has posted what settles them.
+Partitions are made ahead of the heads; recorded totals, the days of segments and the subtrees of proofs follow
+them. Neither reads nor posting wait for it. Exceptions close once the books no longer bear them out, whoever has
+posted what settles them.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from ledger.accounts import recorded
 from ledger.audit import tree
 from ledger.database import make_partitions
 from ledger.errors import Refusal
+from ledger.postings import segments
 from reconciliation.closing import Sweep
 
 log = structlog.get_logger()
@@ -30,9 +32,11 @@ _ROUNDS_TO_SWEEP = 12
 
 async def once(database: AsyncEngine) -> tuple[int, int, int]:
     """All there is to do now: how many partitions were made, segments of totals filled, and subtrees kept."""
-    done = await make_partitions(database), await recorded.fill(database), await tree.fill(database)
+    partitions, totals = await make_partitions(database), await recorded.fill(database)
+    await segments.fill(database)
+    subtrees = await tree.fill(database)
     await Sweep().once(database)
-    return done
+    return partitions, totals, subtrees
 
 
 async def follow(database: AsyncEngine, filling: recorded.Filling, seconds_of_parts: float) -> None:
@@ -46,6 +50,7 @@ async def follow(database: AsyncEngine, filling: recorded.Filling, seconds_of_pa
             break
         if not step.whole:
             spent += time.monotonic() - began
+    await segments.fill(database)
     await tree.fill(database)
 
 

@@ -44,6 +44,7 @@ FRESH: dict[str, Row] = {
     "daily_totals": {"effective_date": "2001-01-01"},
     "recorded_levels": {"size": 8, "fewest": 1, "number": 0},
     "recorded_totals": {"size": 8},
+    "segment_days": {"number": 99},
     "tree_nodes": {"level": 62},
     "checkpoints": {"number": 9, "size": 9},
     "payer_identifiers": {"identifier": "fresh"},
@@ -329,6 +330,9 @@ CHECKS: dict[str, Row] = {
     "remittances_code_revision_check": {"code_revision": -1},
     "remittances_check1": {"state": "quarantined"},
     "remittances_check2": {"claim_count": 0},
+    "segment_days_first_before_last": {"first_day": "2999-01-01"},
+    "segment_days_size_check": {"size": 0},
+    "segment_days_within_its_book": {"number": 2, "size": 3},
     "tree_nodes_hash_check": {"hash": "\\xab"},
     "tree_nodes_level_check": {"level": 63},
     "tree_nodes_nth_check": {"nth": -1},
@@ -450,6 +454,7 @@ FOREIGN_KEYS: dict[str, Row] = {
     "recorded_levels_book_fkey": {"book": "nowhere"},
     "remittance_states_book_remittance_fkey": {"remittance": UUID},
     "remittances_book_sha256_fkey": {"sha256": HASH},
+    "segment_days_book_fkey": {"book": "nowhere"},
     "tree_nodes_book_fkey": {"book": "nowhere"},
 }
 FOREIGN_KEYS |= {
@@ -539,6 +544,7 @@ KEYS: dict[str, Row] = {
     "remittance_states_pkey": {},
     "remittances_pkey": {},
     "remittances_trace": {},
+    "segment_days_pkey": {},
     "tree_nodes_pkey": {},
 }
 

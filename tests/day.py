@@ -14,6 +14,7 @@ from test_approvals import PAID, approved, declining, limited, paying, proposed
 from ledger.accounts import recorded
 from ledger.audit import tree
 from ledger.database import engine, recording
+from ledger.postings import segments
 from ledger.v1 import accounts_pb2 as ac
 from ledger.v1 import allowances_pb2 as al
 from ledger.v1 import audit_pb2 as au
@@ -107,6 +108,7 @@ async def kept_up(url: str) -> None:
     try:
         async with recording(database) as connection:
             await recorded.prepare(connection, ((4, 1),))
+        await segments.fill(database, size=4)
         await tree.fill(database, height=2)
         await upkeep.once(database)
     finally:

@@ -35,6 +35,7 @@ PROGRAM = {
     "daily_totals": "si debits credits",
     "recorded_levels": "si number",
     "recorded_totals": "si",
+    "segment_days": "si",
     "tree_nodes": "si",
     "checkpoints": "si",
     "proposals": "si",

@@ -143,6 +143,10 @@ WITH lines AS (
     FROM recorded_totals AS t
     CROSS JOIN LATERAL unnest(t.days, t.debits, t.credits)
         WITH ORDINALITY AS d (effective_date, debits, credits, nth)
+), spans AS (
+    -- The days of every segment that is filled, and the one before it, where it must begin.
+    SELECT *, lag(number, 1, CAST(0 AS bigint)) OVER (PARTITION BY book ORDER BY number) AS number_before
+    FROM segment_days
 ), closes AS (
     -- Every close with what came after it: it was in force for the entries after after_entry, up to until.
     SELECT c.*, later.after_entry AS until, later.version AS next_version, before.version AS version_before,
@@ -386,6 +390,29 @@ WITH lines AS (
     FROM recorded_levels AS l
     JOIN heads AS h ON h.book = l.book
     WHERE l.number > h.number
+
+    UNION ALL
+    SELECT
+        'segment_days',
+        s.book,
+        'the ' || s.size || ' entries up to ' || s.number,
+        CASE
+            WHEN e.entry_count = s.size
+            THEN 'behind entry ' || s.number_before || ' from ' || e.first_day || ' to ' || e.last_day
+            ELSE 'no row'
+        END,
+        'behind entry ' || s.number - s.size || ' from ' || s.first_day || ' to ' || s.last_day
+    FROM spans AS s
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS entry_count, min(effective_date) AS first_day, max(effective_date) AS last_day
+        FROM (
+            SELECT effective_date FROM entries
+            WHERE book = s.book AND number > s.number - s.size AND number <= s.number
+            ORDER BY number OFFSET 0
+        ) AS of_segment
+    ) AS e
+    WHERE e.entry_count <> s.size OR s.number - s.size <> s.number_before
+        OR e.first_day <> s.first_day OR e.last_day <> s.last_day
 
     UNION ALL
     SELECT 'balance_limit', a.book, a.code, replace(a.balance_limit, '_', ' '), CAST(t.debits - t.credits AS text)

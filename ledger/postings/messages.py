@@ -22,6 +22,7 @@ from ledger.postings.commands import (
     WriteOffRemainder,
 )
 from ledger.postings.entry import Dimensions, JournalEntry, Kind, PostedEntry, Posting
+from ledger.postings.listing import Narrowed
 from ledger.postings.rules import Session, session_earned
 from ledger.v1 import accounts_pb2, charges_pb2, errors_pb2, write_offs_pb2
 from ledger.v1 import postings_pb2 as pb
@@ -243,6 +244,17 @@ def _side(value: accounts_pb2.Side.ValueType) -> Side:
 def kind(value: pb.Kind.ValueType) -> Kind | None:
     """A kind as the books spell it; None where the wire leaves it open. Raises ChoiceInvalid."""
     return fields.choice("kind", value, _KINDS)
+
+
+def narrowed(request: pb.ListEntriesRequest) -> Narrowed:
+    """What a listing is narrowed to. Raises what the fields are refused with."""
+    return Narrowed(
+        account=account_code(request.account) if request.account else None,
+        item=fields.text("item", request.item) if request.item else None,
+        kind=kind(request.kind),
+        effective_from=fields.optional_day("effective_from", request.effective_from),
+        effective_to=fields.optional_day("effective_to", request.effective_to),
+    )
 
 
 def result(outcome: Outcome, *, recorded: bool = True) -> pb.EntryResult:

@@ -4,20 +4,19 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, exists
+from sqlalchemy import ColumnElement, and_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import caller, fields, wire
 from ledger.accounts import store as accounts
-from ledger.accounts.account import account_code
 from ledger.database import reading
 from ledger.errors import EntryNotFound, FieldMissing, Refusal, StreamMisordered, TextInvalid
-from ledger.postings import journal, messages, store, stream
+from ledger.postings import journal, listing, messages, store, stream
 from ledger.postings.batch import Outcome, Posted, Request, Submission, refuse_too_many
 from ledger.postings.feed import Feed
 from ledger.postings.group_commit import GroupCommit
 from ledger.reads import Reads
-from ledger.schema import entries, postings
+from ledger.schema import entries
 from ledger.v1 import postings_pb2 as pb
 from ledger.v1.postings_pb2_grpc import PostingsServiceServicer
 from ledger.wire import Context
@@ -108,11 +107,11 @@ class PostingsServicer(PostingsServiceServicer):
 
     async def ListEntries(self, request: pb.ListEntriesRequest, context: Context) -> pb.ListEntriesResponse:
         """Entries in the order of their numbers, a page at a time."""
-        book, conditions = fields.book_name(request.book), _conditions(request)
+        book, narrowed = fields.book_name(request.book), messages.narrowed(request)
         size, after = wire.page_size(request.page_size), wire.page_start_number(request)
         async with self._reads.view() as connection:
             await accounts.existing_book(connection, book)
-            found = await store.find(connection, book, entries.c.number > after, *conditions, limit=size + 1)
+            found = await listing.page(connection, book, narrowed, after, size + 1)
         more = wire.page_token(request, str(found[size - 1].number)) if len(found) > size else ""
         return pb.ListEntriesResponse(entries=map(messages.entry, found[:size]), next_page_token=more)
 
@@ -178,21 +177,3 @@ def _uuid(value: str) -> UUID:
         return UUID(value)
     except ValueError:
         raise TextInvalid("id is not a UUID", field="id", limit=36) from None
-
-
-def _conditions(request: pb.ListEntriesRequest) -> list[ColumnElement[bool]]:
-    """What a listing is narrowed to."""
-    of_entry = (postings.c.book == entries.c.book) & (postings.c.entry_number == entries.c.number)
-    conditions: list[ColumnElement[bool]] = []
-    if request.account:
-        conditions.append(exists().where(of_entry, postings.c.account == account_code(request.account)))
-    if request.item:
-        item = fields.text("item", request.item)
-        conditions.append(exists().where(of_entry, postings.c.item == item))
-    if kind := messages.kind(request.kind):
-        conditions.append(entries.c.kind == kind)
-    if from_ := fields.optional_day("effective_from", request.effective_from):
-        conditions.append(entries.c.effective_date >= from_)
-    if to := fields.optional_day("effective_to", request.effective_to):
-        conditions.append(entries.c.effective_date <= to)
-    return conditions

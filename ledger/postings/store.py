@@ -146,7 +146,7 @@ async def find(
 ) -> list[PostedEntry]:
     """Entries of a book that meet the conditions, in the order of their numbers."""
     wanted = select(entries).where(entries.c.book == book, *conditions).order_by(entries.c.number)
-    return await _whole(connection, book, (await connection.execute(wanted.limit(limit))).all())
+    return await whole(connection, book, (await connection.execute(wanted.limit(limit))).all())
 
 
 async def numbered(connection: AsyncConnection, book: str, numbers: Collection[int]) -> dict[int, PostedEntry]:
@@ -154,10 +154,10 @@ async def numbered(connection: AsyncConnection, book: str, numbers: Collection[i
     if not numbers:
         return {}
     rows = (await connection.execute(_NUMBERED, {"book": book, "numbers": [*numbers]})).all()
-    return {entry.number: entry for entry in await _whole(connection, book, rows)}
+    return {entry.number: entry for entry in await whole(connection, book, rows)}
 
 
-async def _whole(connection: AsyncConnection, book: str, rows: Sequence[Row[Any]]) -> list[PostedEntry]:
+async def whole(connection: AsyncConnection, book: str, rows: Sequence[Row[Any]]) -> list[PostedEntry]:
     """Rows of `entries` with their postings."""
     lines: dict[int, list[Posting]] = defaultdict(list)
     asked = {"book": book, "numbers": [row.number for row in rows]}
