@@ -91,6 +91,7 @@ def _options(longest_statement_seconds: int, *, planning_once: bool) -> str:
         "statement_timeout": longest_statement_seconds,
     }
     settings: dict[str, object] = {name: round(seconds * 1000) for name, seconds in limits.items()}
+    settings["jit"] = "off"  # it compiles for seconds what it takes for costly, and runs that for milliseconds
     settings |= {f"tcp_{name.removeprefix('tcp_')}": value for name, value in KEPT_ALIVE.items()}
     if planning_once:
         settings["plan_cache_mode"] = "force_generic_plan"

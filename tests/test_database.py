@@ -117,6 +117,21 @@ async def modes(url: str) -> list[str]:
     return modes
 
 
+@pytest.mark.parametrize("planning_once", [False, True])
+def test_no_question_is_compiled(database: str, planning_once: bool) -> None:
+    """PostgreSQL 15 to 18 would where they can: the look at the guards for 3.4 s, to run for 0.1."""
+
+    async def asked() -> object:
+        books = engine(database, pool_size=1, planning_once=planning_once)
+        try:
+            async with reading(books) as connection:
+                return (await connection.execute(text("SHOW jit"))).scalar_one()
+        finally:
+            await books.dispose()
+
+    assert asyncio.run(asked()) == "off"
+
+
 # --- statements sent together -------------------------------------------------------------------------
 
 GIVEN = Statement("SELECT %(text)s, CAST(%(number)s AS int) + 1, %(text)s")
