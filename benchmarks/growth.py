@@ -19,6 +19,7 @@ from benchmarks.figures import Figures, figured, median
 from benchmarks.processes import Family
 from benchmarks.reads import AS_OF, BALANCE, READS, TRIAL, TWO_AXES, Asked, Read
 from benchmarks.targets import Verdict, judged
+from ledger.postings import segments
 
 WINDOWS = 3
 _AT_ONCE = 50
@@ -31,9 +32,9 @@ _BEHIND = {
         SELECT count(*) FROM recorded_levels AS l JOIN heads AS h ON h.book = l.book
         WHERE l.number + l.size <= h.number
     """,
-    "the days of segments": """
+    "the days of segments": f"""
         SELECT count(*) FROM heads AS h
-        WHERE h.number >= 4096 + (SELECT coalesce(max(number), 0) FROM segment_days WHERE book = h.book)
+        WHERE h.number >= {segments.SIZE} + (SELECT coalesce(max(number), 0) FROM segment_days WHERE book = h.book)
     """,
     "the tree": """
         SELECT count(*) FROM heads AS h

@@ -78,9 +78,12 @@ def other(books: Ledger, loop: Loop) -> Iterator[Ledger]:
         yield running
 
 
-def paid(ledger: Ledger, key: str, amount: str = "1.00") -> po.PostEntryResponse:
-    lines = dr(CASH, amount), cr(OPENING, amount)
-    return ledger.postings.PostEntry(po.PostEntryRequest(book=BOOK, entry=entry(DAY, *lines, key=key)))
+def paying(key: str = "") -> po.PostEntryRequest:
+    return po.PostEntryRequest(book=BOOK, entry=entry(DAY, dr(CASH, "1.00"), cr(OPENING, "1.00"), key=key))
+
+
+def paid(ledger: Ledger, key: str) -> po.PostEntryResponse:
+    return ledger.postings.PostEntry(paying(key))
 
 
 def spent(ledger: Ledger, key: str) -> Callable[[], Any]:
@@ -232,16 +235,14 @@ def test_who_waits_for_the_head_supposes_it_where_it_was(books: Ledger, sent: li
     """Somebody holds the head and posts nothing: the batch waits in PostgreSQL, and is recorded as it is."""
     with psycopg.connect(books.url.replace("+psycopg", "")) as holder:
         holder.execute("SELECT FROM heads WHERE book = %s FOR UPDATE", [BOOK])
-        call = books.postings.PostEntry.future(
-            po.PostEntryRequest(book=BOOK, entry=entry(DAY, dr(CASH, "1.00"), cr(OPENING, "1.00")))
-        )
+        call = books.postings.PostEntry.future(paying())
         eventually(lambda: waiting_for_a_lock(books.url), "the batch waits")
     assert answered(call).entry.number == 7
     assert sent == [RECORD]
 
 
 def test_a_connection_that_is_lost_leaves_an_unknown_outcome(books: Ledger) -> None:
-    asked = po.PostEntryRequest(book=BOOK, entry=entry(DAY, dr(CASH, "1.00"), cr(OPENING, "1.00"), key="unsure"))
+    asked = paying("unsure")
     with psycopg.connect(books.url.replace("+psycopg", "")) as holder:
         holder.execute("SELECT FROM heads WHERE book = %s FOR UPDATE", [BOOK])
         call = books.postings.PostEntry.future(asked)
@@ -259,15 +260,11 @@ def test_what_was_foreseen_behind_a_wrong_supposition_is_decided_anew(
     monkeypatch.setattr(group_commit, "FORESIGHT", 1)
     with psycopg.connect(books.url.replace("+psycopg", ""), autocommit=True) as holder, holder.transaction():
         holder.execute("SELECT FROM heads WHERE book = %s FOR UPDATE", [BOOK])
-        theirs = other.postings.PostEntry.future(
-            po.PostEntryRequest(book=BOOK, entry=entry(DAY, dr(CASH, "1.00"), cr(OPENING, "1.00"), key="theirs"))
-        )
+        theirs = other.postings.PostEntry.future(paying("theirs"))
         eventually(lambda: waiting_for_a_lock(books.url) == 1, "the other one waits")
         ours = []
         for n in range(3):
-            lines = dr(CASH, "1.00"), cr(OPENING, "1.00")
-            asked = po.PostEntryRequest(book=BOOK, entry=entry(DAY, *lines, key=f"ours {n}"))
-            ours.append(books.postings.PostEntry.future(asked))
+            ours.append(books.postings.PostEntry.future(paying(f"ours {n}")))
             eventually(lambda: waiting_for_a_lock(books.url) == 2, "the first of ours waits too")
     assert answered(theirs).entry.number == 7
     assert sorted(answered(call).entry.number for call in ours) == [8, 9, 10]

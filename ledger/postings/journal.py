@@ -3,8 +3,9 @@
 A constant number of statements for a batch of any size. Everything that posts to a book goes through here.
 """
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from msgspec import structs
@@ -21,7 +22,9 @@ from ledger.errors import BookNotFound
 from ledger.periods.store import in_force
 from ledger.postings import store
 from ledger.postings.batch import Batch, Facts, Head, Outcome, Submission, decide
+from ledger.postings.commands import Command
 from ledger.postings.entry import PostedEntry
+from ledger.postings.item import Item
 from ledger.postings.memory import Memory
 from ledger.rows import Insertion, as_text, listed, taken_apart
 from ledger.schema import balances, daily_totals
@@ -157,8 +160,8 @@ async def foreseen(database: AsyncEngine, submissions: Sequence[Submission], mem
 
     It counts only if the head, once held, stands at `Batch.start`. None where what is remembered is not enough.
     """
-    start = memory.head
-    if start is None or _asks_for_more(submissions):
+    start, commands = memory.head, _commands(submissions)
+    if start is None or _ask_for_more(commands):
         return None
     async with reading(database) as connection:
         now = (await connection.execute(_NOW, {"before": start.recorded_at})).scalar_one()
@@ -177,9 +180,9 @@ def supposed(submissions: Sequence[Submission], memory: Memory, now: datetime) -
     not decided so; nor is one that opens accounts, which the head does not count. None for these too.
     """
     start, facts = memory.head, memory.facts()
-    commands = [request.command for submission in submissions for request in submission.requests]
-    touched = {code for command in commands for code in command.accounts()}
-    if start is None or facts is None or _asks_for_more(submissions) or memory.unknown(touched):
+    commands = _commands(submissions)
+    touched = _touched(commands)
+    if start is None or facts is None or _ask_for_more(commands) or memory.unknown(touched):
         return None
     batch = decide(structs.replace(start, recorded_at=max(start.recorded_at, now)), facts, submissions)
     if not batch.entries or len(batch.entries) < len(commands) or batch.opened:
@@ -188,9 +191,8 @@ def supposed(submissions: Sequence[Submission], memory: Memory, now: datetime) -
     return batch
 
 
-def _asks_for_more(submissions: Sequence[Submission]) -> bool:
+def _ask_for_more(commands: Sequence[Command]) -> bool:
     """Whether more must be known than accounts and keys, which are all that a batch in flight is remembered by."""
-    commands = [request.command for submission in submissions for request in submission.requests]
     return any([*command.items(), *command.originals()] for command in commands)
 
 
@@ -299,35 +301,41 @@ async def _facts(
     memory: Memory,
     posted: Sequence[int] | None = None,
 ) -> Facts:
-    commands = [request.command for submission in submissions for request in submission.requests]
+    commands = _commands(submissions)
     numbers = {number for command in commands for number in command.originals()}
     if posted is None:
         posted = await _posted(connection, book, submissions)
-    facts = Facts(
-        replays=memory.latest | await _replays(connection, book, posted),
-        items=await store.items(connection, book, {name for command in commands for name in command.items()}),
-        entries=await store.numbered(connection, book, numbers),
-        reversals=await reversals(connection, book, numbers),
-    )
-    touched = {code for command in commands for code in command.accounts()} | set(_found(facts))
-    if unknown := memory.unknown(touched):
+    replays = await _replays(connection, book, posted)
+    items = await store.items(connection, book, {name for command in commands for name in command.items()})
+    originals = await store.numbered(connection, book, numbers)
+    reversed_by = await reversals(connection, book, numbers)
+    if unknown := memory.unknown(_touched(commands) | set(_found(items, originals))):
         memory.learn(await accounts.read(connection, book, unknown))
-    if memory.limits is None:
-        memory.limits = await limits_in_force(connection, book)
-    if memory.periods is None:
-        memory.periods = await in_force(connection, book)
-    facts.limits, facts.periods = memory.limits, memory.periods
-    facts.accounts, facts.folded, facts.totals = memory.accounts, memory.folded, memory.totals
-    return facts
+    if memory.limits is None or memory.periods is None:
+        rules = await limits_in_force(connection, book), await in_force(connection, book)
+        memory.limits, memory.periods = rules
+    known = memory.facts()
+    assert known
+    replays = {**known.replays, **replays}
+    return replace(known, replays=replays, items=items, entries=originals, reversals=reversed_by)
 
 
-def _found(facts: Facts) -> Iterable[str]:
+def _commands(submissions: Sequence[Submission]) -> list[Command]:
+    return [request.command for submission in submissions for request in submission.requests]
+
+
+def _touched(commands: Iterable[Command]) -> set[str]:
+    """Accounts known to be touched before any fact is read."""
+    return {code for command in commands for code in command.accounts()}
+
+
+def _found(items: Mapping[str, Item], originals: Mapping[int, PostedEntry]) -> Iterable[str]:
     """Accounts that only the facts name: those of open items and of entries to reverse."""
-    for item in facts.items.values():
+    for item in items.values():
         yield from item.balances
         if item.dimensions.payer:
             yield chart.receivable(item.dimensions.payer)
-    for original in facts.entries.values():
+    for original in originals.values():
         yield from (posting.account for posting in original.entry.postings)
 
 
